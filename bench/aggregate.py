@@ -1,0 +1,351 @@
+"""Stored runs to one tidy table, read from ``results/<study>/`` alone.
+
+The folders are the truth; everything here can be made again from them, ``runs.jsonl`` included.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import tomllib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.errors import BenchError
+from bench.labels import Spec, config_id, label_runs, refuse_mixed
+from bench.metric import Score
+from bench.registry import METRICS
+from bench.seeds import stream
+from bench.spec import SCHEMA_VERSION
+from bench.stats import summary
+
+#: Columns of `Study.runs` that are facts about a run. Names with a dot are hyper-parameters (``hyper.beta``)
+#: or means over the end of the curves (``final.kl``); every other column is a score.
+FACTS = (
+    "run", "status", "method", "label", "dataset", "dataset_label", "config", "seed", "steps", "steps_done",
+    "last_good_step", "batch_size", "network", "wall_s",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Study:
+    """A results folder, read.
+
+    Attributes
+    ----------
+    path : Path
+        ``results/<study>``.
+    meta : dict
+        ``study.toml``: name, preset, notice, seeds, ...
+    runs : DataFrame
+        One row per run that finished, diverged or failed (``status``), in the order of the tables: by data
+        set, by method with the untrained control last, by seed. Columns are `FACTS`, then scores, then those
+        with a dot.
+    specs, provenance : dict of str to dict
+        ``spec.json`` and ``provenance.json`` of every row.
+    failures : list of dict
+        The last attempt of every run that failed and hasn't finished since.
+    not_applicable : dict
+        ``(dataset_label, score) -> reason`` for scores that make no sense on these data.
+    """
+
+    path: Path
+    meta: dict[str, Any]
+    runs: pd.DataFrame
+    specs: dict[str, dict[str, Any]]
+    provenance: dict[str, dict[str, Any]]
+    failures: list[dict[str, Any]]
+    not_applicable: dict[tuple[str, str], str]
+
+    @property
+    def name(self) -> str:
+        """Name of the study; a part of the names of its random streams."""
+        return str(self.meta.get("name", self.path.name))
+
+    @property
+    def planned(self) -> int | None:
+        """Number of runs the study asks for, where it says so."""
+        return int(self.meta["planned"]) if "planned" in self.meta else None
+
+    @property
+    def finished(self) -> int:
+        """Number of runs that are stored, diverged ones included."""
+        return int((self.runs["status"] != "failed").sum())
+
+    @property
+    def datasets(self) -> list[str]:
+        """Dataset labels in the order of the tables."""
+        return list(dict.fromkeys(self.runs["dataset_label"]))
+
+    @property
+    def scores(self) -> list[str]:
+        """Score columns in the order of the tables."""
+        return score_columns(self.runs)
+
+    @functools.cached_property
+    def summary(self) -> pd.DataFrame:
+        """`summarise` of all runs."""
+        return summarise(self.runs, study=self.name)
+
+
+def read_study(path: Path, *, mixed: bool = False) -> Study:
+    """Read a results folder; a study that is still running is read as far as it got.
+
+    Parameters
+    ----------
+    path : Path
+        ``results/<study>``.
+    mixed : bool
+        Allow runs of different versions of a method, dataset, metric or protocol side by side. The version is
+        then a part of the label, so that they are never averaged.
+
+    Raises
+    ------
+    BenchError
+        No such study, a damaged file, another schema, or mixed versions.
+    """
+    meta = _read_toml(path / "study.toml")
+    specs: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
+    provenance: dict[str, dict[str, Any]] = {}
+    for folder in _entries(path / "runs"):
+        if not (folder / "result.json").exists():
+            continue  # not a committed run
+        results[folder.name] = _read_json(folder / "result.json", ("status", "scores"), schema=True)
+        specs[folder.name] = _read_json(folder / "spec.json", ("method", "dataset", "seed"), schema=True)
+        # Runs that somebody shared may come without it.
+        volatile = folder / "provenance.json"
+        provenance[folder.name] = _read_json(volatile, ()) if volatile.exists() else {}
+    attempts: dict[str, dict[str, Any]] = {}
+    for file in _entries(path / "failed"):
+        if file.suffix == ".json":
+            record = _read_json(file, ("run", "spec", "error"))
+            if record["run"] not in results:
+                last = attempts.setdefault(record["run"], record)
+                if record.get("attempt", 0) >= last.get("attempt", 0):
+                    attempts[record["run"]] = record
+    for run, record in attempts.items():
+        specs[run], results[run] = record["spec"], {"status": "failed", "scores": {}}
+    if not mixed:
+        refuse_mixed(path, specs)
+    runs, not_applicable = _tidy(specs, results, provenance, meta.get("methods", []))
+    failures = [attempts[run] for run in runs["run"] if run in attempts]
+    return Study(path, meta, runs, specs, provenance, failures, not_applicable)
+
+
+def read_curves(study: Study, run: str) -> pd.DataFrame:
+    """Training curves of one run: step, reconstruction, kl, beta, set_point, kl_0, ... (nats per image).
+
+    Each row is the mean over the interval that ends at its step; ``set_point`` is NaN for methods without
+    one.
+
+    Raises
+    ------
+    BenchError
+        If the file is missing or damaged.
+    """
+    file = study.path / "runs" / run / "curves.csv"
+    try:
+        return pd.read_csv(file).astype(float)
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{file} can't be read ({_reason(error)}); {_AGAIN}") from error
+
+
+def summarise(runs: pd.DataFrame, *, study: str) -> pd.DataFrame:
+    """Mean, spread and 95 % bootstrap interval of every score of every configuration.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        `Study.runs` or some of its rows.
+    study : str
+        Its name, for the random streams.
+
+    Returns
+    -------
+    DataFrame
+        One row per data set x label x score, with n, n_diverged, n_failed, n_ok, mean, sd, median, low, high
+        and interval. Only runs that ended well count towards the numbers; NaN where there is none.
+    """
+    rows = []
+    columns = score_columns(runs)
+    for (dataset, label), group in runs.groupby(["dataset_label", "label"], sort=False):
+        count = group["status"].value_counts()
+        ok = group[group["status"] == "ok"].sort_values(["seed", "run"])
+        base = {
+            "dataset_label": dataset,
+            "label": label,
+            "method": group["method"].iloc[0],
+            "n_ok": len(ok),
+            "n_diverged": int(count.get("diverged", 0)),
+            "n_failed": int(count.get("failed", 0)),
+        }
+        for score in columns:
+            rng = stream(0, f"bootstrap:{study}:{group['config'].iloc[0]}:{score}")
+            numbers = asdict(summary(ok[score].dropna().to_numpy(dtype=float), rng=rng))
+            rows.append({**base, "score": score, **numbers})
+    names = ["dataset_label", "label", "method", "n_ok", "n_diverged", "n_failed", "score"]
+    table = pd.DataFrame(rows, columns=[*names, "n", "mean", "sd", "median", "low", "high", "interval"])
+    return table.astype(dict.fromkeys(["mean", "sd", "median", "low", "high"], float))
+
+
+def score_columns(runs: pd.DataFrame) -> list[str]:
+    """Names of the score columns of `Study.runs`."""
+    return [str(column) for column in runs.columns if column not in FACTS and "." not in str(column)]
+
+
+def score_info(column: str) -> Score:
+    """Heading, range and direction of a score; one that no metric registers is headed by its own name."""
+    for entry in METRICS:
+        if column in entry.info["scores"]:
+            found: Score = entry.info["scores"][column]
+            return found
+    return Score(column, low=-math.inf, high=math.inf, higher_is_better=None)
+
+
+def write_runs_jsonl(path: Path) -> Path:
+    """Write ``runs.jsonl``: one line per finished run, sorted by run, with its spec and its result.
+
+    Parameters
+    ----------
+    path : Path
+        ``results/<study>``.
+
+    Returns
+    -------
+    Path
+        The file. The same runs give the same bytes: what varies from machine to machine (provenance) and the
+        bulk (details of the metrics) stay in the runs' folders.
+
+    Raises
+    ------
+    BenchError
+        As `read_study`, or the file can't be written.
+    """
+    lines = []
+    for folder in _entries(path / "runs"):
+        if (folder / "result.json").exists():
+            result = _read_json(folder / "result.json", ("status", "scores"), schema=True)
+            spec = _read_json(folder / "spec.json", ("method", "dataset", "seed"), schema=True)
+            kept = {key: value for key, value in result.items() if key not in ("run", "details")}
+            record = {"run": folder.name, **kept, "spec": spec}
+            lines.append(json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+    target = path / "runs.jsonl"
+    draft = path / f".runs.jsonl.{os.getpid()}"
+    try:
+        draft.write_text("".join(lines), encoding="utf-8")
+        draft.replace(target)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise BenchError(f"{target} can't be written: {_reason(error)}") from error
+    return target
+
+
+_AGAIN = "remove that run's folder and give the same command again"
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).split("\n")[0]
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BenchError(f"there is no study at '{file.parent}' (it has no {file.name})") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"{file} can't be read: {_reason(error)}") from error
+
+
+def _read_json(file: Path, required: Iterable[str], *, schema: bool = False) -> dict[str, Any]:
+    try:
+        record = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{file} can't be read ({_reason(error)}); {_AGAIN}") from error
+    if not isinstance(record, dict):
+        raise BenchError(f"{file} isn't a record; {_AGAIN}")
+    version = record.get("schema_version")
+    if schema and version != SCHEMA_VERSION:
+        older = not isinstance(version, int) or version < SCHEMA_VERSION
+        way_out = "run the study again in a new folder" if older else "update Disbench"
+        raise BenchError(f"{file} has schema {version}, this version reads {SCHEMA_VERSION}: {way_out}")
+    for key in required:
+        if key not in record:
+            raise BenchError(f"{file} lacks '{key}'; {_AGAIN}")
+    return record
+
+
+def _tidy(
+    specs: dict[str, dict[str, Any]],
+    results: dict[str, dict[str, Any]],
+    provenance: dict[str, dict[str, Any]],
+    methods: Iterable[str],
+) -> tuple[pd.DataFrame, dict[tuple[str, str], str]]:
+    """Rows of `Study.runs` in the order of the tables, and what isn't applicable where."""
+    labels = label_runs(specs, methods)
+    rows: list[dict[str, Any]] = []
+    scores: dict[str, None] = {}
+    not_applicable: dict[tuple[str, str], str] = {}
+    for run in sorted(specs, key=lambda run: labels[run][2]):
+        spec, result = specs[run], results[run]
+        dataset_label, label, _ = labels[run]
+        rows.append(
+            _facts(run, spec, result, dataset_label, label, provenance.get(run, {}))
+            | {f"hyper.{key}": value for key, value in spec["method"].get("hyper", {}).items()}
+            | {f"final.{key}": value for key, value in result.get("final", {}).items()}
+            | result["scores"]
+        )
+        scores |= dict.fromkeys(result["scores"])
+        for metric, reason in result.get("not_applicable", {}).items():
+            for column in METRICS.get(metric).info["scores"] if metric in METRICS else (metric,):
+                scores[column] = None
+                not_applicable[dataset_label, column] = reason
+    ordered = sorted(scores, key=_place)
+    dotted = sorted({column for row in rows for column in row if "." in column})
+    table = pd.DataFrame(rows, columns=[*FACTS, *ordered, *dotted])
+    finals = [column for column in dotted if column.startswith("final.")]
+    types = dict.fromkeys([*ordered, *finals, "wall_s"], "float64")
+    types |= dict.fromkeys(["steps", "steps_done", "last_good_step", "batch_size"], "Int64")
+    return table.astype(types), not_applicable
+
+
+def _facts(
+    run: str, spec: Spec, result: dict[str, Any], dataset_label: str, label: str, provenance: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "run": run,
+        "status": result["status"],
+        "method": spec["method"]["name"],
+        "label": label,
+        "dataset": spec["dataset"]["name"],
+        "dataset_label": dataset_label,
+        "config": config_id(spec),
+        "seed": spec["seed"],
+        "steps": spec.get("steps"),
+        "steps_done": result.get("steps_done"),
+        "last_good_step": result.get("last_good_step"),
+        "batch_size": spec.get("batch_size"),
+        "network": spec.get("network", {}).get("name"),
+        "wall_s": provenance.get("wall_s"),
+    }
+
+
+def _place(column: str) -> tuple[int, str, int]:
+    """Reconstruction, KL beside it, what needs no factors, what needs them, what nobody registered."""
+    for entry in METRICS:
+        scores = list(entry.info["scores"])
+        if column in scores:
+            inputs, index = entry.info["inputs"], scores.index(column)
+            kind = (0 if index == 0 else 2) if "decoded" in inputs else 4 if "factors" in inputs else 3
+            return 1 if column == "kl" else kind, entry.name, index
+    return 5, column, 0

@@ -1,0 +1,137 @@
+"""Where runs are executed: worker processes of one machine (loky)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any, Protocol, TypeVar
+
+from loky import ProcessPoolExecutor
+from loky.process_executor import TerminatedWorkerError
+
+#: How often one task may be in flight while a worker is killed before it is given up.
+MAX_KILLS = 3
+
+
+class Result(Protocol):
+    """What a worker gives back."""
+
+    @property
+    def locked(self) -> bool:
+        """Whether another process has the work, so that it must be asked for again."""
+
+
+Task = TypeVar("Task")
+Out = TypeVar("Out", bound=Result)
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """Environment of the workers: pinned threads, and an allocator that keeps big blocks.
+
+    glibc gives freed blocks of more than a few MiB back to the system, so that every training step faults its pages in
+    anew; the two limits stop that (about a quarter of a step's time on small networks).
+    """
+    pinned = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    return pinned | {"MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_MMAP_THRESHOLD_": str(2**31 - 1)}
+
+
+def run_all(
+    function: Callable[[Task], Out],
+    tasks: Sequence[Task],
+    *,
+    n_jobs: int,
+    threads: int,
+    on_killed: Callable[[Task], Out],
+    poll_s: float = 2.0,
+) -> Iterator[Out]:
+    """Run tasks in worker processes and yield their results as they come.
+
+    Also one job at a time runs in a worker, so that numbers can't depend on ``n_jobs``. A killed worker takes only
+    the tasks in flight with it: each is tried again alone, and after `MAX_KILLS` handed to `on_killed`.
+
+    Parameters
+    ----------
+    function : callable
+        Importable; must catch its own exceptions and return them as results.
+    tasks : sequence
+        Small, picklable.
+    n_jobs, threads : int
+        Processes, and threads in each.
+    on_killed : callable
+        Called in this process with a task that keeps getting its worker killed; gives its result.
+    poll_s : float
+        How long to wait before a task that another process holds is asked for again.
+    """
+    suspects: list[Task] = []
+    for task, result in _drain(function, list(tasks), n_jobs=n_jobs, threads=threads, poll_s=poll_s):
+        if result is None:
+            suspects.append(task)
+        else:
+            yield result
+    # Alone, so that a task which kills its worker can't be confused with its neighbours.
+    for task in suspects:
+        for _ in range(MAX_KILLS - 1):
+            (_, result), *_ = _drain(function, [task], n_jobs=1, threads=threads, poll_s=poll_s)
+            if result is not None:
+                break
+        yield on_killed(task) if result is None else result
+
+
+def _drain(
+    function: Callable[[Task], Out], tasks: list[Task], *, n_jobs: int, threads: int, poll_s: float
+) -> Iterator[tuple[Task, Out | None]]:
+    """Run tasks and yield each with its result, or with None if its worker was killed."""
+    queue = deque((0.0, task) for task in tasks)
+    flying: dict[Future[Out], Task] = {}
+    executor: ProcessPoolExecutor | None = None
+    try:
+        while queue or flying:
+            if executor is None:
+                executor = ProcessPoolExecutor(n_jobs, env=worker_environment(threads), initializer=_quiet)
+            while queue and len(flying) < n_jobs and queue[0][0] <= time.monotonic():
+                # No more than one task per worker is handed over: whatever is in flight is really running.
+                task = queue.popleft()[1]
+                flying[executor.submit(function, task)] = task
+            done, _ = wait(flying, timeout=poll_s, return_when=FIRST_COMPLETED)
+            if not flying:
+                time.sleep(poll_s)
+            for future in done:
+                task = flying.pop(future)
+                try:
+                    result = future.result()
+                except TerminatedWorkerError:
+                    executor.shutdown(wait=True, kill_workers=True)
+                    executor = None
+                    yield task, None
+                    for other in flying.values():
+                        yield other, None
+                    flying.clear()
+                    break
+                if result.locked:
+                    queue.append((time.monotonic() + poll_s, task))
+                else:
+                    yield task, result
+    finally:
+        # In flight when we are interrupted: the work since the last checkpoint is lost, nothing else.
+        if executor is not None:
+            executor.shutdown(wait=True, kill_workers=True)
+
+
+def _quiet() -> None:
+    """Leave Ctrl-C to the parent, which then stops the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def orphaned(parent: int) -> bool:
+    """Whether the process that started this worker is gone."""
+    return os.getppid() != parent
+
+
+def call(function: Callable[..., Any], *args: Any, threads: int) -> Any:
+    """Call a function once in a worker with the environment that runs have."""
+    with ProcessPoolExecutor(1, env=worker_environment(threads), initializer=_quiet) as executor:
+        return executor.submit(function, *args).result()

@@ -1,0 +1,85 @@
+"""Store and restore a `Training`, bit for bit, as tensors in one safetensors file (no pickle)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from bench.engine import Training
+from bench.errors import BenchError
+
+
+def weights(training: Training, run: int) -> dict[str, Tensor]:
+    """Encoder and decoder of one run: parameter name to tensor, without the run axis."""
+    return {name: value[run].detach().cpu().contiguous() for name, value in training.vae.state_dict().items()}
+
+
+def save(training: Training, path: Path) -> None:
+    """Write a checkpoint, atomically: the file is either the old one or the new one.
+
+    Call it between steps, with the log buffer empty (`bench.engine.train`'s ``on_log``).
+    """
+    tensors = {f"vae.{key}": value for key, value in training.vae.state_dict().items()}
+    if training.modules is not None:
+        tensors |= {f"modules.{key}": value for key, value in training.modules.state_dict().items()}
+    for number, optimizer in enumerate(training.optimizers):
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"adam{number}.{index}.{key}": value for key, value in state.items()}
+    tensors |= {f"state.{key}": value for key, value in training.state.items()}
+    for run, (noise, own) in enumerate(zip(training.noise, training.own, strict=True)):
+        tensors[f"noise.{run}"] = noise.get_state()
+        tensors[f"own.{run}"] = own.get_state()
+    tensors["curves"] = torch.from_numpy(np.array(training.curves))
+    tensors["step"] = torch.tensor(training.step)
+    tensors["diverged"] = torch.tensor([-1 if good is None else good for good in training.diverged])
+    # Copies: tensors that share storage (views of one state) are refused by safetensors.
+    save_atomically({key: value.detach().cpu().clone() for key, value in tensors.items()}, path)
+
+
+def load(training: Training, path: Path) -> None:
+    """Restore what `save` wrote into a `Training` that was prepared from the same specs.
+
+    Raises
+    ------
+    BenchError
+        If the file is damaged or belongs to another architecture.
+    """
+    try:
+        tensors = load_file(path)
+        training.vae.load_state_dict(_under(tensors, "vae."))
+        if training.modules is not None:
+            training.modules.load_state_dict(_under(tensors, "modules."))
+        for number, optimizer in enumerate(training.optimizers):
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in _under(tensors, f"adam{number}.").items():
+                index, name = key.split(".", 1)
+                state.setdefault(int(index), {})[name] = value
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+        for run, (noise, own) in enumerate(zip(training.noise, training.own, strict=True)):
+            noise.set_state(tensors[f"noise.{run}"])
+            own.set_state(tensors[f"own.{run}"])
+        training.state = {k: v.to(training.method.device) for k, v in _under(tensors, "state.").items()}
+        training.curves = list(tensors["curves"].numpy())
+        training.step = int(tensors["step"])
+        training.diverged = [None if good < 0 else int(good) for good in tensors["diverged"].tolist()]
+    except (SafetensorError, KeyError, RuntimeError, ValueError, OSError) as error:
+        raise BenchError(f"checkpoint '{path}' can't be used: {type(error).__name__}: {error}") from error
+
+
+def save_atomically(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write safetensors without metadata (with it, the file's hash isn't reproducible), then rename into place."""
+    part = path.with_name(path.name + ".part")
+    save_file(tensors, part)
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

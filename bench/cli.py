@@ -1,0 +1,265 @@
+"""The command line: thin, and quick to start (torch and pandas are imported by the commands that need them)."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+
+import typer
+
+from bench.errors import BenchError, did_you_mean
+
+if TYPE_CHECKING:
+    from bench.spec import RunSpec
+    from bench.study import StudySpec
+
+app = typer.Typer(
+    name="bench",
+    help="Which VAEs disentangle, and at what price in reconstruction: train, measure, compare, report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Methods = Annotated[
+    Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
+    typer.Option("-m", "--method", help="all, a name, a glob, or name[key=v1,v2]; repeatable. Default: the preset's."),
+]
+Datasets = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("-d", "--dataset", help="A name, or name[option=value]; repeatable. Default: the preset's."),
+]
+Metrics = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--metric", help="all, a name or a glob; repeatable."),
+]
+Seeds = Annotated[Optional[str], typer.Option("--seeds", help="A count (10), a range (0-4) or a list (3,7).")]  # noqa: UP045
+Preset = Annotated[str, typer.Option("--preset", help="smoke, quick, standard or paper.")]
+Config = Annotated[Optional[Path], typer.Option("--config", help="A study file (TOML).")]  # noqa: UP045
+Settings = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", help="table.key=value, for example dynamic_vae.ki=0.001 or train.steps=1000; repeatable."),
+]
+StudyName = Annotated[Optional[str], typer.Option("--study", help="Name of the results folder.")]  # noqa: UP045
+Results = Annotated[Path, typer.Option("--results", help="Where studies are kept.")]
+Reports = Annotated[Path, typer.Option("--reports", help="Where reports are written.")]
+Jobs = Annotated[int, typer.Option("-j", "--jobs", help="Worker processes; 0: one per core.", min=0)]
+Plugins = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option("--plugin", help="A Python file that registers methods, datasets or metrics; repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only errors and the path of the report.")]
+
+
+@app.command()
+def run(
+    method: Methods = None,
+    dataset: Datasets = None,
+    metric: Metrics = None,
+    seeds: Seeds = None,
+    preset: Preset = "quick",
+    config: Config = None,
+    set_: Settings = None,
+    study: StudyName = None,
+    results: Results = Path("results"),
+    reports: Reports = Path("reports"),
+    jobs: Jobs = 0,
+    rerun: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--rerun", help="Also do these again: diverged or all. (Failed runs always are.)"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, run nothing.")] = False,
+    plugin: Plugins = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train and measure every run of a study that isn't done yet, then write its report."""
+    from bench import console
+
+    spec, specs, name = _resolve(preset, config, set_, method, dataset, metric, seeds, study, plugin)
+    if rerun not in (None, "diverged", "all"):
+        raise BenchError(f"--rerun {rerun}{did_you_mean(rerun, ['diverged', 'all'])}; it is diverged or all")
+    if dry_run:
+        console.print_plan(spec, specs, results / name, as_json=False)
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    failed = console.run_study(
+        spec,
+        specs,
+        results / name,
+        n_jobs=jobs,
+        rerun=rerun or "",
+        plugins=[path.resolve() for path in plugin or []],
+        quiet=quiet,
+    )
+    console.print_report(results / name, reports / name, quiet=quiet)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def plan(
+    method: Methods = None,
+    dataset: Datasets = None,
+    metric: Metrics = None,
+    seeds: Seeds = None,
+    preset: Preset = "quick",
+    config: Config = None,
+    set_: Settings = None,
+    study: StudyName = None,
+    results: Results = Path("results"),
+    plugin: Plugins = None,
+    json: Json = False,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the resolved study file instead of the runs.")
+    ] = False,
+) -> None:
+    """Print what `run` would do with the same options, fully resolved."""
+    from bench import console
+
+    spec, specs, name = _resolve(preset, config, set_, method, dataset, metric, seeds, study, plugin)
+    if print_config:
+        import tomli_w
+
+        typer.echo(tomli_w.dumps(spec.model_dump(mode="json")), nl=False)
+    else:
+        console.print_plan(spec, specs, results / name, as_json=json)
+
+
+@app.command()
+def status(
+    study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
+    results: Results = Path("results"),
+    json: Json = False,
+) -> None:
+    """Say of every planned run whether it is done, diverged, failed, in work or not run yet."""
+    from bench import console
+
+    console.print_status(_study_folder(study, results), as_json=json)
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str, typer.Argument(help="methods, datasets, metrics, figures, networks, presets or studies.")],
+    pattern: Annotated[str, typer.Argument(help="Glob on the names.")] = "*",
+    results: Results = Path("results"),
+    plugin: Plugins = None,
+    json: Json = False,
+) -> None:
+    """List what there is to choose from."""
+    from bench import console
+
+    _load_plugins(plugin)
+    console.print_list(kind, pattern, results, as_json=json)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A run's id, or the name of a method, dataset, metric or network.")],
+    results: Results = Path("results"),
+    plugin: Plugins = None,
+    json: Json = False,
+) -> None:
+    """Show one run's result and provenance, or one thing's documentation and settings."""
+    from bench import console
+
+    _load_plugins(plugin)
+    console.print_one(name, results, as_json=json)
+
+
+@app.command()
+def aggregate(
+    study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
+    results: Results = Path("results"),
+    out: Annotated[Optional[Path], typer.Option("--out", help="CSV file; default: print it.")] = None,  # noqa: UP045
+) -> None:
+    """One tidy table, a row per run; also of a study that is still running."""
+    from bench import aggregate as aggregator
+
+    table = aggregator.read_study(_study_folder(study, results)).runs.to_csv(index=False, lineterminator="\n")
+    if out is None:
+        typer.echo(table, nl=False)
+    else:
+        out.write_text(table)
+
+
+@app.command()
+def report(
+    study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
+    results: Results = Path("results"),
+    reports: Reports = Path("reports"),
+    quiet: Quiet = False,
+) -> None:
+    """Render tables and figures from stored runs; the same runs give the same bytes."""
+    from bench import console
+
+    folder = _study_folder(study, results)
+    console.print_report(folder, reports / folder.name, quiet=quiet)
+
+
+def main() -> NoReturn:
+    """Entry point of the command ``bench``: the user's errors become one line and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except BenchError as error:
+        typer.echo(f"bench: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("\nbench: stopped; finished runs are kept, the same command goes on from here", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone away; there is nobody left to tell.
+        sys.stderr.close()
+        sys.exit(141)
+    sys.exit(0)
+
+
+def _resolve(
+    preset: str,
+    config: Path | None,
+    settings: list[str] | None,
+    method: list[str] | None,
+    dataset: list[str] | None,
+    metric: list[str] | None,
+    seeds: str | None,
+    study: str | None,
+    plugin: list[Path] | None,
+) -> tuple[StudySpec, list[RunSpec], str]:
+    from bench.selectors import parse_seeds, split_list
+    from bench.study import expand, resolve
+
+    _load_plugins(plugin)
+    flags: dict[str, Any] = {
+        "methods": [part for item in method for part in split_list(item)] if method else None,
+        "datasets": [part for item in dataset for part in split_list(item)] if dataset else None,
+        "evaluation": {"metrics": [part for item in metric for part in split_list(item)]} if metric else None,
+        "seeds": parse_seeds(seeds) if seeds is not None else None,
+    }
+    spec = resolve(preset, study_file=config, settings=settings, **flags)
+    specs = expand(spec)
+    name = study or (config.stem if config else "-".join([spec.preset, *sorted({s.dataset.name for s in specs})]))
+    if not name or name in (".", "..") or "/" in name or "\\" in name:
+        raise BenchError(f"--study '{name}' can't be a folder's name")
+    return spec, specs, name
+
+
+def _load_plugins(paths: list[Path] | None) -> None:
+    from bench.registry import load_plugin
+
+    for path in paths or []:
+        load_plugin(path)
+
+
+def _study_folder(study: str, results: Path) -> Path:
+    for folder in (results / study, Path(study)):
+        if (folder / "study.toml").is_file():
+            return folder
+    known = sorted(path.parent.name for path in results.glob("*/study.toml"))
+    hint = did_you_mean(study, known) or (f"; there are: {', '.join(known)}" if known else "; there is none yet")
+    raise BenchError(f"no study '{study}' in '{results}'{hint}")
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt

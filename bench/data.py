@@ -1,0 +1,197 @@
+"""The dataset contract and the in-memory image store.
+
+A dataset is one file in ``datasets/``: a subclass of `Dataset` under ``@register_dataset``. Its ``Options`` (a frozen
+dataclass) are at once the command line's ``name[option=value]``, the TOML table and a part of every run's identity.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from bench.errors import BenchError, did_you_mean
+from bench.registry import DATASETS
+
+Index = NDArray[np.int64]
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Options of a dataset that has none."""
+
+
+class Dataset(ABC):
+    """Images, and the factors that made them where they are known.
+
+    Attributes
+    ----------
+    factor_names : tuple of str
+        Empty when the factors aren't known: factor metrics are then "not applicable".
+    factor_sizes : tuple of int
+        Number of values of each factor, in the order of `factor_names`. The images are the full grid in C order
+        (last factor fastest) unless `factors` and `index` are overridden.
+    image_shape : tuple of int
+        ``(channels, height, width)``.
+    image_max : int
+        The `uint8` value that stands for 1.0: 1 for binary images, 255 for grey or colour ones.
+    likelihood : {"bernoulli", "gaussian"}
+        What the reconstruction term is on these data.
+    licence, citation : str
+        Of the data.
+    """
+
+    Options: ClassVar[type] = NoOptions
+    factor_names: tuple[str, ...] = ()
+    factor_sizes: tuple[int, ...] = ()
+    image_shape: tuple[int, int, int]
+    image_max: int = 255
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    licence: str = "unknown"
+    citation: str = ""
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    def __len__(self) -> int:
+        return int(np.prod(self.factor_sizes, dtype=np.int64))
+
+    @abstractmethod
+    def images(self, index: Index) -> Images:
+        """Images of the given rows.
+
+        Parameters
+        ----------
+        index : ndarray of shape (n,), int64
+            Rows, each in ``[0, len(self))``.
+
+        Returns
+        -------
+        ndarray of shape (n, channels, height, width), uint8
+            Values in ``[0, image_max]``.
+        """
+
+    def packed(self) -> NDArray[np.uint8] | None:
+        """All images as bits (``numpy.packbits`` order), shape (N, pixels / 8), or None where that makes no sense."""
+        return None
+
+    def factors(self, index: Index) -> NDArray[np.int64]:
+        """Factor classes of the given rows, shape (n, n_factors)."""
+        if not self.factor_sizes:
+            return np.zeros((len(index), 0), dtype=np.int64)
+        return np.stack(np.unravel_index(index, self.factor_sizes), axis=1).astype(np.int64)
+
+    def index(self, factors: NDArray[np.int64]) -> Index:
+        """Rows of the given factor classes, shape (n,); the inverse of `factors`."""
+        return np.ravel_multi_index(tuple(factors.T), self.factor_sizes).astype(np.int64)
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) that identifies the data; part of a run's identity."""
+        digest = hashlib.sha256(json.dumps([self.image_shape, self.image_max, self.factor_sizes]).encode())
+        for start in range(0, len(self), 4096):
+            digest.update(self.images(np.arange(start, min(start + 4096, len(self)))).tobytes())
+        return digest.hexdigest()
+
+    def query_indices(self) -> Index:
+        """Rows shown in reconstructions and traversals, the same for every method and seed; three by default."""
+        return np.linspace(0, len(self) - 1, 5).astype(np.int64)[1:4]
+
+
+def register_dataset(name: str, *, version: int = 1, **info: Any) -> Callable[[type[Dataset]], type[Dataset]]:
+    """Register a `Dataset` subclass; see `bench.registry.Registry.register`."""
+    return DATASETS.register(name, version=version, **info)
+
+
+def resolve_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Check a dataset's options and fill in the defaults.
+
+    Parameters
+    ----------
+    name : str
+        A registered dataset.
+    options : dict
+        What the user set.
+
+    Returns
+    -------
+    dict
+        Every option with its value, JSON-ready.
+
+    Raises
+    ------
+    BenchError
+        Unknown dataset, unknown option, or an impossible value.
+    """
+    entry = DATASETS.get(name)
+    return validate_dataclass(entry.value.Options, options, where=f"dataset '{name}'", what="option")
+
+
+def load_dataset(name: str, options: dict[str, Any]) -> Dataset:
+    """Load a dataset, once per process (the last two are kept).
+
+    Raises
+    ------
+    BenchError
+        Unknown names, impossible options, missing or damaged files.
+    """
+    return _load(name, json.dumps(resolve_options(name, options), sort_keys=True))
+
+
+@functools.lru_cache(maxsize=2)
+def _load(name: str, options: str) -> Dataset:
+    value = DATASETS.get(name).value
+    dataset: Dataset = value(value.Options(**_tuples(json.loads(options))))
+    return dataset
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def validate_dataclass(cls: type, values: dict[str, Any], *, where: str, what: str) -> dict[str, Any]:
+    """Check `values` against a frozen dataclass whose fields carry pydantic constraints.
+
+    Parameters
+    ----------
+    cls : type
+        A dataclass; constraints are written as ``Annotated[float, Field(ge=0)]``, cross-field ones in
+        ``__post_init__`` as `ValueError`.
+    values : dict
+        What the user set; the rest are the defaults.
+    where, what : str
+        For the message: ``"method 'beta_vae'"``, ``"hyper-parameter"``.
+
+    Returns
+    -------
+    dict
+        All fields, JSON-ready.
+
+    Raises
+    ------
+    BenchError
+        In one line: the field, the value and what it may be.
+    """
+    known = list(cls.__dataclass_fields__)  # type: ignore[attr-defined]
+    for key in values:
+        if key not in known:
+            raise BenchError(
+                f"{where}: unknown {what} '{key}'{did_you_mean(key, known)}; it has: {', '.join(known) or 'none'}"
+            )
+    try:
+        checked = TypeAdapter(cls).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or what
+        reason = first["msg"].removeprefix("Value error, ")
+        shown = f"{field}={first['input']!r}" if first["loc"] else reason
+        raise BenchError(f"{where}: {shown}" + (f": {reason}" if first["loc"] else "")) from None
+    return asdict(checked)

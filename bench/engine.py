@@ -1,0 +1,260 @@
+"""The training loop: R runs of one architecture in lockstep, resumable bit for bit.
+
+R = 1 is the plain case and what a CPU process uses. Nothing in the loop waits for the device: a step's log row is
+written into a buffer that is read once per ``log_every`` steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  (the field's own alias)
+from torch import Tensor, nn
+
+from bench import networks
+from bench.batches import ImageStore, Order
+from bench.data import Dataset
+from bench.method import Encoded, Method, State, Terms
+from bench.registry import METHODS
+from bench.seeds import torch_stream
+from bench.spec import RunSpec
+
+#: Columns of the curves before the per-latent KL.
+COLUMNS = ("reconstruction", "kl", "beta", "set_point")
+
+
+@dataclass
+class Training:
+    """All that changes while R runs train; `bench.checkpoint` stores and restores it.
+
+    Attributes
+    ----------
+    specs : list of RunSpec
+        One per run; they differ only in seed and in float hyper-parameters.
+    step : int
+        Last finished step.
+    curves : list of ndarray of shape (R, 1 + 4 + K), float64
+        Rows of step, `COLUMNS`, KL per latent: means over the log interval that ends at that step.
+    diverged : list of int or None
+        Per run the last step at which all of a log row was finite, None while all is well.
+    """
+
+    specs: list[RunSpec]
+    vae: networks.VAE
+    method: Method
+    modules: nn.Module | None
+    optimizers: list[torch.optim.Adam]
+    noise: tuple[torch.Generator, ...]
+    own: tuple[torch.Generator, ...]
+    state: State
+    step: int = 0
+    curves: list[np.ndarray] = field(default_factory=list)
+    diverged: list[int | None] = field(default_factory=list)
+
+
+def prepare(specs: Sequence[RunSpec], shape: tuple[int, int, int]) -> Training:
+    """Build and initialise networks, optimisers, streams and state of runs that go in lockstep.
+
+    Parameters
+    ----------
+    specs : sequence of RunSpec
+        Equal but for seed and float hyper-parameters.
+    shape : tuple of int
+        ``(C, H, W)`` of the images.
+    """
+    first = specs[0]
+    seeds = [spec.seed for spec in specs]
+    entry = METHODS.get(first.method.name)
+    vae = networks.build(first.network.name, len(specs), shape, first.network.latent_dim)
+    networks.initialise(vae, first.network.init, seeds, "vae")
+    hypers = [entry.value.Hyper(**spec.method.hyper) for spec in specs]
+    method: Method = entry.value(hypers, latent_dim=first.network.latent_dim, device=first.device)
+    modules = method.modules()
+    vae.to(first.device)
+    opt = first.optimizer
+    optimizers = [
+        torch.optim.Adam(vae.parameters(), lr=opt.lr, betas=(opt.beta1, opt.beta2), eps=opt.eps, fused=True)
+    ]
+    if modules is not None:
+        networks.initialise(modules, first.network.init, seeds, "method")
+        modules.to(first.device)
+        optimizers.append(torch.optim.Adam(modules.parameters(), fused=True, **method.module_optimizer()))
+    return Training(
+        specs=list(specs),
+        vae=vae,
+        method=method,
+        modules=modules,
+        optimizers=optimizers,
+        noise=tuple(torch_stream(seed, "noise", first.device) for seed in seeds),
+        own=tuple(torch_stream(seed, f"method:{first.method.name}", first.device) for seed in seeds),
+        state=method.initial_state(),
+        diverged=[None] * len(specs),
+    )
+
+
+def train(
+    training: Training,
+    dataset: Dataset,
+    store: ImageStore,
+    *,
+    until: int | None = None,
+    on_log: Callable[[Training], None] | None = None,
+) -> None:
+    """Advance to step `until` (the specs' number of steps by default), in place.
+
+    Stops early once every run has diverged. `on_log` is called after each log row, when the buffer is empty: the only
+    moments at which a checkpoint is exact.
+    """
+    first = training.specs[0]
+    last = first.steps if until is None else min(until, first.steps)
+    if last <= training.step:
+        return
+    orders = [
+        [Order(spec.seed, store.n, spec.batch_size, name) for spec in training.specs]
+        for name in ("data", "data:second")[: training.method.n_batches]
+    ]
+    forward = _Forward(training, dataset.likelihood)
+    width = len(COLUMNS) + first.network.latent_dim
+    buffer = torch.zeros(
+        first.log_every, len(training.specs), width, dtype=torch.float64, device=first.device
+    )
+    filled = 0
+    for step in range(training.step + 1, last + 1):
+        batches = [
+            store.gather(np.stack([order(step) for order in each])).to(first.device) for each in orders
+        ]
+        buffer[filled] = forward(batches, step)
+        filled += 1
+        if filled == first.log_every or step == first.steps:
+            _log(training, step, buffer[:filled].mean(dim=0).cpu().numpy())
+            filled = 0
+            if on_log is not None:
+                on_log(training)
+            if all(good is not None for good in training.diverged):
+                return
+    training.step = last
+
+
+class _Forward:
+    """One optimisation step; a class only to look things up once instead of at every step."""
+
+    def __init__(self, training: Training, likelihood: str) -> None:
+        self.training = training
+        self.likelihood = likelihood
+        self.vae_parameters = list(training.vae.parameters())
+        self.own_parameters = list(training.modules.parameters()) if training.modules is not None else []
+
+    def encode(self, x: Tensor) -> Encoded:
+        mean, logvar = self.training.vae.encode(x)
+        noise = torch.stack(
+            [torch.randn(mean.shape[1:], generator=g, device=mean.device) for g in self.training.noise]
+        )
+        return Encoded(mean, logvar, mean + (0.5 * logvar).exp() * noise)
+
+    def __call__(self, batches: list[Tensor], step: int) -> Tensor:
+        t = self.training
+        encoded = self.encode(batches[0])
+        logits = t.vae.decode(encoded.z)
+        second = None
+        if len(batches) > 1:
+            with torch.no_grad():
+                second = self.encode(batches[1])
+        terms = Terms(
+            reconstruction=reconstruction(logits, batches[0], self.likelihood),
+            kl_per_latent=kl_per_latent(encoded.mean, encoded.logvar),
+            encoded=encoded,
+            second=second,
+            generators=t.own,
+        )
+        objective = t.method.loss(terms, t.state, step)
+        t.state = {key: value.detach() for key, value in objective.state.items()}
+        for optimizer in t.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        # Both backward passes come before both steps: the discriminator's graph is shared by the two losses.
+        auxiliary = objective.auxiliary
+        objective.loss.sum().backward(inputs=self.vae_parameters, retain_graph=auxiliary is not None)
+        if auxiliary is not None:
+            auxiliary.sum().backward(inputs=self.own_parameters)
+        for optimizer in t.optimizers:
+            optimizer.step()
+        return _row(terms, objective.beta, objective.set_point)
+
+
+def reconstruction(logits: Tensor, x: Tensor, likelihood: str) -> Tensor:
+    """Reconstruction term per run.
+
+    Parameters
+    ----------
+    logits, x : Tensor, (R, B, C, H, W)
+        Decoder output; images in [0, 1].
+    likelihood : {"bernoulli", "gaussian"}
+        Binary cross-entropy in nats, or the summed squared error of ``sigmoid(logits)`` (no 1/2, no variance).
+
+    Returns
+    -------
+    Tensor, (R,)
+        Summed over pixels and channels, mean over batch.
+    """
+    if likelihood == "bernoulli":
+        loss = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    else:
+        loss = (torch.sigmoid(logits) - x).square()
+    return loss.sum(dim=(2, 3, 4)).mean(dim=1)
+
+
+def kl_per_latent(mean: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mean, exp(logvar)) || N(0, 1)) per latent, nats per image, mean over batch: (R, B, K) to (R, K)."""
+    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean(dim=1)
+
+
+def final(curves: np.ndarray, share: float = 0.05) -> dict[str, float | None]:
+    """Means over the last `share` of a run's curve rows.
+
+    Parameters
+    ----------
+    curves : ndarray of shape (n_rows, 1 + 4 + K)
+
+    Returns
+    -------
+    dict
+        By `COLUMNS`; None where there is no value (no set point, no rows, not finite).
+    """
+    tail = curves[-max(1, math.ceil(share * len(curves))) :, 1 : 1 + len(COLUMNS)]
+    means = tail.mean(axis=0) if len(tail) else np.full(len(COLUMNS), np.nan)
+    return {
+        name: float(value) if np.isfinite(value) else None for name, value in zip(COLUMNS, means, strict=True)
+    }
+
+
+def _row(terms: Terms, beta: Tensor, set_point: Tensor | None) -> Tensor:
+    if set_point is None:
+        set_point = torch.full_like(beta, torch.nan)
+    head = torch.stack([terms.reconstruction.detach(), terms.kl.detach(), beta.detach(), set_point], dim=1)
+    return torch.cat([head, terms.kl_per_latent.detach()], dim=1)
+
+
+def _log(training: Training, step: int, means: np.ndarray) -> None:
+    watched = np.delete(means, COLUMNS.index("set_point"), axis=1)
+    for run, finite in enumerate(np.isfinite(watched).all(axis=1)):
+        if not finite and training.diverged[run] is None:
+            training.diverged[run] = training.step
+    training.curves.append(np.concatenate([np.full((len(means), 1), float(step)), means], axis=1))
+    training.step = step
+
+
+def settings(threads: int) -> dict[str, Any]:
+    """Pin what torch would otherwise choose by itself, in the process that trains; returns what was set.
+
+    A worker process of loky starts with another number of threads than the parent: numbers would depend on ``-j``.
+    """
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    # Filling every new tensor with NaN finds reads of uninitialised memory, and costs a third of a small net's step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+    return {"threads": threads, "deterministic_algorithms": True, "cudnn_benchmark": False}

@@ -1,0 +1,36 @@
+"""Errors that are the user's to mend: one clear line, no traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """Something the user can put right; the command line prints its one line and exits with 2."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Suggest the known name nearest to `word`.
+
+    Parameters
+    ----------
+    word : str
+        What the user typed.
+    known : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    str
+        ``"; did you mean 'beta_vae'?"``, or the empty string when nothing is near.
+    """
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    if not near:
+        squeezed = {name.replace("_", "").replace("-", "").lower(): name for name in names}
+        near = difflib.get_close_matches(
+            word.replace("_", "").replace("-", "").lower(), list(squeezed), n=1, cutoff=0.6
+        )
+        near = [squeezed[hit] for hit in near]
+    return f"; did you mean '{near[0]}'?" if near else ""

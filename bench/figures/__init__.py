@@ -1,0 +1,1 @@
+"""Figures, one file each: ``f(study) -> Figure`` or several by name, from stored runs only."""

@@ -1,0 +1,195 @@
+"""What all figures share: sizes, colours, markers, and the layout of legends.
+
+A method looks the same in every figure of every study: its colour, marker and line style hang on its name
+alone. Figures are made with Matplotlib's objects, never with pyplot's global state.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.style
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+
+from bench.aggregate import Study
+from bench.labels import CONTROL
+
+#: Widths of a column and of a page, inches.
+SINGLE, DOUBLE = 3.4, 7.0
+
+GREY = "#6f6f6f"
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # ships with Matplotlib, so every machine has it
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 5,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "disbench",
+}
+
+Dashes = str | tuple[float, tuple[float, ...]]
+
+#: Okabe and Ito's palette, with a marker and a line style of its own for each method.
+_LOOKS: dict[str, tuple[str, str, Dashes]] = {
+    "vae": ("#000000", "o", "solid"),
+    "beta_vae": ("#0072B2", "s", (0, (5, 1.5))),
+    "annealed_vae": ("#56B4E9", "^", (0, (5, 1.5, 1, 1.5))),
+    "factor_vae": ("#009E73", "D", (0, (1, 1))),
+    "control_vae": ("#E69F00", "v", (0, (3, 1, 1, 1, 1, 1))),
+    "dynamic_vae": ("#D55E00", "P", "solid"),
+    "beta_tcvae": ("#CC79A7", "<", (0, (7, 2))),
+    CONTROL: (GREY, "X", (0, (4, 3))),
+}
+#: For methods that aren't listed, chosen by a hash of the name.
+_OTHERS: tuple[tuple[str, str, Dashes], ...] = (
+    ("#CC79A7", ">", (0, (2, 1))),
+    ("#B8A800", "h", (0, (6, 1, 1, 1))),
+    ("#8C564B", "p", (0, (3, 2))),
+    ("#5E4FA2", "*", (0, (1, 2))),
+    ("#1B7F8C", "d", (0, (8, 2, 2, 2))),
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one configuration is drawn."""
+
+    colour: tuple[float, float, float]
+    marker: str
+    dashes: Dashes
+    hollow: bool
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Keywords of a line."""
+        return {"color": self.colour, "linestyle": self.dashes}
+
+    @property
+    def point(self) -> dict[str, Any]:
+        """Keywords of a marker."""
+        face = "white" if self.hollow else self.colour
+        return {"marker": self.marker, "markerfacecolor": face, "markeredgecolor": self.colour}
+
+
+def style() -> AbstractContextManager[None]:
+    """Return a context with Matplotlib's defaults and our changes, whatever the user's own settings are."""
+    return matplotlib.style.context(["default", RC])
+
+
+def looks(study: Study) -> dict[str, Look]:
+    """Label to look. Configurations of a method share marker and hue, not lightness and filling."""
+    out: dict[str, Look] = {}
+    for method, group in study.runs.groupby("method", sort=False):
+        name = str(method)
+        pick = int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(_OTHERS)
+        colour, marker, dashes = _LOOKS.get(name, _OTHERS[pick])
+        labels = list(dict.fromkeys(group["label"]))
+        for index, label in enumerate(labels):
+            fade = 0.65 * index / max(len(labels) - 1, 1)
+            out[label] = Look(_lighter(to_rgb(colour), fade), marker, dashes, hollow=index % 2 == 1)
+    return out
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure (inches) with constrained layout and an Agg canvas."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(w_pad=0.06, h_pad=0.05)
+    return figure
+
+
+def slug(text: str) -> str:
+    """Reduce a label to what is safe in a file name; different labels stay different."""
+    short = re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.").lower()
+    if short == text.lower():
+        return short
+    return f"{short}-{hashlib.sha256(text.encode()).hexdigest()[:4]}"
+
+
+def per_dataset(study: Study, draw: Callable[[Study, str], Figure | None]) -> Figure | dict[str, Figure]:
+    """Draw once per data set: one figure, or several by the data set's slug, or none."""
+    drawn = {dataset: figure for dataset in study.datasets if (figure := draw(study, dataset)) is not None}
+    if len(study.datasets) == 1 and drawn:
+        return next(iter(drawn.values()))
+    return {slug(dataset): figure for dataset, figure in drawn.items()}
+
+
+def trained(study: Study, dataset: str) -> list[str]:
+    """Labels of the methods of a data set with at least one run that ended well, without the control."""
+    runs = study.runs
+    chosen = runs[(runs["dataset_label"] == dataset) & (runs["status"] == "ok") & (runs["method"] != CONTROL)]
+    return list(dict.fromkeys(chosen["label"]))
+
+
+def runs_of(study: Study, dataset: str, label: str) -> pd.DataFrame:
+    """Select the runs of a configuration that ended well, lowest seed first."""
+    runs = study.runs
+    chosen = (runs["dataset_label"] == dataset) & (runs["label"] == label) & (runs["status"] == "ok")
+    return runs[chosen].sort_values("seed")
+
+
+def control_label(study: Study, dataset: str) -> str | None:
+    """Label of the untrained control, if the data set has one that ended well."""
+    runs = study.runs
+    chosen = runs[(runs["dataset_label"] == dataset) & (runs["status"] == "ok") & (runs["method"] == CONTROL)]
+    return str(chosen["label"].iloc[0]) if len(chosen) else None
+
+
+def cell(study: Study, dataset: str, label: str, score: str) -> Mapping[str, Any] | None:
+    """Summary of one score, or None where there are no values."""
+    table = study.summary
+    chosen = table[
+        (table["dataset_label"] == dataset) & (table["label"] == label) & (table["score"] == score)
+    ]
+    if chosen.empty or not chosen["n"].iloc[0]:
+        return None
+    return {str(key): value for key, value in chosen.iloc[0].to_dict().items()}
+
+
+def legend_below(figure: Figure, handles: Iterable[Line2D], columns: int) -> None:
+    """Put one legend under all panels."""
+    figure.legend(handles=list(handles), loc="outside lower center", ncols=columns, handlelength=2.6)
+
+
+def better(axes: Axes, *, higher: bool, axis: str) -> None:
+    """Say on an axis label which way is better."""
+    arrow = {("y", True): "↑", ("y", False): "↓", ("x", True): "→", ("x", False): "←"}[axis, higher]
+    if axis == "y":
+        axes.set_ylabel(f"{axes.get_ylabel()}  {arrow} better")
+    else:
+        axes.set_xlabel(f"{axes.get_xlabel()}  {arrow} better")
+
+
+def _lighter(colour: tuple[float, float, float], by: float) -> tuple[float, float, float]:
+    hue, light, saturation = colorsys.rgb_to_hls(*colour)
+    return colorsys.hls_to_rgb(hue, light + (0.85 - light) * by, saturation)

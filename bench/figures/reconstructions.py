@@ -1,0 +1,52 @@
+"""Originals and reconstructions."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from bench.aggregate import Study
+from bench.figures._montage import read_montages
+from bench.figures._style import DOUBLE, new_figure, per_dataset
+from bench.registry import FIGURES
+
+
+@FIGURES.register("reconstructions", version=1, order=6)
+def reconstructions(study: Study) -> Figure | dict[str, Figure]:
+    """Originals and their reconstructions from the mean code, lowest seed of each method.
+
+    Parameters
+    ----------
+    study : Study
+        Stored runs.
+
+    Returns
+    -------
+    Figure or dict of str to Figure
+        One per data set.
+    """
+    return per_dataset(study, _draw)
+
+
+def _draw(study: Study, dataset: str) -> Figure | None:
+    montages = read_montages(study, dataset, "reconstructions.png")
+    if not montages:
+        return None
+    columns = 2 if len(montages) > 1 else 1
+    rows = -(-len(montages) // columns)
+    shape = montages[0].pixels.shape
+    height = 0.3 + (DOUBLE / columns - 0.75) * shape[0] / shape[1]
+    figure = new_figure(DOUBLE, rows * height + 0.1)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for axes, montage in zip(panels.flat, montages, strict=False):
+        axes.set_axis_on()
+        axes.imshow(montage.pixels, cmap="gray", vmin=0, vmax=1)
+        axes.set_title(montage.title, loc="left", pad=3)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0, pad=2)
+        quarter = montage.pixels.shape[0] / 4
+        axes.set_xticks([])
+        axes.set_yticks([quarter, 3 * quarter], ["original", "decoded"])
+    return figure

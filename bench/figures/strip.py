@@ -1,0 +1,115 @@
+"""Every score of every seed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bench.aggregate import Study, score_info
+from bench.figures._style import (
+    DOUBLE,
+    Look,
+    cell,
+    control_label,
+    looks,
+    new_figure,
+    per_dataset,
+    runs_of,
+    trained,
+)
+from bench.registry import FIGURES
+
+#: A control further out than this many times the spread of the trained runs is pointed at, not drawn to
+#: scale.
+FAR = 1.0
+
+
+@FIGURES.register("strip", version=1, order=3)
+def strip(study: Study) -> Figure | dict[str, Figure]:
+    """Every score of every seed, with mean and 95 % interval.
+
+    One panel per score, one line of points per method, the seeds in order from bottom to top within it. An
+    arrow stands for untrained networks that lie far off the axis, with their mean.
+
+    Parameters
+    ----------
+    study : Study
+        Stored runs.
+
+    Returns
+    -------
+    Figure or dict of str to Figure
+        One per data set.
+    """
+    return per_dataset(study, _draw)
+
+
+def _draw(study: Study, dataset: str) -> Figure | None:
+    labels = trained(study, dataset)
+    scores = [s for s in study.scores if any(cell(study, dataset, label, s) for label in labels)]
+    if not scores:
+        return None
+    control = control_label(study, dataset)
+    rows = [*labels, *([control] if control else [])]
+    columns = min(4, len(scores))
+    lines = math.ceil(len(scores) / columns)
+    figure = new_figure(DOUBLE, 0.1 + lines * (0.55 + 0.19 * len(rows)))
+    panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    look = looks(study)
+    for axes, score in zip(panels.flat, scores, strict=False):
+        for place, label in enumerate(labels):
+            _row(axes, study, dataset, label, score, place, look[label])
+        axes.margins(x=0.06)
+        if control:
+            _control(axes, study, dataset, control, score, len(labels), look[control])
+        info = score_info(score)
+        arrow = {True: " →", False: " ←", None: ""}[info.higher_is_better]
+        axes.set_title(f"{info.label}{arrow}")
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+    for axes in panels.flat[len(scores) :]:
+        axes.set_visible(False)
+    panels[0, 0].set_ylim(len(rows) - 0.5, -0.5)
+    for axes in panels[:, 0]:
+        axes.set_yticks(range(len(rows)), rows)
+    return figure
+
+
+def _row(axes: Axes, study: Study, dataset: str, label: str, score: str, place: int, look: Look) -> None:
+    item = cell(study, dataset, label, score)
+    if item is None:
+        return
+    values = runs_of(study, dataset, label)[score].dropna().to_numpy(dtype=float)
+    # Seeds are spread in their order: random jitter would change from one rendering to the next.
+    offsets = place + (np.linspace(0.3, -0.3, len(values)) if len(values) > 1 else np.zeros(1))
+    axes.plot(values, offsets, look.marker, color=look.colour, markersize=2.6, alpha=0.45, markeredgewidth=0)
+    if not np.isnan(item["low"]):
+        axes.plot([item["low"], item["high"]], [place, place], color=look.colour, linewidth=1.6, zorder=3)
+    axes.plot([item["mean"]], [place], markersize=4.5, linestyle="none", zorder=4, **look.point)
+
+
+def _control(
+    axes: Axes, study: Study, dataset: str, control: str, score: str, place: int, look: Look
+) -> None:
+    item = cell(study, dataset, control, score)
+    if item is None:
+        return
+    low, high = axes.get_xlim()
+    span = FAR * (high - low)
+    if low - span <= item["mean"] <= high + span:
+        _row(axes, study, dataset, control, score, place, look)
+        return
+    axes.set_xlim(low, high)
+    right = item["mean"] > high
+    axes.annotate(
+        f"{item['mean']:,.0f}" if abs(item["mean"]) >= 1000 else f"{item['mean']:.3g}",
+        xy=(0.99 if right else 0.01, place), xytext=(0.8 if right else 0.2, place),
+        xycoords=("axes fraction", "data"), textcoords=("axes fraction", "data"),
+        ha="right" if right else "left", va="center", fontsize=7, color=look.colour,
+        arrowprops={"arrowstyle": "->", "color": look.colour, "shrinkA": 1, "shrinkB": 0},
+    )  # fmt: skip

@@ -1,0 +1,123 @@
+"""Reconstruction against disentanglement."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from bench.aggregate import Study, score_info
+from bench.figures._style import (
+    DOUBLE,
+    GREY,
+    SINGLE,
+    Look,
+    better,
+    cell,
+    control_label,
+    legend_below,
+    looks,
+    new_figure,
+    per_dataset,
+    runs_of,
+    trained,
+)
+from bench.registry import FIGURES
+
+RECONSTRUCTION = "reconstruction_bce"
+DISENTANGLEMENT = ("mig", "dci_disentanglement", "factor_vae_score")
+
+
+@FIGURES.register("tradeoff", version=1, order=1)
+def tradeoff(study: Study) -> Figure | dict[str, Figure]:
+    """Reconstruction against disentanglement: mean and 95 % interval of each method in both axes.
+
+    Faint points are single seeds, the dashed line and the grey band the untrained networks (their
+    reconstruction is far off the axis). Better is up and left. The legend gives the mean KL, since a method
+    can always buy reconstruction with KL.
+
+    Parameters
+    ----------
+    study : Study
+        Stored runs.
+
+    Returns
+    -------
+    Figure or dict of str to Figure
+        One per data set that has factors.
+    """
+    return per_dataset(study, _draw)
+
+
+def _draw(study: Study, dataset: str) -> Figure | None:
+    labels, look = trained(study, dataset), looks(study)
+    scores = [s for s in DISENTANGLEMENT if any(cell(study, dataset, label, s) for label in labels)]
+    labels = [label for label in labels if cell(study, dataset, label, RECONSTRUCTION)]
+    if not scores or not labels:
+        return None
+    rows = -(-(len(labels) + 1) // 3)
+    figure = new_figure(SINGLE if len(scores) == 1 else DOUBLE, 2.35 + 0.16 * rows)
+    panels = figure.subplots(1, len(scores), sharex=True, squeeze=False)[0]
+    control = control_label(study, dataset)
+    for axes, score in zip(panels, scores, strict=True):
+        if control is not None:
+            _band(axes, study, dataset, control, score)
+        for label in labels:
+            _points(axes, study, dataset, label, score, look[label])
+        axes.set_ylabel(score_info(score).label)
+        axes.set_xlabel(f"Reconstruction, {score_info(RECONSTRUCTION).label}")
+        better(axes, higher=True, axis="y")
+        better(axes, higher=False, axis="x")
+        axes.margins(0.08)
+        # Scores start at 0; the DCI of tiny samples can fall a little below.
+        lowest = min(float(study.runs[score].min()), 0.0)
+        axes.set_ylim(bottom=1.08 * lowest)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=look[label].colour,
+            linestyle="none",
+            **look[label].point,
+            label=_named(study, dataset, label),
+        )
+        for label in labels
+    ]
+    if control is not None:
+        handles.append(Line2D([], [], color=GREY, linestyle=(0, (4, 3)), label=control))
+    legend_below(figure, handles, 3)
+    return figure
+
+
+def _points(axes: Axes, study: Study, dataset: str, label: str, score: str, look: Look) -> None:
+    x, y = cell(study, dataset, label, RECONSTRUCTION), cell(study, dataset, label, score)
+    if x is None or y is None:
+        return
+    runs = runs_of(study, dataset, label)
+    axes.plot(
+        runs[RECONSTRUCTION], runs[score], look.marker, color=look.colour, markersize=2.5, alpha=0.3,
+        markeredgewidth=0,
+    )  # fmt: skip
+    bars = [[[max(item["mean"] - item["low"], 0)], [max(item["high"] - item["mean"], 0)]] for item in (x, y)]
+    drawn = [None if np.isnan(bar).any() else bar for bar in bars]
+    axes.errorbar(
+        x["mean"], y["mean"], xerr=drawn[0], yerr=drawn[1], color=look.colour, capsize=2, elinewidth=1,
+        zorder=3, **look.point,
+    )  # fmt: skip
+
+
+def _band(axes: Axes, study: Study, dataset: str, control: str, score: str) -> None:
+    item = cell(study, dataset, control, score)
+    if item is None:
+        return
+    axes.axhline(item["mean"], color=GREY, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
+    if not np.isnan(item["low"]):
+        axes.axhspan(item["low"], item["high"], color=GREY, alpha=0.2, linewidth=0, zorder=0)
+
+
+def _named(study: Study, dataset: str, label: str) -> str:
+    kl = cell(study, dataset, label, "kl")
+    return label if kl is None else f"{label} (KL {kl['mean']:.1f} nats)"

@@ -1,0 +1,64 @@
+"""Latent traversals."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.aggregate import Study
+from bench.figures._montage import Montage, final_kl, read_montages
+from bench.figures._style import DOUBLE, new_figure, per_dataset
+from bench.registry import FIGURES
+
+#: Images per query: each latent goes from -3 to 3 in steps of 2/3.
+STEPS = 10
+
+
+@FIGURES.register("traversals", version=1, order=5)
+def traversals(study: Study) -> Figure | dict[str, Figure]:
+    """Latent traversals of the lowest seed of each method, all latents, largest KL first.
+
+    Each row moves one latent from -3 to 3 in ten steps, the others staying at the mean code of the query
+    image; one block of columns per query image. Nothing is picked by hand. The number before a row is the
+    latent's KL in nats.
+
+    Parameters
+    ----------
+    study : Study
+        Stored runs.
+
+    Returns
+    -------
+    Figure or dict of str to Figure
+        One per data set.
+    """
+    return per_dataset(study, _draw)
+
+
+def _draw(study: Study, dataset: str) -> Figure | None:
+    montages = read_montages(study, dataset, "traversals.png")
+    if not montages:
+        return None
+    heights = [0.33 + (DOUBLE - 0.6) * m.pixels.shape[0] / m.pixels.shape[1] for m in montages]
+    figure = new_figure(DOUBLE, sum(heights) + 0.1)
+    panels = figure.subplots(len(montages), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, montage in zip(panels, montages, strict=True):
+        _panel(axes, montage, study.specs[montage.run]["network"]["latent_dim"], final_kl(study, montage.run))
+    return figure
+
+
+def _panel(axes: Axes, montage: Montage, n_latents: int, kl: list[float] | None) -> None:
+    columns, pitch = montage.grid(n_latents)
+    axes.imshow(montage.pixels, cmap="gray", vmin=0, vmax=1)
+    axes.set_title(montage.title, loc="left", pad=3)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, pad=2)
+    axes.set_yticks([])
+    if kl is not None and len(kl) == n_latents:
+        axes.set_yticks([(row + 0.5) * pitch - 1 for row in range(n_latents)], [f"{v:.1f}" for v in kl])
+        axes.set_ylabel("KL (nats)")
+    edges = [(block + place) * pitch - 1 for block in range(0, columns, STEPS) for place in (0.5, 5, 9.5)]
+    axes.set_xticks(edges, ["−3", "0", "3"] * (len(edges) // 3))
+    for block in range(STEPS, columns, STEPS):
+        axes.axvline(block * pitch - 1, color="white", linewidth=2.5)

@@ -1,0 +1,168 @@
+"""Names of configurations as tables and figures print them: the method, and what differs within the study."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.registry import DATASETS, METHODS, Registry
+
+#: The method every trained score must beat: the network at its initialisation.
+CONTROL = "untrained"
+
+Spec = Mapping[str, Any]
+
+
+def printed_name(registry: Registry[Any], name: str) -> str:
+    """Return the ``label`` something was registered with, or its name (a plug-in that isn't loaded)."""
+    return str(registry.get(name).info.get("label", name)) if name in registry else name
+
+
+def method_settings(spec: Spec) -> dict[str, Any]:
+    """Everything but data and seed that makes a run what it is, under the names the labels use."""
+    settings: dict[str, Any] = {"version": spec["method"].get("version"), **spec["method"].get("hyper", {})}
+    for key, value in spec.items():
+        if key in ("schema_version", "method", "dataset", "seed"):
+            continue
+        for inner, item in value.items() if isinstance(value, Mapping) else (("name", value),):
+            if isinstance(item, Mapping):  # versions of the metrics
+                settings.update({f"{key}.{inner}.{name}": version for name, version in item.items()})
+            else:
+                settings[key if inner == "name" else f"{key}.{inner}"] = item
+    return settings
+
+
+def dataset_settings(spec: Spec) -> dict[str, Any]:
+    """Everything that makes the data what they are, under the names the labels use."""
+    dataset = spec["dataset"]
+    settings = {"version": dataset.get("version"), "sha256": (dataset.get("sha256") or "")[:8]}
+    return {**dataset.get("options", {}), **settings}
+
+
+def config_id(spec: Spec) -> str:
+    """Eight hex digits of what is trained on what: without seed, evaluation and the machine.
+
+    It names random streams, which must stay what they are when a metric is added or the hardware changes.
+    """
+    parts = ("method", "dataset", "network", "optimizer", "batch_size", "steps")
+    same = {key: spec[key] for key in parts if key in spec}
+    return hashlib.sha256(_canonical(same).encode()).hexdigest()[:8]
+
+
+def label_runs(specs: Mapping[str, Spec], methods: Iterable[str] = ()) -> dict[str, tuple[str, str, Any]]:
+    """Name every run's data set and method, and say where it stands in the tables.
+
+    Parameters
+    ----------
+    specs : mapping of str to dict
+        Run to ``spec.json``.
+    methods : iterable of str
+        The study's methods in the user's order ("beta_vae[beta=4]").
+
+    Returns
+    -------
+    dict
+        Run to ``(dataset label, label, sort key)``. A setting is named only where configurations of that
+        method on the same data differ in it, so different configurations never share a label.
+    """
+    datasets = _describe(
+        {run: ("", spec["dataset"]["name"], dataset_settings(spec)) for run, spec in specs.items()}, DATASETS
+    )
+    labels = _describe(
+        {run: (datasets[run][0], s["method"]["name"], method_settings(s)) for run, s in specs.items()},
+        METHODS,
+    )
+    order = {name: i for i, name in reversed(list(enumerate(method.split("[")[0] for method in methods)))}
+    out = {}
+    for run, spec in specs.items():
+        name = spec["method"]["name"]
+        (dataset, dataset_key), (label, key) = datasets[run], labels[run]
+        place = (
+            spec["dataset"]["name"],
+            dataset_key,
+            name == CONTROL,
+            order.get(name, len(order)),
+            name,
+            key,
+        )
+        out[run] = (dataset, label, (*place, spec["seed"], run))
+    return out
+
+
+def refuse_mixed(path: Path, specs: Mapping[str, Spec]) -> None:
+    """Refuse runs whose numbers can't be compared because a version changed between them.
+
+    Raises
+    ------
+    BenchError
+        Naming what differs and the way out.
+    """
+    seen: dict[str, set[Any]] = defaultdict(set)
+    for spec in specs.values():
+        method, dataset, evaluation = spec["method"], spec["dataset"], spec.get("evaluation", {})
+        network = spec.get("network", {})
+        data = f"dataset {dataset['name']} {_show(dataset.get('options', {}))}".rstrip(" {}")
+        seen[f"method {method['name']}"].add(method.get("version"))
+        seen[data].add(dataset.get("version"))
+        seen[f"{data} (checksum)"].add((dataset.get("sha256") or "")[:8])
+        seen[f"network {network.get('name')}"].add(network.get("version"))
+        seen["evaluation protocol"].add(evaluation.get("protocol"))
+        for metric, version in evaluation.get("metrics", {}).items():
+            seen[f"metric {metric}"].add(version)
+    mixed = {what: sorted(map(str, versions)) for what, versions in seen.items() if len(versions) > 1}
+    if mixed:
+        shown = "; ".join(f"{what}: {' and '.join(versions)}" for what, versions in sorted(mixed.items()))
+        raise BenchError(
+            f"{path} holds runs of different versions ({shown}), whose scores can't be compared: run the "
+            "study again under another name, or allow it (mixed), which keeps them apart by label"
+        )
+
+
+def _describe(
+    items: Mapping[str, tuple[str, str, Mapping[str, Any]]], registry: Registry[Any]
+) -> dict[str, tuple[str, Any]]:
+    """Run to (label, sort key) from run to (context, name, settings)."""
+    settings_of: dict[str, list[str]] = defaultdict(list)
+    for _, name, settings in items.values():
+        settings_of[name] += [setting for setting in settings if setting not in settings_of[name]]
+    values: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for context, name, settings in items.values():
+        for setting in settings_of[name]:
+            values[context, name, setting].add(_canonical(settings.get(setting)))
+    varying = {(name, setting) for (_, name, setting), seen in values.items() if len(seen) > 1}
+    printed = {name: printed_name(registry, name) for name in settings_of}
+    shared = {label for label, count in Counter(printed.values()).items() if count > 1}
+    out: dict[str, tuple[str, Any]] = {}
+    for run, (_, name, settings) in items.items():
+        shown = [(key, settings.get(key)) for key in settings_of[name] if (name, key) in varying]
+        suffix = ", ".join(f"{key}={_show(value)}" for key, value in shown)
+        label = name if printed[name] in shared else printed[name]
+        out[run] = (f"{label} ({suffix})" if suffix else label, tuple(map(_sortable, shown)))
+    return out
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    if isinstance(value, list | tuple):
+        return "×".join(map(_show, value))
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}={_show(item)}" for key, item in value.items()) + "}"
+    return str(value)
+
+
+def _sortable(item: tuple[str, Any]) -> tuple[str, int, float, str]:
+    setting, value = item
+    if isinstance(value, int | float):
+        return setting, 0, float(value), ""
+    return setting, 1, 0.0, _show(value)

@@ -1,0 +1,208 @@
+"""The method contract.
+
+A method is one file in ``methods/``: a subclass of `Method` with a frozen dataclass ``Hyper`` and a ``loss``. All
+tensors carry a leading run axis R: R runs of one architecture advance in lockstep, R = 1 is the plain case.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from bench.data import validate_dataclass
+from bench.registry import METHODS
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class NoHyper:
+    """Hyper-parameters of a method that has none."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Posteriors of a batch.
+
+    Attributes
+    ----------
+    mean, logvar, z : Tensor, (R, B, K), float32
+        Parameters of q(z|x) and one sample of it per image.
+    """
+
+    mean: Tensor
+    logvar: Tensor
+    z: Tensor
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the forward pass of one step gives.
+
+    Attributes
+    ----------
+    reconstruction : Tensor, (R,)
+        Nats per image, summed over pixels, mean over batch (Bernoulli data), or the summed squared error.
+    kl_per_latent : Tensor, (R, K)
+        Analytic KL(q(z_k|x) || N(0, 1)), nats per image, mean over batch.
+    encoded : Encoded
+        Of the training batch.
+    second : Encoded or None
+        Of an independent batch, without gradient, for methods with ``n_batches = 2``.
+    generators : tuple of torch.Generator
+        One per run, for a method's own draws; checkpointed.
+    """
+
+    reconstruction: Tensor
+    kl_per_latent: Tensor
+    encoded: Encoded
+    second: Encoded | None = None
+    generators: tuple[torch.Generator, ...] = ()
+
+    @property
+    def kl(self) -> Tensor:
+        """Total KL, (R,): summed over latents, nats per image, mean over batch."""
+        return self.kl_per_latent.sum(dim=1)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1) of shape (R, *shape), each run's from its own generator."""
+        return torch.stack([torch.rand(shape, generator=g, device=g.device) for g in self.generators])
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a method wants done with one step.
+
+    Attributes
+    ----------
+    loss : Tensor, (R,)
+        Minimised over encoder and decoder.
+    beta : Tensor, (R,)
+        Weight on the KL in this step, for the record.
+    set_point : Tensor or None, (R,)
+        KL the method steers towards in this step, nats.
+    auxiliary : Tensor or None, (R,)
+        Minimised over the method's own modules only (FactorVAE's discriminator).
+    state : mapping of str to Tensor
+        The method's state for the next step; checkpointed.
+    """
+
+    loss: Tensor
+    beta: Tensor
+    set_point: Tensor | None = None
+    auxiliary: Tensor | None = None
+    state: State = field(default_factory=dict)
+
+
+class Method(ABC):
+    """A training objective.
+
+    Parameters
+    ----------
+    hypers : sequence of Hyper
+        One per run. Fields of type float become tensors of shape (R,), float64, under ``self.hyper``; all others must
+        agree and stay Python values (`shared_hyper`).
+    latent_dim : int
+        K.
+    device : str
+        Where the tensors live.
+
+    Attributes
+    ----------
+    Hyper : type
+        Frozen dataclass: at once the command line, the TOML schema and the table's columns. Constraints are written
+        as ``Annotated[float, Field(ge=0)]``, cross-field ones in ``__post_init__`` as `ValueError`.
+    n_batches : int
+        2 if `Terms.second` is needed.
+    """
+
+    Hyper: ClassVar[type] = NoHyper
+    n_batches: ClassVar[int] = 1
+
+    def __init__(self, hypers: Sequence[Any], *, latent_dim: int, device: str = "cpu") -> None:
+        self.n_runs = len(hypers)
+        self.latent_dim = latent_dim
+        self.device = device
+        self.hyper = SimpleNamespace()
+        for item in fields(self.Hyper):
+            values = [getattr(hyper, item.name) for hyper in hypers]
+            if isinstance(values[0], float):
+                setattr(self.hyper, item.name, torch.tensor(values, dtype=torch.float64, device=device))
+            elif any(value != values[0] for value in values):
+                raise ValueError(f"runs in lockstep must share '{item.name}'")
+            else:
+                setattr(self.hyper, item.name, values[0])
+
+    @abstractmethod
+    def loss(self, terms: Terms, state: State, step: int) -> Objective:
+        """Objective of one step.
+
+        Parameters
+        ----------
+        terms : Terms
+            The forward pass.
+        state : mapping of str to Tensor
+            What the step before returned, `initial_state` at first.
+        step : int
+            Iteration, from 1.
+        """
+
+    def initial_state(self) -> State:
+        """State before the first step: tensors only, all with leading axis R."""
+        return {}
+
+    def modules(self) -> nn.Module | None:
+        """Trainable modules of the method itself (layers of `bench.networks`), or None."""
+        return None
+
+    def module_optimizer(self) -> dict[str, Any]:
+        """Adam's settings for `modules`: ``lr`` and ``betas``."""
+        return {"lr": 1e-4, "betas": (0.9, 0.999)}
+
+    def full(self, value: float | Tensor) -> Tensor:
+        """A float64 tensor of shape (R,) with this value."""
+        return torch.zeros(self.n_runs, dtype=torch.float64, device=self.device) + value
+
+
+def register_method(
+    name: str, *, version: int = 1, label: str | None = None, groups: tuple[str, ...] = (), **info: Any
+) -> Callable[[type[Method]], type[Method]]:
+    """Register a `Method` subclass.
+
+    Parameters
+    ----------
+    name : str
+        Name in specs and on the command line.
+    version : int
+        Raised by every change that alters scores.
+    label : str, optional
+        Name in tables and figures; `name` by default.
+    groups : tuple of str
+        Names that select it together with others; ``("all",)`` puts it into ``--method all``.
+    **info
+        ``trains=False`` for a control that is only evaluated.
+    """
+    return METHODS.register(name, version=version, label=label or name, groups=groups, **info)
+
+
+def resolve_hyper(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Check hyper-parameters of the method `name` and fill in the defaults.
+
+    Raises
+    ------
+    BenchError
+        Unknown method or hyper-parameter, or an impossible value.
+    """
+    cls = METHODS.get(name).value
+    return validate_dataclass(cls.Hyper, values, where=f"method '{name}'", what="hyper-parameter")
+
+
+def shared_hyper(name: str, hyper: dict[str, Any]) -> dict[str, Any]:
+    """The part of `hyper` in which runs must agree to advance in lockstep (everything that isn't a float)."""
+    return {key: value for key, value in hyper.items() if not isinstance(value, float)}

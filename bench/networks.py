@@ -1,0 +1,272 @@
+"""Encoders, decoders and discriminator of the papers, with a leading run axis R on every parameter.
+
+R runs are computed by batched matrix products and grouped convolutions; with R = 1 these are the ordinary ones. One
+run's slice of each parameter has the shape of the `torch.nn` layer's of the same name, but for `Linear`, whose weight
+is stored transposed so that its gradient comes in the layout the optimiser needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (the field's own alias)
+from torch import Tensor, nn
+
+from bench.errors import BenchError
+from bench.registry import NETWORKS
+from bench.seeds import torch_stream
+
+Init = Literal["he", "normal002", "torch"]
+ImageShape = tuple[int, int, int]
+
+
+class Linear(nn.Module):
+    """R linear layers: (R, B, n_in) to (R, B, n_out)."""
+
+    def __init__(self, n_runs: int, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.fan_in = n_in
+        self.weight = nn.Parameter(torch.empty(n_runs, n_in, n_out))
+        self.bias = nn.Parameter(torch.empty(n_runs, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Batched affine map."""
+        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight)
+
+
+class Conv(nn.Module):
+    """R convolutions, 4x4 unless said: (B, R * n_in, H, W) to (B, R * n_out, H', W')."""
+
+    def __init__(
+        self, n_runs: int, n_in: int, n_out: int, *, kernel: int = 4, stride: int = 2, padding: int = 1
+    ):
+        super().__init__()
+        self.fan_in = n_in * kernel * kernel
+        self.n_runs, self.stride, self.padding = n_runs, stride, padding
+        self.weight = nn.Parameter(torch.empty(n_runs, n_out, n_in, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(n_runs, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Grouped convolution, one group per run."""
+        return F.conv2d(
+            x,
+            self.weight.flatten(0, 1),
+            self.bias.flatten(),
+            stride=self.stride,
+            padding=self.padding,
+            groups=self.n_runs,
+        )
+
+
+class ConvTranspose(nn.Module):
+    """R transposed 4x4 convolutions: (B, R * n_in, H, W) to (B, R * n_out, H', W')."""
+
+    def __init__(self, n_runs: int, n_in: int, n_out: int, *, stride: int = 2, padding: int = 1) -> None:
+        super().__init__()
+        self.fan_in = n_out * 16  # what torch takes for a transposed convolution's fan-in
+        self.n_runs, self.stride, self.padding = n_runs, stride, padding
+        self.weight = nn.Parameter(torch.empty(n_runs, n_in, n_out, 4, 4))
+        self.bias = nn.Parameter(torch.empty(n_runs, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Grouped transposed convolution, one group per run."""
+        return F.conv_transpose2d(
+            x,
+            self.weight.flatten(0, 1),
+            self.bias.flatten(),
+            stride=self.stride,
+            padding=self.padding,
+            groups=self.n_runs,
+        )
+
+
+class ToPlanes(nn.Module):
+    """(R, B, C, H, W) to the layout of grouped convolutions, (B, R * C, H, W); no copy for R = 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Move the run axis into the channels."""
+        return x.transpose(0, 1).flatten(1, 2)
+
+
+class FromPlanes(nn.Module):
+    """(B, R * C, H, W) back to (R, B, C, H, W)."""
+
+    def __init__(self, n_runs: int) -> None:
+        super().__init__()
+        self.n_runs = n_runs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Move the run axis out of the channels."""
+        return x.unflatten(1, (self.n_runs, -1)).transpose(0, 1)
+
+
+class VAE(nn.Module):
+    """Encoder and decoder of R runs.
+
+    Attributes
+    ----------
+    latent_dim : int
+        K.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, latent_dim: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.latent_dim = latent_dim
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior means and log-variances.
+
+        Parameters
+        ----------
+        x : Tensor, (R, B, C, H, W), float32 in [0, 1]
+
+        Returns
+        -------
+        mean, logvar : Tensor, (R, B, K)
+        """
+        mean, logvar = self.encoder(x).chunk(2, dim=-1)
+        return mean, logvar
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Logits of the pixels, (R, B, C, H, W), for codes of shape (R, B, K)."""
+        logits: Tensor = self.decoder(z)
+        return logits
+
+
+def _need_64(name: str, shape: ImageShape) -> None:
+    if shape[1:] != (64, 64):
+        raise BenchError(
+            f"network '{name}' is for 64x64 images, the dataset's are {shape[1]}x{shape[2]}; try 'mlp'"
+        )
+
+
+@NETWORKS.register("H", version=1)
+def network_h(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
+    """Net H of the ControlVAE and DynamicVAE code: five convolutions to 256 features; 763,285 parameters (1x64x64)."""
+    _need_64("H", shape)
+    r, k, c = n_runs, latent_dim, shape[0]
+    encoder = nn.Sequential(
+        ToPlanes(),
+        *(Conv(r, c, 32), nn.ReLU(), Conv(r, 32, 32), nn.ReLU(), Conv(r, 32, 64), nn.ReLU()),
+        *(Conv(r, 64, 64), nn.ReLU(), Conv(r, 64, 256, stride=1, padding=0), nn.ReLU()),
+        *(FromPlanes(r), nn.Flatten(2), Linear(r, 256, 2 * k)),
+    )
+    decoder = nn.Sequential(
+        *(Linear(r, k, 256), nn.ReLU(), nn.Unflatten(2, (256, 1, 1)), ToPlanes()),
+        *(ConvTranspose(r, 256, 64, stride=1, padding=0), nn.ReLU(), ConvTranspose(r, 64, 64), nn.ReLU()),
+        *(ConvTranspose(r, 64, 32), nn.ReLU(), ConvTranspose(r, 32, 32), nn.ReLU(), ConvTranspose(r, 32, c)),
+        FromPlanes(r),
+    )
+    return VAE(encoder, decoder, k)
+
+
+@NETWORKS.register("B", version=1)
+def network_b(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
+    """Net B of Burgess et al. 2018: four convolutions of 32, two dense layers of 256; 502,005 parameters (1x64x64)."""
+    _need_64("B", shape)
+    r, k, c = n_runs, latent_dim, shape[0]
+    encoder = nn.Sequential(
+        ToPlanes(),
+        *(Conv(r, c, 32), nn.ReLU(), Conv(r, 32, 32), nn.ReLU(), Conv(r, 32, 32), nn.ReLU()),
+        *(Conv(r, 32, 32), nn.ReLU(), FromPlanes(r), nn.Flatten(2)),
+        *(Linear(r, 512, 256), nn.ReLU(), Linear(r, 256, 256), nn.ReLU(), Linear(r, 256, 2 * k)),
+    )
+    decoder = nn.Sequential(
+        *(Linear(r, k, 256), nn.ReLU(), Linear(r, 256, 256), nn.ReLU(), Linear(r, 256, 512), nn.ReLU()),
+        *(nn.Unflatten(2, (32, 4, 4)), ToPlanes(), ConvTranspose(r, 32, 32), nn.ReLU()),
+        *(ConvTranspose(r, 32, 32), nn.ReLU(), ConvTranspose(r, 32, 32), nn.ReLU(), ConvTranspose(r, 32, c)),
+        FromPlanes(r),
+    )
+    return VAE(encoder, decoder, k)
+
+
+@NETWORKS.register("kim", version=1)
+def network_kim(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
+    """FactorVAE's net: as H with 128 features on grey images (497,045 parameters), 256 on colour (765,335)."""
+    _need_64("kim", shape)
+    r, k, c = n_runs, latent_dim, shape[0]
+    width = 128 if c == 1 else 256
+    encoder = nn.Sequential(
+        ToPlanes(),
+        *(Conv(r, c, 32), nn.ReLU(), Conv(r, 32, 32), nn.ReLU(), Conv(r, 32, 64), nn.ReLU()),
+        *(Conv(r, 64, 64), nn.ReLU(), Conv(r, 64, width, stride=1, padding=0), nn.ReLU()),
+        *(Conv(r, width, 2 * k, kernel=1, stride=1, padding=0), FromPlanes(r), nn.Flatten(2)),
+    )
+    decoder = nn.Sequential(
+        *(
+            nn.Unflatten(2, (k, 1, 1)),
+            ToPlanes(),
+            Conv(r, k, width, kernel=1, stride=1, padding=0),
+            nn.ReLU(),
+        ),
+        *(ConvTranspose(r, width, 64, stride=1, padding=0), nn.ReLU(), ConvTranspose(r, 64, 64), nn.ReLU()),
+        *(ConvTranspose(r, 64, 32), nn.ReLU(), ConvTranspose(r, 32, 32), nn.ReLU(), ConvTranspose(r, 32, c)),
+        FromPlanes(r),
+    )
+    return VAE(encoder, decoder, k)
+
+
+@NETWORKS.register("mlp", version=1)
+def network_mlp(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
+    """Our small dense net for the quick preset: pixels-256-256-2K and its mirror, ReLU; any image size."""
+    r, k, pixels = n_runs, latent_dim, math.prod(shape)
+    encoder = nn.Sequential(nn.Flatten(2), *dense(r, [pixels, 256, 256, 2 * k], nn.ReLU()))
+    decoder = nn.Sequential(*dense(r, [k, 256, 256, pixels], nn.ReLU()), nn.Unflatten(2, shape))
+    return VAE(encoder, decoder, k)
+
+
+def dense(n_runs: int, widths: Sequence[int], activation: nn.Module) -> list[nn.Module]:
+    """Linear layers of these widths with the activation between them, none after the last."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(widths):
+        layers += [Linear(n_runs, n_in, n_out), activation]
+    return layers[:-1]
+
+
+def build(name: str, n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
+    """Uninitialised network `name` for R runs.
+
+    Raises
+    ------
+    BenchError
+        Unknown network, or one that doesn't take images of this shape.
+    """
+    vae: VAE = NETWORKS.get(name).value(n_runs, shape, latent_dim)
+    return vae
+
+
+def initialise(module: nn.Module, scheme: Init, seeds: Sequence[int], role: str) -> None:
+    """Fill all parameters in place, run r from its own seed's streams ``init:<role>.<parameter>``.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Made of this file's layers.
+    scheme : {"he", "normal002", "torch"}
+        For linear and convolution layers: He-normal (fan-in, gain sqrt 2) or N(0, 0.02) weights with zero biases, or
+        torch's default. Transposed convolutions keep torch's default under every scheme, as in the released code.
+    seeds : sequence of int
+        One per run.
+    role : str
+        Keeps the streams of several networks of one run apart.
+    """
+    for name, layer in module.named_modules():
+        if not isinstance(layer, Linear | Conv | ConvTranspose):
+            continue
+        bound = 1 / math.sqrt(layer.fan_in)
+        for run, seed in enumerate(seeds):
+            generator = torch_stream(seed, f"init:{role}.{name}")
+            with torch.no_grad():
+                if scheme == "torch" or isinstance(layer, ConvTranspose):
+                    layer.weight[run].uniform_(-bound, bound, generator=generator)
+                    layer.bias[run].uniform_(-bound, bound, generator=generator)
+                else:
+                    std = math.sqrt(2) * bound if scheme == "he" else 0.02
+                    layer.weight[run].normal_(0.0, std, generator=generator)
+                    layer.bias[run].zero_()

@@ -1,0 +1,171 @@
+"""One typed registry for everything a contributor can add in one file.
+
+Methods, datasets, metrics, figures and networks are registered by a decorator. A registry fills itself the first
+time it is asked: it imports every module of its package, then the entry points of the group ``disbench.plugins``.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from bench.errors import BenchError, did_you_mean
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """A registered thing with what is known about it before it runs."""
+
+    name: str
+    value: T
+    version: int
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring."""
+        return (self.value.__doc__ or "").strip().split("\n")[0]
+
+
+class Registry(Generic[T]):
+    """Names to values of one kind.
+
+    Parameters
+    ----------
+    kind : str
+        What is registered, in the singular, as error messages say it ("method").
+    package : str
+        The package whose modules register the built-in entries ("bench.methods").
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self.package = package
+        self._entries: dict[str, Entry[T]] = {}
+        self._loaded = False
+
+    def register(self, name: str, *, version: int = 1, **info: Any) -> Callable[[T], T]:
+        """Return a decorator that registers its argument as `name`.
+
+        Parameters
+        ----------
+        name : str
+            The name on the command line, in specs and in tables.
+        version : int
+            Raised by every change that alters scores; part of a run's identity.
+        **info
+            Facts that are needed without running anything (groups, range, direction, ...).
+
+        Raises
+        ------
+        ValueError
+            If something else of this kind has that name.
+        """
+
+        def decorate(value: T) -> T:
+            known = self._entries.get(name)
+            if known is not None and _origin(known.value) != _origin(value):
+                raise ValueError(
+                    f"{self.kind} '{name}' is registered twice: {_origin(known.value)} and {_origin(value)}"
+                )
+            self._entries[name] = Entry(name, value, version, info)
+            return value
+
+        return decorate
+
+    def load(self) -> None:
+        """Import the built-in modules and the installed plug-ins, once."""
+        if self._loaded:
+            return
+        self._loaded = True
+        package = importlib.import_module(self.package)
+        search = getattr(package, "__path__", None)
+        for module in sorted(m.name for m in pkgutil.iter_modules(search)) if search is not None else ():
+            if not module.startswith("_"):
+                importlib.import_module(f"{self.package}.{module}")
+        for point in entry_points(group="disbench.plugins"):
+            point.load()
+
+    def get(self, name: str) -> Entry[T]:
+        """Look `name` up.
+
+        Raises
+        ------
+        BenchError
+            If there is none, with the nearest name that exists.
+        """
+        self.load()
+        if name not in self._entries:
+            hint = did_you_mean(name, self._entries)
+            raise BenchError(f"unknown {self.kind} '{name}'{hint}; see `bench list {self.kind}s`")
+        return self._entries[name]
+
+    def match(self, pattern: str) -> list[str]:
+        """Names that match a glob, a group ("all"), or are equal to `pattern`, in registration-independent order.
+
+        Raises
+        ------
+        BenchError
+            If nothing matches.
+        """
+        self.load()
+        names = sorted(
+            name for name, entry in self._entries.items() if pattern in entry.info.get("groups", ())
+        )
+        if not names and any(c in pattern for c in "*?["):
+            names = sorted(fnmatch.filter(self._entries, pattern))
+        return names or [self.get(pattern).name]
+
+    def __iter__(self) -> Iterator[Entry[T]]:
+        self.load()
+        return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
+
+    def __contains__(self, name: str) -> bool:
+        self.load()
+        return name in self._entries
+
+
+def load_plugin(path: Path) -> None:
+    """Import a user's file, which registers what it holds.
+
+    Raises
+    ------
+    BenchError
+        If there is no such file or importing it fails.
+    """
+    if not path.is_file():
+        raise BenchError(f"plug-in '{path}': no such file")
+    name = f"disbench_plugin_{path.stem}"
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path.resolve()):
+        return
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    if spec is None or spec.loader is None:
+        raise BenchError(f"plug-in '{path}' is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise BenchError(f"plug-in '{path}' can't be imported: {type(error).__name__}: {error}") from error
+
+
+def _origin(value: Any) -> str:
+    return f"{getattr(value, '__module__', '?')}.{getattr(value, '__qualname__', repr(value))}"
+
+
+METHODS: Registry[Any] = Registry("method", "bench.methods")
+DATASETS: Registry[Any] = Registry("dataset", "bench.datasets")
+METRICS: Registry[Callable[..., dict[str, Any]]] = Registry("metric", "bench.metrics")
+FIGURES: Registry[Callable[..., Any]] = Registry("figure", "bench.figures")
+NETWORKS: Registry[Any] = Registry("network", "bench.networks")

@@ -1,0 +1,103 @@
+"""What a run is: the frozen, fully resolved `RunSpec`, its canonical JSON and its id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+#: Layout of ``spec.json`` and ``result.json``; raised when a reader of older folders would go wrong.
+SCHEMA_VERSION = 1
+#: Raised when the way codes are made or handed to the metrics changes scores.
+PROTOCOL_VERSION = 1
+
+
+class Model(BaseModel):
+    """Frozen, typed, and strict about unknown keys and NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class MethodSpec(Model):
+    """A method with every hyper-parameter."""
+
+    name: str
+    version: int
+    hyper: dict[str, bool | int | float | str] = Field(default_factory=dict)
+
+
+class DatasetSpec(Model):
+    """A dataset with every option and the checksum of its data."""
+
+    name: str
+    version: int
+    options: dict[str, Any] = Field(default_factory=dict)
+    sha256: str
+
+
+class NetworkSpec(Model):
+    """Architecture and initialisation."""
+
+    name: str
+    version: int
+    latent_dim: int = Field(ge=1)
+    init: Literal["he", "normal002", "torch"]
+
+
+class OptimizerSpec(Model):
+    """Adam's settings for encoder and decoder."""
+
+    name: Literal["adam"]
+    lr: float = Field(gt=0)
+    beta1: float = Field(ge=0, lt=1)
+    beta2: float = Field(ge=0, lt=1)
+    eps: float = Field(gt=0)
+
+
+class EvaluationSpec(Model):
+    """What is measured after training, and on how many images."""
+
+    protocol: int = PROTOCOL_VERSION
+    n_codes: int = Field(ge=2)
+    n_images: int = Field(ge=1)
+    metrics: dict[str, int]
+
+
+class RunSpec(Model):
+    """Everything that decides a run's numbers; equal specs are the same run.
+
+    The commit isn't in here (it is recorded beside the result): a change that alters scores raises the version of
+    the method, metric or protocol instead.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    method: MethodSpec
+    dataset: DatasetSpec
+    network: NetworkSpec
+    optimizer: OptimizerSpec
+    batch_size: int = Field(ge=1)
+    steps: int = Field(ge=0)
+    seed: int = Field(ge=0)
+    log_every: int = Field(ge=1)
+    evaluation: EvaluationSpec
+    threads: int = Field(ge=1)
+    precision: Literal["float32"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    def canonical_json(self) -> str:
+        """The one spelling of this spec: sorted keys, no spaces, shortest floats."""
+        return json.dumps(
+            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the canonical JSON."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+    @property
+    def run_id(self) -> str:
+        """Folder name: dataset, method, seed, and the first 8 digits of the digest."""
+        return f"{self.dataset.name}-{self.method.name}-s{self.seed:03d}-{self.digest[:8]}"

@@ -1,0 +1,291 @@
+"""dSprites, rendered on the spot or read from the authors' file."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import operator
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import SkipValidation
+
+from bench.data import Dataset, Images, Index, register_dataset
+from bench.errors import BenchError
+from bench.raster import FACTORS, VALUES, render
+
+from .npz import read_member, reading
+
+#: SHA-256 of all 737,280 images, rendered at 64 px, as packed bits.
+GOLDEN = "3a228f4037ef3d42a42588e0e01f1078aa2df13cfa17584e88c95ed9fb5672da"
+#: Square, ellipse and heart at the same place: rows 87040, 332800, 578560, those of the published traversals.
+QUERY = (2, 5, 0, 0)
+BLOCK = 1024
+
+#: What a user may write for a factor's levels; `DSpritesOptions` resolves it to a tuple of classes.
+Levels = int | str | list[int] | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class DSpritesOptions:
+    """Options of `DSprites`.
+
+    Each factor takes ``"all"``; an integer n for n levels spread evenly, classes ``floor(i m / n)`` of its m;
+    a slice ``"start:stop:step"`` of the classes; or class numbers, as a sequence or ``"0,4,8"``. Whatever the
+    spelling, it is kept as the ascending tuple of classes, so equal grids have equal options.
+
+    Attributes
+    ----------
+    shape, scale, orientation, pos_x, pos_y : tuple of int
+        Classes that are used, of 3, 6, 40, 32 and 32.
+    size : {64, 32}
+        Width and height in pixels. 32 draws the same outlines on a canvas of half the size.
+    source : str
+        The authors' ``.npz`` or ``.hdf5`` file, or a sub-grid of it with its latent values; empty: rendered.
+    """
+
+    # `__post_init__` checks these itself: a union's messages don't read well.
+    shape: Annotated[Levels, SkipValidation] = "all"
+    scale: Annotated[Levels, SkipValidation] = "all"
+    orientation: Annotated[Levels, SkipValidation] = "all"
+    pos_x: Annotated[Levels, SkipValidation] = "all"
+    pos_y: Annotated[Levels, SkipValidation] = "all"
+    size: Annotated[Literal[64, 32], SkipValidation] = 64
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for name, total in FACTORS.items():
+            object.__setattr__(self, name, _resolve(name, getattr(self, name), total))
+        if str(self.size) not in ("64", "32"):
+            raise ValueError(f"size={self.size!r}: needs 64 or 32")
+        object.__setattr__(self, "size", int(self.size))
+        if self.source and self.size != 64:
+            raise ValueError(
+                f"size={self.size}: a source file holds images of 64 px; leave one of the two out"
+            )
+        if self.source and Path(self.source).suffix not in (".npz", ".hdf5", ".h5"):
+            raise ValueError(f"source={self.source!r}: needs a .npz or .hdf5 file")
+
+    @property
+    def levels(self) -> tuple[tuple[int, ...], ...]:
+        """Chosen classes of each factor, ascending."""
+        return tuple(getattr(self, name) for name in FACTORS)
+
+
+def _resolve(name: str, value: Levels, total: int) -> tuple[int, ...]:
+    """Ascending classes that `value` chooses of `total`; a `ValueError` says what is wrong in one line."""
+    shown = f"{name}={','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+    try:
+        chosen = _classes(value, total)
+    except (TypeError, ValueError):
+        forms = '"all", a number of levels, a slice such as 0:32:2, or classes such as 0,4,8'
+        raise ValueError(f"{shown}: needs {forms}") from None
+    if not 1 <= len(chosen) <= total:
+        raise ValueError(f"{shown}: needs 1 to {total} levels")
+    if min(chosen) < 0 or max(chosen) >= total:
+        raise ValueError(f"{shown}: the classes go from 0 to {total - 1}")
+    if len(set(chosen)) < len(chosen):
+        raise ValueError(f"{shown}: names a class twice")
+    return tuple(sorted(chosen))
+
+
+def _classes(value: Levels, total: int) -> Sequence[int]:
+    if isinstance(value, str):
+        if value.strip() == "all":
+            return range(total)
+        if ":" in value:
+            # Not `slice`, which would cut what lies beyond the last class off without a word.
+            text = value if value.count(":") > 1 else f"{value}:"
+            start, stop, step = [part.strip() for part in text.split(":")]
+            return range(int(start or 0), int(stop or total), int(step or 1))
+        if "," in value:
+            return [int(part) for part in value.split(",") if part.strip()]
+        return _spread(int(value), total)
+    if isinstance(value, list | tuple):
+        return [operator.index(part) for part in value]
+    if isinstance(value, bool):
+        raise TypeError
+    return _spread(operator.index(value), total)
+
+
+def _spread(count: int, total: int) -> Sequence[int]:
+    return [i * total // count for i in range(count)] if 1 <= count <= total else []
+
+
+@register_dataset("dsprites")
+class DSprites(Dataset):
+    """dSprites: 737,280 binary images of a square, ellipse or heart over scale, orientation and position.
+
+    Rendered unless a `source` is given. Of 64,834 of the authors' frames all but 9 are reproduced bit for
+    bit; those differ by one pixel. Orientation classes 0 and 39 are the same angle and the same image, as
+    in the original. Nothing is rendered or read before images are asked for.
+    """
+
+    Options = DSpritesOptions
+    factor_names = tuple(FACTORS)
+    image_max = 1
+    likelihood = "bernoulli"
+    licence = "Apache-2.0"
+    citation = (
+        "L. Matthey, I. Higgins, D. Hassabis, A. Lerchner: "
+        "dSprites: Disentanglement testing Sprites dataset, "
+        "2017, https://github.com/google-deepmind/dsprites-dataset"
+    )
+
+    def __init__(self, options: DSpritesOptions) -> None:
+        super().__init__(options)
+        #: Chosen classes of each factor: factor value i is class ``levels[factor][i]`` of the full set.
+        self.levels = options.levels
+        self.factor_sizes = tuple(len(level) for level in self.levels)
+        self.image_shape = (1, options.size, options.size)
+        self._packed: NDArray[np.uint8] | None = None
+
+    def packed(self) -> NDArray[np.uint8]:
+        """All images as bits, shape (N, size² / 8); rendered or read on the first call (full: 360 MiB)."""
+        if self._packed is None:
+            options = self.options
+            if options.source:
+                self._packed = read_source(Path(options.source).expanduser(), self.levels)
+            else:
+                self._packed = render(self.levels, options.size)
+        return self._packed
+
+    def images(self, index: Index) -> Images:
+        """Images of the given rows; see `bench.data.Dataset.images`."""
+        return np.unpackbits(self.packed()[index], axis=1).reshape(-1, *self.image_shape)
+
+    def latents_values(self, index: Index) -> NDArray[np.float64]:
+        """Latent values of the given rows as in the authors' file.
+
+        Returns
+        -------
+        ndarray of shape (n, 6), float64
+            Colour (1), shape (1, 2, 3), scale (0.5 to 1), orientation (0 to 2π rad), x and y (0 to 1).
+        """
+        classes = self.factors(index)
+        chosen = [VALUES[name][list(level)] for name, level in zip(FACTORS, self.levels, strict=True)]
+        columns = [values[classes[:, i]] for i, values in enumerate(chosen)]
+        return np.stack([np.ones(len(classes)), *columns], axis=1)
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of packed images and grid shape; of the images alone for the full rendered set."""
+        if self.options == DSpritesOptions():
+            return GOLDEN
+        digest = hashlib.sha256(json.dumps([self.image_shape, self.image_max, self.factor_sizes]).encode())
+        digest.update(self.packed().data)
+        return digest.hexdigest()
+
+    def query_indices(self) -> Index:
+        """Row of each chosen shape at the place that published traversals start from, or nearest to it."""
+        pairs = zip(self.levels[1:], QUERY, strict=True)
+        nearest = [np.abs(np.array(level) - place).argmin() for level, place in pairs]
+        return self.index(np.array([[shape, *nearest] for shape in range(self.factor_sizes[0])]))
+
+
+#: Number of images, latent values (N, 5 or 6), and blocks of consecutive images of at most `BLOCK` rows.
+Source = tuple[int, Callable[[], NDArray[Any]], Iterator[NDArray[Any]]]
+
+
+def read_source(path: Path, levels: Sequence[Sequence[int]]) -> NDArray[np.uint8]:
+    """Read a grid of dSprites from the authors' file, a block at a time; never unpickles.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npz`` or HDF5 with ``imgs``: the full set, or a full sub-grid in C order with its latent values.
+    levels : five sequences of int
+        Classes of each factor, ascending.
+
+    Returns
+    -------
+    ndarray of shape (N, 512), uint8
+        As from `render`.
+
+    Raises
+    ------
+    BenchError
+        No such file; damaged; not dSprites; lacking one of `levels`; h5py not installed.
+    """
+    with reading(path), (_open_npz if path.suffix == ".npz" else _open_hdf5)(path) as (count, values, blocks):
+        rows = _grid_rows(path, None if count == 737_280 else values(), count, levels)
+        packed = np.empty((len(rows), 512), dtype=np.uint8)
+        start = 0
+        for block in blocks:
+            if block.max() > 1:
+                raise BenchError(f"{path}: 'imgs' holds values other than 0 and 1")
+            first, last = np.searchsorted(rows, [start, start + len(block)])
+            packed[first:last] = np.packbits(block[rows[first:last] - start].reshape(-1, 4096), axis=1)
+            start += len(block)
+    return packed
+
+
+def _grid_rows(path: Path, values: NDArray[Any] | None, count: int, levels: Sequence[Sequence[int]]) -> Index:
+    """Rows of a file that hold the grid `levels`; `values` is None for the full set, whose order is known."""
+    held = [np.arange(total) for total in FACTORS.values()]
+    if values is not None:
+        if values.shape not in ((count, 5), (count, 6)):
+            raise BenchError(f"{path}: latent values of shape {values.shape}; needs ({count}, 6)")
+        pairs = list(zip(values[:, -5:].T, VALUES.values(), strict=True))
+        classes = [np.abs(column[:, None] - known).argmin(axis=1) for column, known in pairs]
+        if not np.allclose(
+            [known[i] for i, (_, known) in zip(classes, pairs, strict=True)], values[:, -5:].T
+        ):
+            raise BenchError(f"{path}: its latent values aren't those of dSprites")
+        held = [np.unique(column) for column in classes]
+        grid = np.stack(np.meshgrid(*held, indexing="ij")).reshape(5, -1)
+        if grid.shape[1] != count or (grid != classes).any():
+            sizes = " x ".join(str(len(has)) for has in held)
+            raise BenchError(f"{path}: its {count} images aren't the full grid {sizes} in C order")
+    for name, level, has in zip(FACTORS, levels, held, strict=True):
+        absent = sorted(set(level) - set(has.tolist()))
+        if absent:
+            choose = f"choose {name}={','.join(map(str, has))}"
+            raise BenchError(f"{path}: has no images of {name} class {absent[0]}; {choose}")
+    chosen = [np.searchsorted(has, level) for has, level in zip(held, levels, strict=True)]
+    return np.ravel_multi_index(np.ix_(*chosen), [len(has) for has in held]).ravel().astype(np.int64)
+
+
+def _check_header(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if dtype != np.uint8 or len(shape) != 3 or shape[1:] != (64, 64) or not 1 <= shape[0] <= 737_280:
+        raise BenchError(f"{path}: 'imgs' are {dtype} of shape {shape}; needs uint8 (737280, 64, 64)")
+
+
+@contextlib.contextmanager
+def _open_npz(path: Path) -> Iterator[Source]:
+    # `np.load` would inflate all 2.8 GiB at once.
+    with zipfile.ZipFile(path) as archive, archive.open("imgs.npy") as member:
+        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, fortran, dtype = header[np.lib.format.read_magic(member)](member)
+        _check_header(path, shape, dtype)
+        if fortran:
+            raise BenchError(f"{path}: 'imgs' are in Fortran order; needs C order")
+
+        def blocks() -> Iterator[NDArray[Any]]:
+            for start in range(0, shape[0], BLOCK):
+                rows = min(BLOCK, shape[0] - start)
+                yield np.frombuffer(member.read(rows * 4096), dtype=np.uint8).reshape(rows, 64, 64)
+            # Reading to the end is also what verifies the checksum.
+            if member.read(1):
+                raise BenchError(f"{path}: 'imgs' is longer than its header says")
+
+        yield shape[0], functools.partial(read_member, archive, "latents_values"), blocks()
+
+
+@contextlib.contextmanager
+def _open_hdf5(path: Path) -> Iterator[Source]:
+    try:
+        import h5py
+    except ImportError:
+        raise BenchError(f"{path}: HDF5 needs h5py; install disbench[hdf5]") from None
+    with h5py.File(path, "r") as file:
+        images = file["imgs"]
+        _check_header(path, images.shape, images.dtype)
+        blocks = (images[start : start + BLOCK] for start in range(0, len(images), BLOCK))
+        yield len(images), lambda: file["latents/values"][()], blocks

@@ -1,0 +1,78 @@
+"""ControlVAE (Shao et al., 2020), disentangling form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bench.controllers import PositionalState, positional_pi, staircase
+from bench.method import Method, Objective, State, Terms, register_method
+
+
+@register_method("control_vae", label="ControlVAE", groups=("all",))
+class ControlVAE(Method):
+    """ControlVAE: ``min R + beta(t) * KL``, beta from a positional PI controller on the batch's KL.
+
+    beta is a number taken from the same batch's KL before the gradient step; no gradient passes through it. R is
+    summed over pixels and KL over latents, both averaged over the batch: set point and gains are on that scale.
+
+    Notes
+    -----
+    Source: Shao et al., "ControlVAE", ICML 2020, and its released code, whose constants are the defaults: set point
+    from 0.5 in steps of 0.15 every 5,000 iterations to 16, Kp 0.01, Ki 0.001 (written as -0.001 there), floor 1, no
+    upper bound. ``proportional="linear"`` with ``beta_min=0.9`` is the repository's other variant. Known deviations:
+    none under the defaults; ``anti_windup="clamped"`` is ours.
+    """
+
+    @dataclass(frozen=True)
+    class Hyper:
+        """set_point*: its end, start, step height (nats) and iterations between steps; kp, ki, beta_min: controller."""
+
+        set_point: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 16.0
+        set_point_start: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
+        set_point_step: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.15
+        set_point_every: Annotated[int, Field(ge=1)] = 5_000
+        kp: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
+        ki: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.001
+        beta_min: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+        proportional: Literal["sigmoid", "linear"] = "sigmoid"
+        anti_windup: Literal["released", "clamped"] = "released"
+
+        def __post_init__(self) -> None:
+            if self.set_point_start > self.set_point:
+                raise ValueError(
+                    f"set_point={self.set_point} lies below set_point_start={self.set_point_start}; it can only grow"
+                )
+
+    def initial_state(self) -> State:
+        """No integral, output at the floor."""
+        return {"integral": self.full(0.0), "raw": self.full(self.hyper.beta_min)}
+
+    def loss(self, terms: Terms, state: State, step: int) -> Objective:
+        """Negative ELBO with the controller's beta."""
+        h = self.hyper
+        target = staircase(
+            step,
+            start=h.set_point_start,
+            stop=h.set_point,
+            increment=h.set_point_step,
+            every=h.set_point_every,
+        )
+        beta, new = positional_pi(
+            PositionalState(state["integral"], state["raw"]),
+            terms.kl.detach(),
+            target,
+            kp=h.kp,
+            ki=h.ki,
+            floor=h.beta_min,
+            anti_windup=h.anti_windup,
+            proportional=h.proportional,
+        )
+        return Objective(
+            loss=terms.reconstruction + beta * terms.kl,
+            beta=beta,
+            set_point=target,
+            state={"integral": new.integral, "raw": new.raw},
+        )

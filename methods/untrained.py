@@ -1,0 +1,20 @@
+"""The control that every trained score must beat: the network at its initialisation."""
+
+from __future__ import annotations
+
+from bench.method import Method, Objective, State, Terms, register_method
+
+
+@register_method("untrained", label="untrained", groups=("control",), trains=False)
+class Untrained(Method):
+    """No training: the encoder and decoder at initialisation, the same init as every other method of that seed.
+
+    Notes
+    -----
+    Source: ours, a control. A metric that rewards it rewards random projections of the images (Locatello et al.,
+    ICML 2019, ask for such baselines).
+    """
+
+    def loss(self, terms: Terms, state: State, step: int) -> Objective:
+        """Negative ELBO; reported in the curves, never minimised."""
+        return Objective(loss=terms.reconstruction + terms.kl, beta=self.full(1.0))

@@ -1,0 +1,555 @@
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import pickle
+import sys
+import tracemalloc
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from bench.datasets.dsprites import BLOCK, GOLDEN, DSprites, DSpritesOptions
+
+from bench.data import load_dataset, resolve_options
+from bench.errors import BenchError
+from bench.raster import FACTORS, UNIT, VALUES, outline, rasterise, render
+
+#: Computed once by this renderer; no vertex comes near a rounding tie at 32 px either.
+GOLDEN_32 = "d1dc63a1f25357548351f0b135b5e3408fdc1f39f9eb847d52abd5992338e76a"
+
+SMALL = {"scale": "2,5", "orientation": 4, "pos_x": "0:32:8", "pos_y": 3}
+
+
+def dsprites(**options: Any) -> DSprites:
+    return DSprites(DSpritesOptions(**options))
+
+
+def everything(data: DSprites) -> np.ndarray:
+    return data.images(np.arange(len(data)))
+
+
+@pytest.fixture(scope="module")
+def full() -> tuple[DSprites, int]:
+    """The whole set, and the most memory (bytes) that rendering it took."""
+    data = dsprites()
+    tracemalloc.start()
+    data.packed()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return data, peak
+
+
+@pytest.fixture(scope="module")
+def unpacked(full: tuple[DSprites, int]) -> tuple[str, np.ndarray]:
+    """SHA-256 of all pixels as bytes, and the number of white pixels of each image."""
+    digest, white = hashlib.sha256(), []
+    packed = full[0].packed()
+    for start in range(0, len(packed), BLOCK):
+        pixels = np.unpackbits(packed[start : start + BLOCK], axis=1)
+        digest.update(pixels.data)
+        white.append(pixels.sum(axis=1, dtype=np.int64))
+    return digest.hexdigest(), np.concatenate(white).reshape(full[0].factor_sizes)
+
+
+def test_full_set_has_the_golden_checksums(full, unpacked):
+    packed = full[0].packed()
+    assert packed.shape == (737_280, 512)
+    assert hashlib.sha256(packed.data).hexdigest() == GOLDEN == full[0].fingerprint()
+    assert unpacked[0] == "2c612e5234d21c2b576c375ebe1faa1b363ab97d340164c5d2dcf27f35dd5eb6"
+
+
+def test_white_pixels_by_shape_and_scale(unpacked):
+    white = unpacked[1]
+    # The authors' files hold 128,328,862: about 100 of their frames differ from these by one pixel.
+    assert white.sum() == 128_328_864
+    assert white.sum(axis=(1, 2, 3, 4)).tolist() == [53_612_886, 42_070_950, 32_645_028]
+    assert np.rint(white.mean(axis=(2, 3, 4))).astype(int).tolist() == [
+        [92, 133, 181, 236, 299, 369],
+        [72, 104, 142, 185, 234, 289],
+        [56, 81, 110, 144, 182, 224],
+    ]
+
+
+def test_mean_per_image_deviation_is_the_published_one(unpacked):
+    white = unpacked[1] / 4096
+    deviation = np.sqrt(white * (1 - white) * 4096 / 4095).mean()
+    assert deviation == pytest.approx(0.1951664545102, abs=1e-12)
+    # Recorded by disent of the authors' own file.
+    assert deviation == pytest.approx(0.1951664588063, abs=1e-8)
+
+
+def test_first_and_last_orientation_are_the_same_image(full):
+    grid = full[0].packed().reshape(*full[0].factor_sizes, 512)
+    assert np.array_equal(grid[:, :, 0], grid[:, :, 39])
+    assert not np.array_equal(grid[:, :, 0], grid[:, :, 38])
+
+
+def test_sprites_stay_off_the_border(full):
+    lit = np.unpackbits(np.bitwise_or.reduce(full[0].packed(), axis=0)).reshape(64, 64)
+    rows, columns = np.nonzero(lit)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 61, 2, 61)
+
+
+def test_whole_set_fits_in_400_mib(full):
+    data, peak = full
+    assert data.packed().nbytes <= peak <= 400 * 2**20
+    assert data.packed() is data.packed()
+
+
+def test_x_grows_rightwards_y_downwards_and_turns_are_counter_clockwise(full):
+    data, _ = full
+    row = data.index(np.array([[1, 5, 0, 0, 31], [1, 5, 0, 31, 0], [1, 5, 4, 16, 16]]))
+    low_left, top_right, turned = data.images(row)[:, 0]
+    assert low_left[32:, :32].sum() == low_left.sum() > 0
+    assert top_right[:32, 32:].sum() == top_right.sum() > 0
+    # The long axis starts out horizontal; 37 degrees later its right end is up.
+    rows, columns = np.nonzero(turned)
+    assert np.cov(columns, rows)[0, 1] < 0
+
+
+@pytest.fixture(scope="module")
+def real() -> Path:
+    folder = Path(os.environ.get("BENCH_DATA", "")) / "dsprites"
+    if "BENCH_DATA" not in os.environ or not folder.is_dir():
+        pytest.skip("no real frames: BENCH_DATA isn't set or has no dsprites")
+    return folder
+
+
+def differing_pixels(data: DSprites, path: Path) -> dict[int, list[tuple[int, int, int]]]:
+    """Row of the full set -> (column, row, real value) of each pixel that isn't as it is in `path`."""
+    with np.load(path, allow_pickle=False) as file:
+        images, index, values = file["imgs"], file["original_dataset_indices"], file["latents_values"]
+    assert np.abs(data.latents_values(index)[:, 1:] - values).max() < 1e-12
+    rendered = data.images(index)[:, 0]
+    return {
+        int(index[i]): [
+            (int(c), int(r), int(images[i, r, c])) for r, c in np.argwhere(rendered[i] != images[i])
+        ]
+        for i in np.flatnonzero((rendered != images).any(axis=(1, 2)))
+    }
+
+
+@pytest.mark.parametrize(("name", "frames"), [("downsampled", 46_080), ("subset", 20_000)])
+def test_real_frames_are_reproduced(full, real, name, frames):
+    differing = differing_pixels(full[0], real / f"dsprites_{name}.npz")
+    assert 1 - len(differing) / frames >= 0.9998
+    assert all(len(pixels) == 1 for pixels in differing.values())
+
+
+def test_real_frames_differ_in_nine_known_pixels_only(full, real):
+    paths = [real / f"dsprites_{name}.npz" for name in ("downsampled", "subset")]
+    index: set[int] = set()
+    for path in paths:
+        with np.load(path, allow_pickle=False) as file:
+            index.update(file["original_dataset_indices"].tolist())
+    assert len(index) == 64_834
+    assert differing_pixels(full[0], paths[0]) | differing_pixels(full[0], paths[1]) == {
+        111508: [(43, 29, 0)],
+        127956: [(36, 35, 0)],
+        151882: [(21, 17, 0)],
+        159073: [(28, 27, 0)],
+        258370: [(26, 12, 1)],
+        456189: [(37, 35, 0)],
+        475532: [(37, 28, 1)],
+        650103: [(44, 44, 0)],
+        717724: [(41, 54, 0)],
+    }
+
+
+def test_real_sub_grid_loads_as_a_source(real):
+    path = real / "dsprites_downsampled.npz"
+    grid = {"orientation": 10, "pos_x": 16, "pos_y": 16}
+    data = dsprites(source=str(path), **grid)
+    with np.load(path, allow_pickle=False) as file:
+        assert np.array_equal(everything(data)[:, 0], file["imgs"])
+    one = dsprites(source=str(path), shape="2,", **grid)
+    assert np.array_equal(one.packed(), data.packed()[-15_360:])
+    assert data.fingerprint() != dsprites(**grid).fingerprint()
+    with pytest.raises(BenchError, match="has no images of orientation class 1; choose orientation=0,4,8,"):
+        dsprites(source=str(path)).packed()
+    with pytest.raises(BenchError, match="aren't the full grid 3 x 6 x 40 x 32 x 32 in C order"):
+        dsprites(source=str(real / "dsprites_subset.npz")).packed()
+
+
+# --- Options
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        16,
+        "16",
+        " 16 ",
+        "0:32:2",
+        "0::2",
+        "::2",
+        ":31:2",
+        list(range(0, 32, 2)),
+        ",".join(map(str, range(0, 32, 2))),
+    ],
+)
+def test_equal_grids_have_equal_options(spelling):
+    resolved = resolve_options("dsprites", {"pos_x": spelling})
+    assert resolved == resolve_options("dsprites", {"pos_x": tuple(range(0, 32, 2))})
+    assert DSpritesOptions(pos_x=spelling) == DSpritesOptions(pos_x=16)
+    # What a stored spec holds resolves to itself.
+    stored = json.loads(json.dumps(resolved))
+    assert json.dumps(resolve_options("dsprites", stored)) == json.dumps(resolved)
+
+
+def test_all_levels_are_the_default_and_order_is_ascending():
+    assert DSpritesOptions() == DSpritesOptions(shape=3, scale="0:6", orientation=40, pos_x="all", pos_y=":")
+    assert DSpritesOptions(shape="2,0").shape == (0, 2)
+    assert DSpritesOptions(orientation=10).orientation == tuple(range(0, 40, 4))
+    assert DSpritesOptions(scale=4).scale == (0, 1, 3, 4)
+    assert DSpritesOptions(shape="1,").shape == DSpritesOptions(shape=[1]).shape == (1,)
+    assert resolve_options("dsprites", {"size": "32"})["size"] == 32
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pos_x": 0}, "pos_x=0: needs 1 to 32 levels"),
+        ({"pos_x": "0"}, "pos_x=0: needs 1 to 32 levels"),
+        ({"scale": 7}, "scale=7: needs 1 to 6 levels"),
+        ({"scale": -1}, "scale=-1: needs 1 to 6 levels"),
+        ({"shape": []}, "shape=: needs 1 to 3 levels"),
+        ({"pos_y": "5:5"}, "pos_y=5:5: needs 1 to 32 levels"),
+        ({"pos_y": "0:64:2"}, "pos_y=0:64:2: the classes go from 0 to 31"),
+        ({"pos_y": "-4:"}, "pos_y=-4:: needs 1 to 32 levels"),
+        ({"pos_y": "-4:4"}, "pos_y=-4:4: the classes go from 0 to 31"),
+        ({"orientation": "0,40"}, "orientation=0,40: the classes go from 0 to 39"),
+        ({"orientation": [1, 1]}, "orientation=1,1: names a class twice"),
+        ({"size": 48}, "size=48: needs 64 or 32"),
+        (
+            {"size": 32, "source": "a.npz"},
+            "size=32: a source file holds images of 64 px; leave one of the two out",
+        ),
+        ({"source": "dsprites.zip"}, "source='dsprites.zip': needs a .npz or .hdf5 file"),
+        ({"pos": 3}, "unknown option 'pos'; did you mean 'pos_y'?; it has: "),
+    ],
+)
+def test_impossible_options_are_refused_in_one_line(options, message):
+    with pytest.raises(BenchError) as caught:
+        resolve_options("dsprites", options)
+    assert str(caught.value).startswith(f"dataset 'dsprites': {message}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["many", "1:2:3:4", "::0", "1:x", "1,x", 2.5, [0.5], True, None, {"a": 1}])
+def test_levels_of_no_known_form_are_refused(value):
+    with pytest.raises(
+        BenchError, match=r'needs "all", a number of levels, a slice such as 0:32:2, or classes'
+    ):
+        resolve_options("dsprites", {"pos_x": value})
+
+
+# --- Sub-grids
+
+
+@pytest.mark.parametrize(
+    "options", [SMALL, {"shape": "2,", "orientation": "39,", "pos_y": "7:20:5", "scale": 1}]
+)
+def test_sub_grids_are_the_full_sets_frames(full, options):
+    data, whole = dsprites(**options), full[0]
+    rows = np.arange(len(data))
+    factors = data.factors(rows)
+    assert data.factor_names == ("shape", "scale", "orientation", "pos_x", "pos_y")
+    assert factors.min() == 0
+    assert (factors.max(axis=0) + 1).tolist() == list(data.factor_sizes)
+    assert np.array_equal(data.index(factors), rows)
+    classes = np.stack([np.array(level)[factors[:, i]] for i, level in enumerate(data.levels)], axis=1)
+    same = whole.index(classes)
+    assert np.array_equal(everything(data), whole.images(same))
+    assert np.array_equal(data.latents_values(rows), whole.latents_values(same))
+
+
+def test_images_are_uint8_of_zero_and_one():
+    images = dsprites(**SMALL).images(np.array([5, 3, 5]))
+    assert images.shape == (3, 1, 64, 64)
+    assert images.dtype == np.uint8
+    assert set(np.unique(images)) == {0, 1}
+    assert np.array_equal(images[0], images[2])
+
+
+def test_latent_values_are_those_of_the_authors_file():
+    values = dsprites().latents_values(np.array([0, 40 * 1024 - 1, 737_279]))
+    assert values.dtype == np.float64
+    expected = [[1, 1, 0.5, 0, 0, 0], [1, 1, 0.5, 2 * np.pi, 1, 1], [1, 3, 1, 2 * np.pi, 1, 1]]
+    assert np.array_equal(values, expected)
+
+
+def test_planning_needs_no_image(monkeypatch):
+    def refuse(*_: Any) -> None:
+        raise AssertionError("rendered")
+
+    monkeypatch.setattr("bench.datasets.dsprites.render", refuse)
+    data = dsprites()
+    assert len(data) == 737_280
+    assert data.fingerprint() == GOLDEN
+    assert data.query_indices().tolist() == [87_040, 332_800, 578_560]
+    with pytest.raises(AssertionError, match="rendered"):
+        data.images(np.array([0]))
+
+
+def test_query_images_are_the_nearest_of_a_sub_grid():
+    data = dsprites(shape="0,2", scale="1,5", orientation=10, pos_x="3:32", pos_y=4)
+    rows = data.query_indices()
+    assert len(rows) == 2
+    assert data.factors(rows).tolist() == [[0, 0, 1, 0, 0], [1, 0, 1, 0, 0]]
+
+
+def test_fingerprints_tell_grids_apart():
+    grids = [SMALL, SMALL | {"size": 32}, SMALL | {"pos_y": "1:32:10"}, {"size": 32, "shape": 1, "scale": 1}]
+    prints = [dsprites(**grid).fingerprint() for grid in grids]
+    assert len(set(prints)) == len(grids)
+    assert prints[0] == load_dataset("dsprites", dict(SMALL)).fingerprint()
+    # The same images under two shapes of grid are two data sets.
+    turns = [dsprites(scale="5,", orientation=pair, pos_x=1, pos_y=1) for pair in ("0,39", [0])]
+    assert turns[0].fingerprint() != turns[1].fingerprint()
+
+
+# --- The raster
+
+
+def slow_raster(x: np.ndarray, y: np.ndarray, size: int) -> np.ndarray:
+    """Even-odd rule, one pixel centre and one edge at a time, in exact integers."""
+    image = np.zeros((size, size), dtype=np.uint8)
+    for r in range(size):
+        for c in range(size):
+            px, py = UNIT * c + UNIT // 2, UNIT * (size - 1 - r) + UNIT // 2
+            for (xa, ya), (xb, yb) in zip(
+                zip(x, y, strict=True), zip(np.roll(x, -1), np.roll(y, -1), strict=True), strict=True
+            ):
+                if (ya <= py) != (yb <= py):
+                    low, high = ((xa, ya), (xb, yb)) if ya < yb else ((xb, yb), (xa, ya))
+                    side = (px - low[0]) * (high[1] - low[1]) - (py - low[1]) * (high[0] - low[0])
+                    image[r, c] ^= int(side >= 0)
+    return image
+
+
+@pytest.mark.parametrize("size", [8, 16])
+def test_raster_equals_the_rule_pixel_by_pixel(size):
+    rng = np.random.default_rng(size)
+    x = rng.integers(-UNIT, (size + 1) * UNIT, (3, 7))
+    y = rng.integers(-UNIT, (size + 1) * UNIT, (2, 7))
+    # Edges that run through pixel centres, and level ones.
+    x[2], y[1] = x[2] // 128 * 128, y[1] // 128 * 128
+    bits = np.unpackbits(rasterise(x, y, size), axis=3)
+    for i in range(3):
+        for j in range(2):
+            assert np.array_equal(bits[i, j], slow_raster(x[i], y[j], size))
+
+
+def test_pixel_centres_on_an_edge_belong_to_left_and_bottom():
+    # From centre to centre: columns 1 to 4 and, upwards, rows 2 to 5, of which the last ones are left out.
+    x = np.array([[1, 4, 4, 1]]) * UNIT + UNIT // 2
+    y = np.array([[2, 2, 5, 5]]) * UNIT + UNIT // 2
+    bits = np.unpackbits(rasterise(x, y, 8)).reshape(8, 8)
+    expected = np.zeros((8, 8), dtype=np.uint8)
+    expected[3:6, 1:4] = 1
+    assert np.array_equal(bits, expected)
+
+
+def test_polygons_off_the_canvas_leave_it_black():
+    x = np.array([[-9, -5, -5, -9]]) * UNIT
+    assert not rasterise(x, -x, 32).any()
+    assert not rasterise(x + 5000, x, 32).any()
+    with pytest.raises(ValueError, match="size=24: needs 8, 16, 32 or 64"):
+        rasterise(x, x, 24)
+
+
+def test_vertices_stay_clear_of_rounding_ties():
+    # So no machine's float64 can change a pixel: cos and sin err by about 1e-11 of a grid step.
+    nearest = {64: 1.0, 32: 1.0}
+    for shape in range(3):
+        for scale in VALUES["scale"]:
+            for turn in VALUES["orientation"]:
+                u, v = scale * outline(shape).T
+                x = 16 + 32 * VALUES["pos_x"][:, None] + np.cos(turn) * u + np.sin(turn) * v
+                y = 64 - (16 + 32 * VALUES["pos_y"][:, None] - np.sin(turn) * u + np.cos(turn) * v)
+                for size in nearest:
+                    grid = np.concatenate([x, y]) * UNIT * size / 64
+                    nearest[size] = min(nearest[size], np.abs(grid - np.floor(grid) - 0.5).min())
+    assert nearest[64] > 1e-7
+    assert nearest[32] > 1e-7
+
+
+# --- 32 px
+
+
+def test_32_px_images_are_the_same_shapes_at_half_size(full):
+    grid = {"orientation": 8, "pos_x": "all", "pos_y": 8}
+    half, whole = dsprites(size=32, **grid), dsprites(**grid)
+    images = everything(half)
+    assert images.shape == (len(whole), 1, 32, 32)
+    assert set(np.unique(images)) == {0, 1}
+    assert half.packed().shape == (len(whole), 128)
+    ratio = images.sum(axis=(1, 2, 3)).reshape(3, 6, -1).mean(axis=2)
+    ratio /= everything(whole).sum(axis=(1, 2, 3)).reshape(3, 6, -1).mean(axis=2)
+    assert ratio == pytest.approx(0.25, rel=0.01)
+
+
+def test_32_px_square_is_where_its_corners_say():
+    # Scale 1, no turn, centre (8 + 16 i / 31, 8 + 16 j / 31) = (8, 24): x 3.2 to 12.8, y 19.2 to 28.8.
+    image = dsprites(size=32).images(np.array([5 * 40 * 1024 + 31]))[0, 0]
+    expected = np.zeros((32, 32), dtype=np.uint8)
+    expected[19:29, 3:13] = 1
+    assert np.array_equal(image, expected)
+
+
+def test_full_32_px_set_is_pinned():
+    packed = render([range(total) for total in FACTORS.values()], 32)
+    assert packed.shape == (737_280, 128)
+    assert hashlib.sha256(packed.data).hexdigest() == GOLDEN_32
+
+
+# --- The authors' files, in miniature
+
+
+def write(path: Path, images: np.ndarray, values: np.ndarray, **more: np.ndarray) -> Path:
+    if path.suffix == ".npz":
+        np.savez_compressed(path, imgs=images, latents_values=values, **more)
+    else:
+        with h5py.File(path, "w") as file:
+            file.create_dataset("imgs", data=images, chunks=True, compression="gzip")
+            file.create_dataset("latents/values", data=values)
+    return path
+
+
+def miniature(path: Path) -> Path:
+    """A file like the authors', of the grid `SMALL`, with their pickled metadata."""
+    data = dsprites(**SMALL)
+    rows = np.arange(len(data))
+    metadata = np.array({"title": "dSprites"}, dtype=object)
+    return write(path, data.images(rows)[:, 0], data.latents_values(rows), metadata=metadata)
+
+
+@pytest.mark.parametrize("name", ["dsprites.npz", "dsprites.hdf5", "dsprites.h5"])
+def test_files_load_as_they_were_rendered(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("bench.datasets.dsprites.BLOCK", 50)
+    path = str(miniature(tmp_path / name))
+    assert np.array_equal(dsprites(source=path, **SMALL).packed(), dsprites(**SMALL).packed())
+    assert dsprites(source=path, **SMALL).fingerprint() == dsprites(**SMALL).fingerprint()
+    fewer = SMALL | {"shape": "0,2", "pos_x": "8:32:16", "scale": "5,"}
+    assert np.array_equal(dsprites(source=path, **fewer).packed(), dsprites(**fewer).packed())
+    with pytest.raises(BenchError, match=r"has no images of scale class 0; choose scale=2,5$"):
+        dsprites(source=path, **SMALL | {"scale": 1}).packed()
+
+
+@pytest.mark.slow
+def test_file_of_the_full_size_needs_no_latent_values(tmp_path, full):
+    # Written a block at a time: unpacked, the set is 2.8 GiB.
+    path = tmp_path / "dsprites.npz"
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (737_280, 64, 64)}
+    )
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("imgs.npy", "w", force_zip64=True) as member,
+    ):
+        member.write(header.getvalue())
+        for start in range(0, 737_280, BLOCK):
+            member.write(full[0].images(np.arange(start, start + BLOCK)).data)
+    tracemalloc.start()
+    packed = dsprites(source=str(path)).packed()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 400 * 2**20
+    assert np.array_equal(packed, full[0].packed())
+
+
+@pytest.mark.parametrize("name", ["dsprites.npz", "dsprites.hdf5"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda images, values: (images * 255, values), "'imgs' holds values other than 0 and 1"),
+        (lambda images, values: (images.astype(float), values), "'imgs' are float64 of shape"),
+        (lambda images, values: (images[:, :32], values), r"'imgs' are uint8 of shape \(288, 32, 64\)"),
+        (
+            lambda images, values: (images[:-1], values[:-1]),
+            "its 287 images aren't the full grid 3 x 2 x 4 x 4 x 3",
+        ),
+        (
+            lambda images, values: (images[::-1], values[::-1]),
+            "aren't the full grid 3 x 2 x 4 x 4 x 3 in C order",
+        ),
+        (
+            lambda images, values: (images, values[:-1]),
+            r"latent values of shape \(287, 6\); needs \(288, 6\)",
+        ),
+        (lambda images, values: (images, values + 0.01), "its latent values aren't those of dSprites"),
+        (lambda images, values: (images, values * np.nan), "its latent values aren't those of dSprites"),
+    ],
+)
+def test_files_with_other_contents_are_refused(tmp_path, name, change, message):
+    data = dsprites(**SMALL)
+    rows = np.arange(len(data))
+    path = write(tmp_path / name, *change(data.images(rows)[:, 0], data.latents_values(rows)))
+    with pytest.raises(BenchError, match=message) as caught:
+        dsprites(source=str(path), **SMALL).packed()
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("name", ["dsprites.npz", "dsprites.hdf5"])
+def test_damaged_files_are_refused_in_one_line(tmp_path, name):
+    whole = miniature(tmp_path / name).read_bytes()
+    path = tmp_path / f"damaged{Path(name).suffix}"
+    for stop in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:stop])
+        with pytest.raises(BenchError) as caught:
+            dsprites(source=str(path), **SMALL).packed()
+        assert str(caught.value).startswith(f"{path}: damaged or not the right kind of file (")
+        assert "\n" not in str(caught.value)
+    path.unlink()
+    with pytest.raises(BenchError, match="no such file"):
+        dsprites(source=str(path), **SMALL).packed()
+
+
+def test_flipped_bits_never_pass_unseen(tmp_path):
+    whole = miniature(tmp_path / "dsprites.npz").read_bytes()
+    with zipfile.ZipFile(tmp_path / "dsprites.npz") as archive:
+        size = archive.getinfo("imgs.npy").compress_size
+    path = tmp_path / "flipped.npz"
+    expected = dsprites(**SMALL).packed()
+    rng = np.random.default_rng(0)
+    passed = 0
+    for at in rng.integers(0, 60 + size, 100).tolist():
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << int(rng.integers(8))]) + whole[at + 1 :])
+        with contextlib.suppress(BenchError):
+            assert np.array_equal(dsprites(source=str(path), **SMALL).packed(), expected)
+            passed += 1
+    # Of the header's bytes some don't matter: time stamps, say.
+    assert passed < 10
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, ("import sys; sys.exploded = True",)
+
+
+def test_pickles_are_never_opened(tmp_path):
+    bombs = np.empty((2, 64, 64), dtype=object)
+    bombs[...] = Bomb()
+    np.savez(tmp_path / "imgs.npz", imgs=bombs)
+    np.savez(tmp_path / "values.npz", imgs=np.zeros((2, 64, 64), np.uint8), latents_values=bombs[0, :2, :6])
+    (tmp_path / "raw.npz").write_bytes(pickle.dumps(Bomb()))
+    for name in ("imgs", "values", "raw"):
+        with pytest.raises(BenchError, match=rf"{name}\.npz: "):
+            dsprites(source=str(tmp_path / f"{name}.npz")).packed()
+    assert not hasattr(sys, "exploded")
+
+
+def test_hdf5_without_h5py_says_what_to_install(tmp_path, monkeypatch):
+    path = miniature(tmp_path / "dsprites.hdf5")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(BenchError, match=r"HDF5 needs h5py; install disbench\[hdf5\]$"):
+        dsprites(source=str(path), **SMALL).packed()
