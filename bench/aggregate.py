@@ -9,7 +9,6 @@ import functools
 import json
 import math
 import os
-import tomllib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,9 +19,9 @@ import pandas as pd
 from bench.errors import BenchError
 from bench.labels import Spec, config_id, label_runs, refuse_mixed
 from bench.metric import Score
+from bench.records import AGAIN, entries, read_json, read_toml, reason
 from bench.registry import METRICS
 from bench.seeds import stream
-from bench.spec import SCHEMA_VERSION
 from bench.stats import summary
 
 #: Columns of `Study.runs` that are facts about a run. Names with a dot are hyper-parameters (``hyper.beta``)
@@ -52,7 +51,7 @@ class Study:
     failures : list of dict
         The last attempt of every run that failed and hasn't finished since.
     not_applicable : dict
-        ``(dataset_label, score) -> reason`` for scores that make no sense on these data.
+        ``(dataset_label, score) -> reason`` for scores that some run, or all of them, can't have.
     """
 
     path: Path
@@ -110,22 +109,22 @@ def read_study(path: Path, *, mixed: bool = False) -> Study:
     BenchError
         No such study, a damaged file, another schema, or mixed versions.
     """
-    meta = _read_toml(path / "study.toml")
+    meta = read_toml(path / "study.toml")
     specs: dict[str, dict[str, Any]] = {}
     results: dict[str, dict[str, Any]] = {}
     provenance: dict[str, dict[str, Any]] = {}
-    for folder in _entries(path / "runs"):
+    for folder in entries(path / "runs"):
         if not (folder / "result.json").exists():
             continue  # not a committed run
-        results[folder.name] = _read_json(folder / "result.json", ("status", "scores"), schema=True)
-        specs[folder.name] = _read_json(folder / "spec.json", ("method", "dataset", "seed"), schema=True)
+        results[folder.name] = read_json(folder / "result.json", ("status", "scores"), schema=True)
+        specs[folder.name] = read_json(folder / "spec.json", ("method", "dataset", "seed"), schema=True)
         # Runs that somebody shared may come without it.
         volatile = folder / "provenance.json"
-        provenance[folder.name] = _read_json(volatile, ()) if volatile.exists() else {}
+        provenance[folder.name] = read_json(volatile, ()) if volatile.exists() else {}
     attempts: dict[str, dict[str, Any]] = {}
-    for file in _entries(path / "failed"):
+    for file in entries(path / "failed"):
         if file.suffix == ".json":
-            record = _read_json(file, ("run", "spec", "error"))
+            record = read_json(file, ("run", "spec", "error"))
             if record["run"] not in results:
                 last = attempts.setdefault(record["run"], record)
                 if record.get("attempt", 0) >= last.get("attempt", 0):
@@ -154,7 +153,7 @@ def read_curves(study: Study, run: str) -> pd.DataFrame:
     try:
         return pd.read_csv(file).astype(float)
     except (OSError, ValueError) as error:
-        raise BenchError(f"{file} can't be read ({_reason(error)}); {_AGAIN}") from error
+        raise BenchError(f"{file} can't be read ({reason(error)}); {AGAIN}") from error
 
 
 def summarise(runs: pd.DataFrame, *, study: str) -> pd.DataFrame:
@@ -229,10 +228,10 @@ def write_runs_jsonl(path: Path) -> Path:
         As `read_study`, or the file can't be written.
     """
     lines = []
-    for folder in _entries(path / "runs"):
+    for folder in entries(path / "runs"):
         if (folder / "result.json").exists():
-            result = _read_json(folder / "result.json", ("status", "scores"), schema=True)
-            spec = _read_json(folder / "spec.json", ("method", "dataset", "seed"), schema=True)
+            result = read_json(folder / "result.json", ("status", "scores"), schema=True)
+            spec = read_json(folder / "spec.json", ("method", "dataset", "seed"), schema=True)
             kept = {key: value for key, value in result.items() if key not in ("run", "details")}
             record = {"run": folder.name, **kept, "spec": spec}
             lines.append(json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
@@ -243,46 +242,8 @@ def write_runs_jsonl(path: Path) -> Path:
         draft.replace(target)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise BenchError(f"{target} can't be written: {_reason(error)}") from error
+        raise BenchError(f"{target} can't be written: {reason(error)}") from error
     return target
-
-
-_AGAIN = "remove that run's folder and give the same command again"
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error).split("\n")[0]
-
-
-def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
-
-
-def _read_toml(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BenchError(f"there is no study at '{file.parent}' (it has no {file.name})") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BenchError(f"{file} can't be read: {_reason(error)}") from error
-
-
-def _read_json(file: Path, required: Iterable[str], *, schema: bool = False) -> dict[str, Any]:
-    try:
-        record = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{file} can't be read ({_reason(error)}); {_AGAIN}") from error
-    if not isinstance(record, dict):
-        raise BenchError(f"{file} isn't a record; {_AGAIN}")
-    version = record.get("schema_version")
-    if schema and version != SCHEMA_VERSION:
-        older = not isinstance(version, int) or version < SCHEMA_VERSION
-        way_out = "run the study again in a new folder" if older else "update Disbench"
-        raise BenchError(f"{file} has schema {version}, this version reads {SCHEMA_VERSION}: {way_out}")
-    for key in required:
-        if key not in record:
-            raise BenchError(f"{file} lacks '{key}'; {_AGAIN}")
-    return record
 
 
 def _tidy(
@@ -306,10 +267,10 @@ def _tidy(
             | result["scores"]
         )
         scores |= dict.fromkeys(result["scores"])
-        for metric, reason in result.get("not_applicable", {}).items():
+        for metric, why in result.get("not_applicable", {}).items():
             for column in METRICS.get(metric).info["scores"] if metric in METRICS else (metric,):
                 scores[column] = None
-                not_applicable[dataset_label, column] = reason
+                not_applicable[dataset_label, column] = why
     ordered = sorted(scores, key=_place)
     dotted = sorted({column for row in rows for column in row if "." in column})
     table = pd.DataFrame(rows, columns=[*FACTS, *ordered, *dotted])

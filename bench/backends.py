@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -91,7 +92,7 @@ def _drain(
     try:
         while queue or flying:
             if executor is None:
-                executor = ProcessPoolExecutor(n_jobs, env=worker_environment(threads), initializer=_quiet)
+                executor = ProcessPoolExecutor(n_jobs, env=worker_environment(threads), initializer=_start_worker)
             while queue and len(flying) < n_jobs and queue[0][0] <= time.monotonic():
                 # No more than one task per worker is handed over: whatever is in flight is really running.
                 task = queue.popleft()[1]
@@ -121,17 +122,20 @@ def _drain(
             executor.shutdown(wait=True, kill_workers=True)
 
 
-def _quiet() -> None:
-    """Leave Ctrl-C to the parent, which then stops the workers."""
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, which then stops the workers; and don't outlive it if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
 
 
-def orphaned(parent: int) -> bool:
-    """Whether the process that started this worker is gone."""
-    return os.getppid() != parent
+def _leave_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    # At any point: what isn't committed goes on from its last checkpoint, and the lock goes with the process.
+    os._exit(1)
 
 
 def call(function: Callable[..., Any], *args: Any, threads: int) -> Any:
     """Call a function once in a worker with the environment that runs have."""
-    with ProcessPoolExecutor(1, env=worker_environment(threads), initializer=_quiet) as executor:
+    with ProcessPoolExecutor(1, env=worker_environment(threads), initializer=_start_worker) as executor:
         return executor.submit(function, *args).result()

@@ -36,6 +36,7 @@ def save(training: Training, path: Path) -> None:
         tensors[f"noise.{run}"] = noise.get_state()
         tensors[f"own.{run}"] = own.get_state()
     tensors["curves"] = torch.from_numpy(np.array(training.curves))
+    tensors["specs"] = _identity(training)
     tensors["step"] = torch.tensor(training.step)
     tensors["diverged"] = torch.tensor([-1 if good is None else good for good in training.diverged])
     # Copies: tensors that share storage (views of one state) are refused by safetensors.
@@ -48,10 +49,12 @@ def load(training: Training, path: Path) -> None:
     Raises
     ------
     BenchError
-        If the file is damaged or belongs to another architecture.
+        If the file is damaged or belongs to other runs.
     """
     try:
         tensors = load_file(path)
+        if not torch.equal(tensors["specs"], _identity(training)):
+            raise ValueError("it belongs to other runs")
         training.vae.load_state_dict(_under(tensors, "vae."))
         if training.modules is not None:
             training.modules.load_state_dict(_under(tensors, "modules."))
@@ -79,6 +82,10 @@ def save_atomically(tensors: dict[str, Tensor], path: Path) -> None:
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def _identity(training: Training) -> Tensor:
+    return torch.frombuffer(bytearray("".join(spec.digest for spec in training.specs).encode()), dtype=torch.uint8)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

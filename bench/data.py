@@ -11,7 +11,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -48,6 +48,8 @@ class Dataset(ABC):
         What the reconstruction term is on these data.
     licence, citation : str
         Of the data.
+    paths : tuple of str
+        Options that name files of the user's. They aren't part of a run's identity, the checksum of the data is.
     """
 
     Options: ClassVar[type] = NoOptions
@@ -58,6 +60,7 @@ class Dataset(ABC):
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
     licence: str = "unknown"
     citation: str = ""
+    paths: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -180,7 +183,7 @@ def validate_dataclass(cls: type, values: dict[str, Any], *, where: str, what: s
     BenchError
         In one line: the field, the value and what it may be.
     """
-    known = list(cls.__dataclass_fields__)  # type: ignore[attr-defined]
+    known = [item.name for item in fields(cls)]
     for key in values:
         if key not in known:
             raise BenchError(
@@ -194,4 +197,5 @@ def validate_dataclass(cls: type, values: dict[str, Any], *, where: str, what: s
         reason = first["msg"].removeprefix("Value error, ")
         shown = f"{field}={first['input']!r}" if first["loc"] else reason
         raise BenchError(f"{where}: {shown}" + (f": {reason}" if first["loc"] else "")) from None
-    return asdict(checked)
+    resolved: dict[str, Any] = json.loads(json.dumps(asdict(checked)))
+    return resolved

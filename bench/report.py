@@ -79,7 +79,12 @@ def render(study_path: Path, out_dir: Path, *, mixed: bool = False) -> Path:
 def save_figure(figure: Figure, path: Path) -> None:
     """Save as ``<path>.png`` (200 dpi) and ``<path>.pdf``, both the same bytes every time."""
     plain = {"Creator": "Disbench", "Producer": "Disbench", "CreationDate": None}
-    figure.savefig(path.with_name(f"{path.name}.png"), dpi=DPI, metadata={"Software": None})
+    figure.savefig(
+        path.with_name(f"{path.name}.png"),
+        dpi=DPI,
+        metadata={"Software": None},
+        pil_kwargs={"optimize": True},
+    )
     # The layout is the costly part and has been settled by the first drawing.
     figure.set_layout_engine("none")
     figure.savefig(path.with_name(f"{path.name}.pdf"), dpi=DPI, metadata=plain)
@@ -166,11 +171,11 @@ def _facts(study: Study) -> list[str]:
     ]
     if meta.get("preset"):
         lines.append(f"**Preset:** {meta['preset']}")
-    lines.append(f"**Methods:** {', '.join(dict.fromkeys(runs['label']))}")
+    lines.append(f"**Methods:** {'; '.join(_method(study, label) for label in dict.fromkeys(runs['label']))}")
     lines.append(f"**Seeds:** {_ranges(runs['seed'].unique().tolist())}")
     for label, dataset in dict(zip(runs["dataset_label"], runs["run"], strict=True)).items():
         data = study.specs[dataset]["dataset"]
-        options = ", ".join(f"{key} = {value}" for key, value in data.get("options", {}).items())
+        options = _settings(data.get("options", {}))
         lines.append(f"**Data:** {label}" + (f" ({options})" if options else ""))
     settings = [method_settings(spec) for spec in specs]
     for heading, keys in (
@@ -183,16 +188,25 @@ def _facts(study: Study) -> list[str]:
         lines += [f"**{heading}:** {text}"] if text else []
     hardware = _several(_hardware(item["hardware"]) for item in facts if "hardware" in item)
     lines += [f"**Hardware:** {hardware}"] if hardware else []
-    names = sorted({name for item in facts for name in item.get("versions", {})})
-    versions = [
-        f"{n} {_several(i['versions'][n] for i in facts if n in i.get('versions', {}))}" for n in names
-    ]
+    names = sorted({name for item in facts for name, found in item.get("versions", {}).items() if found})
+    versions = [f"{n} {_several(i.get('versions', {}).get(n, '?') for i in facts)}" for n in names]
     lines += [f"**Versions:** {', '.join(versions)}"] if versions else []
     commits = _several(_commit(item) for item in facts if item.get("commit"))
     lines += [f"**Commit:** {commits}"] if commits else []
     seconds = float(runs["wall_s"].sum())
     lines += [f"**Time:** {_duration(seconds)} in all runs together"] if seconds else []
     return lines
+
+
+def _method(study: Study, label: str) -> str:
+    """Name a configuration with all its hyper-parameters, data set by data set where they differ."""
+    chosen = study.runs.loc[study.runs["label"] == label, "run"]
+    hyper = _several(dict.fromkeys(_settings(study.specs[run]["method"].get("hyper", {})) for run in chosen))
+    return f"{label} ({hyper})" if hyper else label
+
+
+def _settings(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in values.items() if value not in ("", None))
 
 
 def _several(values: Iterable[Any]) -> str:

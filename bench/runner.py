@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -32,7 +31,6 @@ class Task:
     path: Path
     plugins: tuple[Path, ...]
     replace: bool
-    parent: int
     checkpoint_s: float
 
 
@@ -61,10 +59,6 @@ class Plan:
     replace: bool = False
 
 
-class OrphanedError(Exception):
-    """The process that asked for this run is gone; stop, the next call takes it over."""
-
-
 def plan(specs: Sequence[RunSpec], store: Store, rerun: Rerun = "") -> Plan:
     """Which runs are to be done: those without a committed result, and what `rerun` says.
 
@@ -81,7 +75,7 @@ def run(
 ) -> Iterator[Outcome]:
     """Execute what a plan leaves to do; yields each run's outcome as it comes. Never raises for a failing run."""
     tasks = [
-        Task(spec, store.path.resolve(), tuple(plugins), plan.replace, os.getpid(), checkpoint_s)
+        Task(spec, store.path.resolve(), tuple(plugins), plan.replace, checkpoint_s)
         for spec in plan.todo
     ]
     if not tasks:
@@ -108,15 +102,11 @@ def execute(task: Task) -> Outcome:
                 store.clear_failures(spec.run_id)
         result = store.result(spec.run_id)
         return Outcome(spec.run_id, result["status"], "", result["scores"], time.perf_counter() - started)
-    except OrphanedError:
-        return Outcome(spec.run_id, "failed", "stopped: the process that asked for it is gone")
-    except BenchError as error:
-        message = str(error)
-    except OSError as error:
-        message = explain(error, store.path)
     except Exception as error:
-        message = f"{type(error).__name__}: {error}"
-    return _record(store, spec, message, traceback.format_exc())
+        message = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError):
+            message = explain(error, store.path)
+        return _record(store, spec, message, traceback.format_exc())
 
 
 def progress(store: Store, run: str) -> int:
@@ -134,7 +124,7 @@ def seconds_per_step(spec: RunSpec, steps: int = 8) -> float:
     from bench.data import load_dataset
 
     engine.settings(spec.threads)
-    dataset = load_dataset(spec.dataset.name, spec.dataset.options)
+    dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
     images = store_of(dataset)
     training = engine.prepare([spec], dataset.image_shape)
     engine.train(training, dataset, images, until=2)
@@ -154,7 +144,7 @@ def _work(task: Task, folder: Path) -> None:
     spec = task.spec
     started = {"wall": time.time(), "clock": time.perf_counter()}
     switches = engine.settings(spec.threads)
-    dataset = load_dataset(spec.dataset.name, spec.dataset.options)
+    dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
     images = store_of(dataset)
     training, resumed = _prepare(spec, dataset.image_shape, folder)
     last = {"checkpoint": time.monotonic(), "progress": 0.0}
@@ -164,9 +154,6 @@ def _work(task: Task, folder: Path) -> None:
         if now - last["progress"] >= 1:
             last["progress"] = now
             (folder / "progress").write_text(str(state.step))
-            if backends.orphaned(task.parent):
-                checkpoint.save(state, folder / CHECKPOINT)
-                raise OrphanedError
         if now - last["checkpoint"] >= task.checkpoint_s and state.step < spec.steps:
             last["checkpoint"] = now
             checkpoint.save(state, folder / CHECKPOINT)

@@ -34,7 +34,13 @@ class DatasetSpec(Model):
     name: str
     version: int
     options: dict[str, Any] = Field(default_factory=dict)
+    paths: dict[str, str] = Field(default_factory=dict)
     sha256: str
+
+    @property
+    def all_options(self) -> dict[str, Any]:
+        """What the dataset is made from: `options` and the user's own files in `paths`."""
+        return self.options | self.paths
 
 
 class NetworkSpec(Model):
@@ -87,7 +93,10 @@ class RunSpec(Model):
     device: Literal["cpu", "cuda"] = "cpu"
 
     def canonical_json(self) -> str:
-        """The one spelling of this spec: sorted keys, no spaces, shortest floats."""
+        """The one spelling of what decides the numbers: sorted keys, no spaces, shortest floats.
+
+        Where the user's files lie isn't in it; the checksum of their data is.
+        """
         return json.dumps(
             self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False
         )

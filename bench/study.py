@@ -184,9 +184,12 @@ def _run_spec(
 
 def _dataset_spec(study: StudySpec, name: str, values: Table) -> DatasetSpec:
     options = resolve_options(name, study.dataset.get(name, {}) | values)
-    dataset = load_dataset(name, options)
+    entry = DATASETS.get(name)
+    # Absolute, because workers and later calls may have another working directory.
+    paths = {key: str(Path(options.pop(key)).expanduser().resolve()) for key in entry.value.paths if options.get(key)}
+    dataset = load_dataset(name, options | paths)
     return DatasetSpec(
-        name=name, version=DATASETS.get(name).version, options=options, sha256=dataset.fingerprint()
+        name=name, version=entry.version, options=options, paths=paths, sha256=dataset.fingerprint()
     )
 
 

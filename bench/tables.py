@@ -14,7 +14,7 @@ from bench.labels import CONTROL
 from bench.metric import Score
 from bench.stats import MIN_SEEDS, Summary, stands_above
 
-TOO_FEW = f"too few seeds to compare (fewer than {MIN_SEEDS}): nothing is marked as best"
+TOO_FEW = f"Too few seeds to compare (fewer than {MIN_SEEDS}): nothing is marked as best."
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def markdown(table: Table, *, intervals: bool = True) -> str:
             text = _cell(row, score, digits[score], "±", intervals=intervals)
             cells.append(f"**{text}**" if table.best.get(score) == row.label else text)
         lines.append(_md_row(cells))
-    return "\n".join([*lines, *(f"\n{note[0].upper()}{note[1:]}." for note in table.notes)]) + "\n"
+    return "\n".join([*lines, *(f"\n{note}" for note in table.notes)]) + "\n"
 
 
 def latex(table: Table) -> str:
@@ -111,7 +111,7 @@ def latex(table: Table) -> str:
     counts = _counts(table)
     headings = [_escape_tex(_heading(info, "↑", "↓")) for info in table.scores.values()]
     digits = _digits(table)
-    notes = "".join(f" {_escape_tex(note[0].upper() + note[1:])}." for note in table.notes)
+    notes = "".join(f" {_escape_tex(note)}" for note in table.notes)
     lines = [
         "% \\usepackage{booktabs}; \\usepackage{graphicx}",
         "\\begin{table*}",
@@ -186,15 +186,16 @@ def _best(rows: list[Row], score: str, info: Score) -> str | None:
 
 def _notes(study: Study, dataset: str, rows: list[Row]) -> list[str]:
     notes = []
-    if any(row.n_ok < MIN_SEEDS for row in rows):
+    if any(0 < row.n_ok < MIN_SEEDS for row in rows):
         notes.append(TOO_FEW)
     if any(row.n_diverged or row.n_failed for row in rows):
-        notes.append("diverged and failed runs are counted but have no part in the means")
-    reasons: dict[str, list[str]] = {}
+        notes.append("Diverged and failed runs are counted but have no part in the means.")
+    reasons: dict[tuple[str, str], list[str]] = {}
     for (where, score), reason in study.not_applicable.items():
         if where == dataset:
-            reasons.setdefault(reason, []).append(score_info(score).label)
-    notes += [f"n/a ({', '.join(labels)}): {reason}" for reason, labels in reasons.items()]
+            what = "Missing in some runs" if any(row.scores[score].n for row in rows) else "n/a"
+            reasons.setdefault((what, reason), []).append(score_info(score).label)
+    notes += [f"{what} ({', '.join(labels)}): {reason}." for (what, reason), labels in reasons.items()]
     return notes
 
 
@@ -228,8 +229,10 @@ def _cell(row: Row, score: str, digits: int, plus_minus: str, *, intervals: bool
         # A run that ended well and has no value: the score doesn't apply. Else there is no such run.
         return "n/a" if row.n_ok else "–"
     spread = "" if item.n < 2 else f" {plus_minus} {_number(item.sd, digits)}"
-    interval = _interval(item, digits) if intervals else ""
-    return f"{_number(item.mean, digits)}{spread} {interval}".rstrip()
+    interval = f" {_interval(item, digits)}" if intervals and item.low is not None else ""
+    # Runs without this score must not vanish: a collapsed network may be the one that has none.
+    fewer = f" (n = {item.n})" if item.n < row.n_ok else ""
+    return f"{_number(item.mean, digits)}{spread}{interval}{fewer}"
 
 
 def _interval(item: Summary, digits: int) -> str:

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +128,7 @@ class DSprites(Dataset):
     in the original. Nothing is rendered or read before images are asked for.
     """
 
+    paths: ClassVar[tuple[str, ...]] = ("source",)
     Options = DSpritesOptions
     factor_names = tuple(FACTORS)
     image_max = 1

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +112,7 @@ class NpzImages(Dataset):
         Missing or damaged files, and arrays that don't fit together, in one line.
     """
 
+    paths: ClassVar[tuple[str, ...]] = ("path",)
     Options = NpzOptions
 
     def __init__(self, options: NpzOptions) -> None:

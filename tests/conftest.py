@@ -54,12 +54,14 @@ class StudyBuilder:
         (self.root / "study.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return self.root
 
-    def spec(self, method: str, seed: int, hyper: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    def spec(
+        self, method: str, seed: int, hyper: Mapping[str, Any], version: int = 1, **changes: Any
+    ) -> dict[str, Any]:
         """Build a resolved spec; ``changes`` replace whole top-level entries."""
         options = {"sizes": [3, 4, 4, 8, 8], "resolution": 32}
         return {
             "schema_version": 1,
-            "method": {"name": method, "version": 1, "hyper": dict(hyper)},
+            "method": {"name": method, "version": version, "hyper": dict(hyper)},
             "dataset": {"name": "dsprites", "version": 1, "options": options, "sha256": "ab" * 32},
             "network": {"name": "conv32", "version": 1, "latent_dim": 6, "init": "he"},
             "optimizer": {"name": "adam", "lr": 5e-4, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
@@ -259,7 +261,7 @@ def montage(rows: Sequence[Sequence[np.ndarray]], path: Path) -> None:
 def study_builder(tmp_path: Path) -> Callable[..., StudyBuilder]:
     """Return a factory of builders of study folders under ``tmp_path/results``."""
 
-    def build(name: str = "toy", **meta: Any) -> StudyBuilder:
-        return StudyBuilder(tmp_path / "results" / name, name, meta)
+    def build(folder: str = "toy", **meta: Any) -> StudyBuilder:
+        return StudyBuilder(tmp_path / "results" / folder, folder, meta)
 
     return build

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.aggregate import Study
 from bench.errors import BenchError
-from bench.figures._style import control_label, runs_of, trained
+from bench.figures._style import runs_of
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,16 @@ class Montage:
         return max(1, round((self.pixels.shape[1] + 1) / pitch)), pitch
 
 
-def read_montages(study: Study, dataset: str, name: str) -> list[Montage]:
-    """Read the montage `name` of the lowest seed of every configuration that has one, the control last.
+def read_montages(study: Study, dataset: str, labels: list[str], name: str) -> list[Montage]:
+    """Read the montage `name` of the lowest seed of every configuration in `labels` that has one.
 
     Raises
     ------
     BenchError
         If a picture is damaged.
     """
-    control = control_label(study, dataset)
     out = []
-    for label in [*trained(study, dataset), *([control] if control else [])]:
+    for label in labels:
         for run, seed in runs_of(study, dataset, label)[["run", "seed"]].itertuples(index=False):
             file = study.path / "runs" / run / name
             if not file.exists():

@@ -73,8 +73,17 @@ _OTHERS: tuple[tuple[str, str, Dashes], ...] = (
     ("#CC79A7", ">", (0, (2, 1))),
     ("#B8A800", "h", (0, (6, 1, 1, 1))),
     ("#8C564B", "p", (0, (3, 2))),
-    ("#5E4FA2", "*", (0, (1, 2))),
+    ("#5E4FA2", "8", (0, (1, 2))),
     ("#1B7F8C", "d", (0, (8, 2, 2, 2))),
+)
+#: For the second, third, ... configuration of a method.
+_DASHES: tuple[Dashes, ...] = (
+    "solid",
+    (0, (1, 1)),
+    (0, (3, 1, 1, 1)),
+    (0, (7, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (2, 3)),
 )
 
 
@@ -105,7 +114,7 @@ def style() -> AbstractContextManager[None]:
 
 
 def looks(study: Study) -> dict[str, Look]:
-    """Label to look. Configurations of a method share marker and hue, not lightness and filling."""
+    """Label to look. Configurations of a method share marker and hue, not lightness, filling and dashes."""
     out: dict[str, Look] = {}
     for method, group in study.runs.groupby("method", sort=False):
         name = str(method)
@@ -114,7 +123,8 @@ def looks(study: Study) -> dict[str, Look]:
         labels = list(dict.fromkeys(group["label"]))
         for index, label in enumerate(labels):
             fade = 0.65 * index / max(len(labels) - 1, 1)
-            out[label] = Look(_lighter(to_rgb(colour), fade), marker, dashes, hollow=index % 2 == 1)
+            line = dashes if index == 0 else _DASHES[index % len(_DASHES)]
+            out[label] = Look(_lighter(to_rgb(colour), fade), marker, line, hollow=index % 2 == 1)
     return out
 
 

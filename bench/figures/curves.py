@@ -97,10 +97,12 @@ def _stack(study: Study, dataset: str, label: str) -> pd.DataFrame:
 
 def _line(axes: Axes, stack: pd.DataFrame, column: str, look: Look) -> None:
     groups = stack.groupby("step")[column]
-    mean, sd = groups.mean().dropna(), groups.std(ddof=1)
-    axes.plot(mean.index, mean, **look.line)
-    band = sd.reindex(mean.index).fillna(0.0)
-    axes.fill_between(mean.index, mean - band, mean + band, color=look.colour, alpha=0.18, linewidth=0)
+    table = groups.agg(["mean", "std", "min", "max"]).dropna(subset="mean")
+    axes.plot(table.index, table["mean"], **look.line)
+    # No further than the seeds reach: a weight near zero has no negative part of its band.
+    low = (table["mean"] - table["std"].fillna(0)).clip(lower=table["min"])
+    high = (table["mean"] + table["std"].fillna(0)).clip(upper=table["max"])
+    axes.fill_between(table.index, low, high, color=look.colour, alpha=0.18, linewidth=0)
 
 
 def _limits(axes: Axes, stacks: dict[str, pd.DataFrame]) -> None:
@@ -117,6 +119,7 @@ def _error_axis(axes: Axes, stacks: dict[str, pd.DataFrame]) -> None:
     if not any(stack["error"].notna().any() for stack in stacks.values()):
         axes.text(0.5, 0.6, "no method with a set point", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_ylim(-1, 1)
+        axes.set_yticks([])
 
 
 def _beta_axis(axes: Axes, stacks: dict[str, pd.DataFrame]) -> None:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from bench.aggregate import Study
 from bench.figures._montage import read_montages
-from bench.figures._style import DOUBLE, new_figure, per_dataset
+from bench.figures._style import DOUBLE, control_label, new_figure, per_dataset, trained
 from bench.registry import FIGURES
 
 
@@ -28,7 +28,9 @@ def reconstructions(study: Study) -> Figure | dict[str, Figure]:
 
 
 def _draw(study: Study, dataset: str) -> Figure | None:
-    montages = read_montages(study, dataset, "reconstructions.png")
+    control = control_label(study, dataset)
+    labels = [*trained(study, dataset), *([control] if control else [])]
+    montages = read_montages(study, dataset, labels, "reconstructions.png")
     if not montages:
         return None
     columns = 2 if len(montages) > 1 else 1

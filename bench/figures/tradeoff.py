@@ -54,11 +54,15 @@ def tradeoff(study: Study) -> Figure | dict[str, Figure]:
 def _draw(study: Study, dataset: str) -> Figure | None:
     labels, look = trained(study, dataset), looks(study)
     scores = [s for s in DISENTANGLEMENT if any(cell(study, dataset, label, s) for label in labels)]
-    labels = [label for label in labels if cell(study, dataset, label, RECONSTRUCTION)]
+    labels = [
+        label
+        for label in labels
+        if cell(study, dataset, label, RECONSTRUCTION) and any(cell(study, dataset, label, s) for s in scores)
+    ]
     if not scores or not labels:
         return None
     rows = -(-(len(labels) + 1) // 3)
-    figure = new_figure(SINGLE if len(scores) == 1 else DOUBLE, 2.35 + 0.16 * rows)
+    figure = new_figure(SINGLE if len(scores) == 1 else DOUBLE, 2.5 + 0.16 * rows)
     panels = figure.subplots(1, len(scores), sharex=True, squeeze=False)[0]
     control = control_label(study, dataset)
     for axes, score in zip(panels, scores, strict=True):
@@ -67,9 +71,10 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         for label in labels:
             _points(axes, study, dataset, label, score, look[label])
         axes.set_ylabel(score_info(score).label)
-        axes.set_xlabel(f"Reconstruction, {score_info(RECONSTRUCTION).label}")
+        axes.set_xlabel("Reconstruction")
         better(axes, higher=True, axis="y")
         better(axes, higher=False, axis="x")
+        axes.set_xlabel(f"{axes.get_xlabel()}\n{score_info(RECONSTRUCTION).label}")
         axes.margins(0.08)
         # Scores start at 0; the DCI of tiny samples can fall a little below.
         lowest = min(float(study.runs[score].min()), 0.0)
@@ -98,7 +103,7 @@ def _points(axes: Axes, study: Study, dataset: str, label: str, score: str, look
         return
     runs = runs_of(study, dataset, label)
     axes.plot(
-        runs[RECONSTRUCTION], runs[score], look.marker, color=look.colour, markersize=2.5, alpha=0.3,
+        runs[RECONSTRUCTION], runs[score], look.marker, color=look.colour, markersize=3, alpha=0.3,
         markeredgewidth=0,
     )  # fmt: skip
     bars = [[[max(item["mean"] - item["low"], 0)], [max(item["high"] - item["mean"], 0)]] for item in (x, y)]

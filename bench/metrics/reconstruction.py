@@ -50,6 +50,11 @@ def reconstruction(images: Any, decoded: Any, *, rng: np.random.Generator | None
     ValueError
         No images, other numbers of dimensions, unequal shapes, images outside [0, 1], outputs that aren't
         finite.
+
+    References
+    ----------
+    The cross-entropy is the Bernoulli decoder's negative log-likelihood: Kingma & Welling, "Auto-Encoding
+    Variational Bayes", ICLR 2014, appendix C.1.
     """
     truth, logits = np.asarray(images), np.asarray(decoded)
     if truth.ndim != 4 or truth.shape != logits.shape or 0 in truth.shape:

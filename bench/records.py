@@ -1,0 +1,74 @@
+"""Reading the files of a results folder, with one clear line about whatever is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.spec import SCHEMA_VERSION
+
+AGAIN = "remove that run's folder and give the same command again"
+
+
+def reason(error: Exception) -> str:
+    """Say in a few words what went wrong with a file."""
+    return getattr(error, "strerror", None) or str(error).split("\n")[0]
+
+
+def entries(folder: Path) -> list[Path]:
+    """List a folder in the order of its names; one that isn't there is empty."""
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Read ``study.toml``.
+
+    Raises
+    ------
+    BenchError
+        If there is none, or it is damaged.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BenchError(f"there is no study at '{file.parent}' (it has no {file.name})") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"{file} can't be read: {reason(error)}") from error
+
+
+def read_json(file: Path, required: Iterable[str], *, schema: bool = False) -> dict[str, Any]:
+    """Read one record of a run.
+
+    Parameters
+    ----------
+    file : Path
+        A JSON object.
+    required : iterable of str
+        Keys it must have.
+    schema : bool
+        Whether it carries ``schema_version``, which must be ours.
+
+    Raises
+    ------
+    BenchError
+        If it is missing, damaged or of another schema, with the way out.
+    """
+    try:
+        record = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{file} can't be read ({reason(error)}); {AGAIN}") from error
+    if not isinstance(record, dict):
+        raise BenchError(f"{file} isn't a record; {AGAIN}")
+    version = record.get("schema_version")
+    if schema and version != SCHEMA_VERSION:
+        older = not isinstance(version, int) or version < SCHEMA_VERSION
+        way_out = "run the study again in a new folder" if older else "update Disbench"
+        raise BenchError(f"{file} has schema {version}, this version reads {SCHEMA_VERSION}: {way_out}")
+    for key in required:
+        if key not in record:
+            raise BenchError(f"{file} lacks '{key}'; {AGAIN}")
+    return record

@@ -1,0 +1,250 @@
+"""Plan, execute, commit: the same bytes whatever happens on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench import runner
+from bench.registry import METHODS
+from bench.spec import MethodSpec
+from bench.store import Store, write_json
+from bench.study import expand, resolve
+
+pytestmark = pytest.mark.slow
+
+DETERMINISTIC = ("result.json", "spec.json", "curves.csv", "weights.safetensors", "traversals.png", "reconstructions.png")
+
+
+def digests(store: Store) -> dict[str, str]:
+    return {
+        f"{run.name}/{name}": hashlib.sha256((run / name).read_bytes()).hexdigest()
+        for run in sorted(store.runs.iterdir())
+        for name in DETERMINISTIC
+    }
+
+
+def specs_of(**flags):
+    flags = {"methods": ["vae", "factor_vae", "dynamic_vae"], "seeds": [0]} | flags
+    return expand(resolve("smoke", settings=["train.steps=40", *flags.pop("settings", [])], **flags))
+
+
+def run(path, specs, *, n_jobs=1, rerun="", **options):
+    store = Store(path)
+    store.create({}, specs)
+    return store, list(runner.run(runner.plan(specs, store, rerun), store, n_jobs=n_jobs, **options))
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    store, outcomes = run(tmp_path_factory.mktemp("r") / "study", specs_of())
+    assert {o.state for o in outcomes} == {"ok"}
+    return store
+
+
+def test_records_are_complete(reference):
+    run = next(p for p in reference.runs.iterdir() if "dynamic_vae" in p.name)
+    result = json.loads((run / "result.json").read_text())
+    assert result["status"] == "ok"
+    assert result["steps_done"] == result["last_good_step"] == 40
+    assert {"reconstruction_bce", "kl", "mig", "dci_disentanglement", "factor_vae_score", "active_units"} <= set(
+        result["scores"]
+    )
+    assert result["files"]["curves.csv"] == hashlib.sha256((run / "curves.csv").read_bytes()).hexdigest()
+    provenance = json.loads((run / "provenance.json").read_text())
+    assert provenance["versions"]["torch"]
+    assert provenance["settings"]["threads"] == 1
+    assert provenance["hardware"]["cpu"]
+    rows = (run / "curves.csv").read_text().splitlines()
+    assert rows[0].startswith("step,reconstruction,kl,beta,set_point,kl_0,")
+    assert [int(row.split(",")[0]) for row in rows[1:]] == [10, 20, 30, 40]
+    assert not list((reference.work / run.name).glob("*")) if (reference.work / run.name).exists() else True
+
+
+def test_two_processes_give_the_same_bytes_as_one(reference, tmp_path):
+    store, _ = run(tmp_path / "study", specs_of(), n_jobs=2)
+    assert digests(store) == digests(reference)
+
+
+def test_done_runs_are_skipped_and_all_can_be_asked_for_again(reference):
+    before = {p: p.stat().st_mtime_ns for p in reference.runs.glob("*/result.json")}
+    assert runner.plan(specs_of(), reference).todo == []
+    assert len(runner.plan(specs_of(), reference, "all").todo) == 4
+    assert {p: p.stat().st_mtime_ns for p in reference.runs.glob("*/result.json")} == before
+
+
+def test_untrained_is_evaluated_at_the_shared_initialisation(reference):
+    run = next(p for p in reference.runs.iterdir() if "untrained" in p.name)
+    result = json.loads((run / "result.json").read_text())
+    assert result["steps_done"] == 0
+    assert result["scores"]["reconstruction_bce"] > 300
+    assert len((run / "curves.csv").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_killed_at_any_moment_and_run_again_gives_the_same_bytes(how, reference, tmp_path):
+    command = [sys.executable, "-m", "bench", "run", "--preset", "smoke", "-m", "vae,factor_vae,dynamic_vae"]
+    command += ["--seeds", "0-0", "--set", "train.steps=40", "-j", "1", "--study", "study"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    store = Store(tmp_path / "results" / "study")
+    deadline = time.monotonic() + 120
+    while not list(store.runs.glob("*/result.json")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (130 if how == signal.SIGINT else -9)
+    assert "Traceback" not in err
+    for folder in store.runs.iterdir():
+        assert (folder / "result.json").is_file()
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert digests(store) == digests(reference)
+
+
+def test_a_long_run_goes_on_from_its_checkpoint_with_the_same_bytes(reference, tmp_path, monkeypatch):
+    spec = next(s for s in specs_of() if s.method.name == "dynamic_vae")
+    store = Store(tmp_path / "study")
+    store.create({}, [spec])
+    task = runner.Task(spec, store.path, (), False, 0.0)
+    from bench import checkpoint
+
+    save, saved = checkpoint.save, []
+
+    def save_then_die(training, path):
+        save(training, path)
+        saved.append(training.step)
+        if training.step == 20:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", save_then_die)
+    with pytest.raises(KeyboardInterrupt):
+        runner.execute(task)
+    monkeypatch.setattr(checkpoint, "save", save)
+    assert saved == [10, 20]
+    assert not store.is_done(spec.run_id)
+    assert runner.execute(task).state == "ok"
+    provenance = json.loads((store.runs / spec.run_id / "provenance.json").read_text())
+    assert provenance["resumed_at_step"] == 20
+    mine = digests(store)
+    assert mine == {key: value for key, value in digests(reference).items() if key in mine}
+
+
+def test_a_damaged_checkpoint_means_starting_again(reference, tmp_path):
+    spec = next(s for s in specs_of() if s.method.name == "vae")
+    store = Store(tmp_path / "study")
+    store.create({}, [spec])
+    (store.work / spec.run_id).mkdir()
+    (store.work / spec.run_id / runner.CHECKPOINT).write_bytes(b"half a file")
+    assert runner.execute(runner.Task(spec, store.path, (), False, 60.0)).state == "ok"
+    mine = digests(store)
+    assert mine == {key: value for key, value in digests(reference).items() if key in mine}
+
+
+PLUGIN = '''
+import os, signal
+import torch
+from bench.method import Method, Objective, register_method
+
+class Base(Method):
+    """Plain VAE."""
+    def loss(self, terms, state, step):
+        if step == 20:
+            self.trouble()
+        return Objective(loss=terms.reconstruction + terms.kl * self.weight(step), beta=self.full(1.0))
+    def weight(self, step): return 1.0
+    def trouble(self): pass
+
+@register_method("raises")
+class Raises(Base):
+    """Fails."""
+    def trouble(self): raise RuntimeError("no luck")
+
+@register_method("explodes")
+class Explodes(Base):
+    """Diverges."""
+    def weight(self, step): return float("nan") if step > 20 else 1.0
+
+@register_method("dies")
+class Dies(Base):
+    """Takes its process with it."""
+    def trouble(self): os.kill(os.getpid(), signal.SIGKILL)
+'''
+
+
+def test_failing_diverging_and_killed_runs_hide_nothing(tmp_path):
+    plugin = tmp_path / "bad_methods.py"
+    plugin.write_text(PLUGIN)
+    from bench.registry import load_plugin
+
+    load_plugin(plugin)
+    try:
+        specs = specs_of(methods=["raises", "explodes", "dies", "vae"], controls=[])
+        store, outcomes = run(tmp_path / "study", specs, n_jobs=2, plugins=[plugin])
+        states = {o.run.split("-")[1]: o for o in outcomes}
+        assert {name: o.state for name, o in states.items()} == {
+            "raises": "failed",
+            "explodes": "diverged",
+            "dies": "failed",
+            "vae": "ok",
+        }
+        assert states["raises"].message == "RuntimeError: no luck"
+        record = json.loads(store.failures(states["raises"].run)[0].read_text())
+        assert "Traceback" in record["traceback"]
+        assert record["spec"]["method"]["name"] == "raises"
+        assert "killed 3 times" in states["dies"].message
+        diverged = store.result(states["explodes"].run)
+        assert (diverged["status"], diverged["last_good_step"], diverged["scores"]) == ("diverged", 20, {})
+        todo = {s.method.name for s in runner.plan(specs, store).todo}
+        assert todo == {"raises", "dies"}, "failed runs are tried again, the rest is done"
+        assert {s.method.name for s in runner.plan(specs, store, "diverged").todo} == {"raises", "dies", "explodes"}
+    finally:
+        for name in ("raises", "explodes", "dies"):
+            del METHODS._entries[name]
+
+
+def test_two_processes_on_one_study_share_the_work(reference, tmp_path):
+    command = [sys.executable, "-m", "bench", "run", "--preset", "smoke", "-m", "vae,factor_vae,dynamic_vae"]
+    command += ["--seeds", "0-0", "--set", "train.steps=40", "-j", "1", "--study", "study"]
+    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    ends = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], ends
+    store = Store(tmp_path / "results" / "study")
+    assert digests(store) == digests(reference)
+    assert not list(store.failed.iterdir())
+
+
+def test_a_full_disk_fails_the_run_with_words_and_loses_nothing(tmp_path, monkeypatch):
+    spec = next(s for s in specs_of() if s.method.name == "vae")
+    store = Store(tmp_path / "study")
+    store.create({}, [spec])
+    task = runner.Task(spec, store.path, (), False, 60.0)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "_write_curves", full)
+        outcome = runner.execute(task)
+    assert outcome.state == "failed"
+    assert "the disk is full" in outcome.message
+    assert not list(store.runs.iterdir())
+    assert runner.execute(task).state == "ok"
+    assert not store.failures(spec.run_id), "a success clears the record of earlier attempts"
+
+
+def test_spec_on_disk_is_the_spec_that_ran(reference):
+    for folder in reference.runs.iterdir():
+        spec = json.loads((folder / "spec.json").read_text())
+        assert folder.name.startswith(f"dsprites-{spec['method']['name']}-s000-")
+        assert MethodSpec(**spec["method"])
+    write_json(reference.path / "x.json", {})
+    assert Path(reference.path / "x.json").read_text() == "{}\n"

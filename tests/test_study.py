@@ -1,0 +1,161 @@
+"""From presets, files and flags to run specs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.errors import BenchError
+from bench.spec import RunSpec
+from bench.study import expand, presets, resolve
+
+
+def smoke(**flags):
+    return expand(resolve("smoke", **flags))
+
+
+def test_every_preset_resolves_and_its_specs_survive_json():
+    assert {"smoke", "quick", "standard", "paper"} <= set(presets())
+    for name in presets():
+        specs = expand(resolve(name, seeds=[0]))
+        for spec in specs:
+            again = RunSpec.model_validate_json(spec.model_dump_json())
+            assert again == spec
+            assert again.run_id == spec.run_id
+            assert RunSpec.model_validate(json.loads(spec.canonical_json())) == spec
+
+
+def test_reduced_presets_say_so():
+    for name in ("smoke", "quick"):
+        assert resolve(name).notice
+
+
+def test_standard_is_the_whole_data_set_on_equal_terms():
+    specs = [s for s in expand(resolve("standard", seeds=[0])) if s.steps]
+    assert len(specs) == 5
+    assert {(s.steps, s.batch_size, s.network.name, s.optimizer.lr, s.network.init) for s in specs} == {
+        (300_000, 64, "H", 1e-4, "he")
+    }
+    assert {s.dataset.sha256 for s in specs} == {"3a228f4037ef3d42a42588e0e01f1078aa2df13cfa17584e88c95ed9fb5672da"}
+
+
+def test_paper_is_each_method_as_released():
+    specs = {s.method.name: s for s in expand(resolve("paper", seeds=[0]))}
+    factor, control, dynamic = specs["factor_vae"], specs["control_vae"], specs["dynamic_vae"]
+    assert (factor.network.name, factor.network.init, factor.steps, factor.batch_size) == ("kim", "normal002", 700_000, 64)
+    assert (control.network.name, control.steps, control.batch_size) == ("H", 1_500_000, 64)
+    assert (dynamic.network.name, dynamic.steps, dynamic.batch_size) == ("H", 2_000_000, 128)
+    assert dynamic.method.hyper["set_point"] == 20.0
+    assert control.method.hyper["set_point"] == 16.0
+
+
+def test_layers_win_in_order(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('preset = "smoke"\n[train]\nsteps = 40\nlr = 0.01\n[method.beta_vae]\nbeta = 2.0\n')
+    specs = expand(resolve("quick", study_file=file, settings=["train.steps=50"], methods=["beta_vae"], seeds=[0]))
+    beta = next(s for s in specs if s.method.name == "beta_vae")
+    assert (beta.steps, beta.optimizer.lr, beta.method.hyper["beta"], beta.batch_size) == (50, 0.01, 2.0, 32)
+    specs = expand(resolve("quick", study_file=file, settings=["beta_vae.beta=3"], methods=["beta_vae[beta=8]"]))
+    assert {s.method.hyper["beta"] for s in specs if s.method.name == "beta_vae"} == {8.0}
+    specs = expand(resolve("quick", study_file=file, settings=["beta_vae.beta=3"], methods=["beta_vae"]))
+    assert {s.method.hyper["beta"] for s in specs if s.method.name == "beta_vae"} == {3.0}
+
+
+def test_grid_times_seeds_plus_control():
+    specs = smoke(methods=["beta_vae[beta=1,4,16]"], seeds=[0, 5])
+    assert sorted(s.method.hyper["beta"] for s in specs if s.method.name == "beta_vae") == [1, 1, 4, 4, 16, 16]
+    assert sum(s.method.name == "untrained" for s in specs) == 2
+    assert len({s.run_id for s in specs}) == len(specs)
+
+
+def test_repeats_are_run_once():
+    assert len(smoke(methods=["vae", "vae", "va*"], controls=[], seeds=[0])) == 1
+
+
+def test_id_depends_on_everything_that_decides_the_numbers():
+    base = smoke(methods=["beta_vae"], controls=[], seeds=[0])[0]
+    changes = [
+        {"settings": ["beta_vae.beta=5"]},
+        {"settings": ["train.lr=0.002"]},
+        {"settings": ["train.threads=2"]},
+        {"settings": ["dsprites.pos_x=16"]},
+        {"settings": ["evaluation.n_codes=100"]},
+        {"evaluation": {"metrics": ["mig"]}},
+        {"seeds": [1]},
+    ]
+    ids = {smoke(**({"methods": ["beta_vae"], "controls": [], "seeds": [0]} | c))[0].digest for c in changes}
+    assert len(ids | {base.digest}) == len(changes) + 1
+
+
+def test_equal_values_spelt_differently_are_the_same_run():
+    a, b = (smoke(methods=[m], controls=[], seeds=[0])[0] for m in ("beta_vae[beta=4]", "beta_vae[beta=4.0]"))
+    assert a.run_id == b.run_id
+    a, b = (smoke(datasets=[d], controls=[], seeds=[0])[0] for d in ("dsprites[pos_x=16]", "dsprites[pos_x=0:32:2]"))
+    assert a.run_id == b.run_id
+
+
+def test_run_id_reads_well():
+    spec = smoke(methods=["dynamic_vae"], controls=[], seeds=[3])[0]
+    assert spec.run_id == f"dsprites-dynamic_vae-s003-{spec.digest[:8]}"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"methods": ["betavae"]}, "unknown method 'betavae'; did you mean 'beta_vae'?; see `bench list methods`"),
+        ({"datasets": ["dsprite"]}, "unknown dataset 'dsprite'; did you mean 'dsprites'?"),
+        ({"evaluation": {"metrics": ["migg"]}}, "unknown metric 'migg'; did you mean 'mig'?"),
+        ({"methods": ["beta_vae[bta=1]"]}, "method 'beta_vae': unknown hyper-parameter 'bta'; did you mean 'beta'?"),
+        ({"methods": ["beta_vae[beta=-1]"]}, "method 'beta_vae': beta=-1: Input should be greater than or equal to 0"),
+        ({"methods": ["beta_vae[beta=nan]"]}, "method 'beta_vae': beta=nan: Input should be a finite number"),
+        ({"methods": ["beta_vae[beta=big]"]}, "method 'beta_vae': beta='big': Input should be a valid number"),
+        ({"methods": ["dynamic_vae[set_point=-3]"]}, "method 'dynamic_vae': set_point=-3: Input should be greater than 0"),
+        (
+            {"methods": ["dynamic_vae[set_point=0.2]"]},
+            "method 'dynamic_vae': set_point=0.2 lies below set_point_start=0.5; it can only grow",
+        ),
+        ({"methods": ["dynamic_vae[ramp=900]"]}, "method 'dynamic_vae': ramp=900 is longer than set_point_every=20"),
+        ({"settings": ["train.steps=-1"]}, "train.steps=-1: Input should be greater than or equal to 0"),
+        ({"settings": ["train.stepz=1"]}, "unknown key 'train.stepz'; did you mean 'steps'?"),
+        ({"settings": ["train.network=h"]}, "unknown network 'h'"),
+        ({"settings": ["nothing.beta=1"]}, "--set 'nothing.beta=1': no method, dataset or table 'nothing'"),
+        ({"settings": ["beta"]}, "--set 'beta': write it as table.key=value"),
+        ({"datasets": ["dsprites[pos_x=0]"]}, "dataset 'dsprites': "),
+        ({"datasets": ["dsprites[size=48]"]}, "dataset 'dsprites': size="),
+        ({"datasets": ["dsprites[posx=3]"]}, "unknown option 'posx'; did you mean 'pos_x'?"),
+    ],
+)
+def test_bad_input_is_one_clear_line(flags, message):
+    with pytest.raises(BenchError) as error:
+        smoke(**flags)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_preset():
+    with pytest.raises(BenchError, match="unknown preset 'quik'; did you mean 'quick'?"):
+        resolve("quik")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("methods = [", "can't be read"),
+        ("nonsense = 1", "unknown key 'nonsense'"),
+        ("[train]\nsteps = 'many'", "train.steps='many'"),
+        ("[method.betavae]\nbeta = 1", "did you mean 'beta_vae'?"),
+        ("seeds = []", "seeds"),
+    ],
+)
+def test_bad_study_files(text, message, tmp_path):
+    file = tmp_path / "study.toml"
+    file.write_text(text)
+    with pytest.raises(BenchError, match="study file|unknown method") as error:
+        resolve("smoke", study_file=file)
+    assert message in str(error.value)
+
+
+def test_missing_study_file(tmp_path):
+    with pytest.raises(BenchError, match="no such file"):
+        resolve("smoke", study_file=tmp_path / "none.toml")
