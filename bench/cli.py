@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -93,6 +94,7 @@ def run(
         n_jobs=jobs,
         rerun=rerun or "",
         plugins=[path.resolve() for path in plugin or []],
+        command=shlex.join(["bench", *sys.argv[1:]]),
         quiet=quiet,
     )
     console.print_report(results / name, reports / name, quiet=quiet)
@@ -196,7 +198,9 @@ def report(
     from bench import console
 
     folder = _study_folder(study, results)
-    console.print_report(folder, reports / folder.name, quiet=quiet)
+    console.print_report(
+        folder, reports / (folder.relative_to(results) if folder.is_relative_to(results) else folder.name), quiet=quiet
+    )
 
 
 def main() -> NoReturn:

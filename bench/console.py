@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from fnmatch import fnmatch
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +43,15 @@ def run_study(
     n_jobs: int,
     rerun: Any,
     plugins: Sequence[Path],
+    command: str,
     quiet: bool,
 ) -> int:
     """Run what isn't done, showing progress; returns the number of failed runs."""
     from bench import runner
+    from bench.aggregate import write_runs_jsonl
 
     store = Store(folder)
-    store.create(study.model_dump(mode="json"), specs)
+    store.create(study.model_dump(mode="json") | {"command": command}, specs)
     todo = runner.plan(specs, store, rerun)
     jobs = min(n_jobs or os.cpu_count() or 1, max(1, len(todo.todo)))
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
@@ -62,8 +65,11 @@ def run_study(
             display.finished(outcome)
             if outcome.state == "failed":
                 failed.append(outcome)
+    write_runs_jsonl(folder)
     if todo.todo:
-        console.print(f"{len(todo.todo) - len(failed)} of {len(todo.todo)} runs done in {_time(time.monotonic() - started)}")
+        console.print(
+            f"{len(todo.todo) - len(failed)} of {len(todo.todo)} runs done in {_time(time.monotonic() - started)}"
+        )
     for outcome in failed:
         out.print(f"[red]failed[/red] {outcome.run}: {outcome.message}", soft_wrap=True)
     if failed:
@@ -78,7 +84,10 @@ def print_report(folder: Path, target: Path, *, quiet: bool) -> None:
     page = report.render(folder, target)
     if not quiet:
         study = aggregate.read_study(folder)
-        for table in [tables.markdown(tables.make_table(study, d), intervals=False) for d in dict.fromkeys(study.runs["dataset_label"])]:
+        for table in [
+            tables.markdown(tables.make_table(study, d), intervals=False)
+            for d in dict.fromkeys(study.runs["dataset_label"])
+        ]:
             out.print()
             out.print(table)
     out.print(f"report: {page}", soft_wrap=True)
@@ -175,9 +184,7 @@ def print_one(name: str, results: Path, *, as_json: bool) -> None:
 
     runs = sorted(results.glob(f"*/runs/{name}"))
     if runs:
-        found = {
-            part: json.loads((runs[0] / f"{part}.json").read_text()) for part in ("spec", "result", "provenance")
-        }
+        found = {part: json.loads((runs[0] / f"{part}.json").read_text()) for part in ("spec", "result", "provenance")}
         print(json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False))  # noqa: T201
         return
     known: list[str] = []
@@ -281,12 +288,14 @@ def _estimate(console: Console, todo: list[RunSpec], jobs: int) -> None:
     total = 0.0
     for key, spec in long.items():
         speed = backends.call(runner.seconds_per_step, spec, threads=spec.threads)
-        steps = sum(
-            s.steps for s in todo if (s.method.name, s.network.name, s.batch_size, s.dataset.sha256) == key
-        )
+        steps = sum(s.steps for s in todo if (s.method.name, s.network.name, s.batch_size, s.dataset.sha256) == key)
         total += speed * steps
-        console.print(f"  {spec.method.name}: {1 / speed:.1f} steps/s, {spec.steps:,} steps: {_time(speed * spec.steps)} a run")
-    console.print(f"this study will take about {_time(total / jobs)} on this hardware (Ctrl-C stops it, nothing is lost)")
+        console.print(
+            f"  {spec.method.name}: {1 / speed:.1f} steps/s, {spec.steps:,} steps: {_time(speed * spec.steps)} a run"
+        )
+    console.print(
+        f"this study will take about {_time(total / jobs)} on this hardware (Ctrl-C stops it, nothing is lost)"
+    )
 
 
 def _settings(value: Any) -> dict[str, Any]:
@@ -296,7 +305,7 @@ def _settings(value: Any) -> dict[str, Any]:
 
 def _short(value: Any) -> str:
     if isinstance(value, list | tuple) and len(value) > 2:
-        steps = {b - a for a, b in zip(value, value[1:], strict=False)}
+        steps = {b - a for a, b in pairwise(value)}
         if len(steps) == 1:
             return f"{value[0]}:{value[-1] + 1}:{steps.pop()}"
     return str(list(value)) if isinstance(value, tuple) else str(value)

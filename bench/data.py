@@ -95,7 +95,8 @@ class Dataset(ABC):
 
     def index(self, factors: NDArray[np.int64]) -> Index:
         """Rows of the given factor classes, shape (n,); the inverse of `factors`."""
-        return np.ravel_multi_index(tuple(factors.T), self.factor_sizes).astype(np.int64)
+        rows: Index = np.ravel_multi_index(tuple(factors.T), self.factor_sizes).astype(np.int64)
+        return rows
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) that identifies the data; part of a run's identity."""
@@ -190,7 +191,7 @@ def validate_dataclass(cls: type, values: dict[str, Any], *, where: str, what: s
                 f"{where}: unknown {what} '{key}'{did_you_mean(key, known)}; it has: {', '.join(known) or 'none'}"
             )
     try:
-        checked = TypeAdapter(cls).validate_python(values)
+        checked: Any = TypeAdapter(cls).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or what

@@ -77,9 +77,7 @@ def prepare(specs: Sequence[RunSpec], shape: tuple[int, int, int]) -> Training:
     modules = method.modules()
     vae.to(first.device)
     opt = first.optimizer
-    optimizers = [
-        torch.optim.Adam(vae.parameters(), lr=opt.lr, betas=(opt.beta1, opt.beta2), eps=opt.eps, fused=True)
-    ]
+    optimizers = [torch.optim.Adam(vae.parameters(), lr=opt.lr, betas=(opt.beta1, opt.beta2), eps=opt.eps, fused=True)]
     if modules is not None:
         networks.initialise(modules, first.network.init, seeds, "method")
         modules.to(first.device)
@@ -120,14 +118,10 @@ def train(
     ]
     forward = _Forward(training, dataset.likelihood)
     width = len(COLUMNS) + first.network.latent_dim
-    buffer = torch.zeros(
-        first.log_every, len(training.specs), width, dtype=torch.float64, device=first.device
-    )
+    buffer = torch.zeros(first.log_every, len(training.specs), width, dtype=torch.float64, device=first.device)
     filled = 0
     for step in range(training.step + 1, last + 1):
-        batches = [
-            store.gather(np.stack([order(step) for order in each])).to(first.device) for each in orders
-        ]
+        batches = [store.gather(np.stack([order(step) for order in each])).to(first.device) for each in orders]
         buffer[filled] = forward(batches, step)
         filled += 1
         if filled == first.log_every or step == first.steps:
@@ -151,9 +145,7 @@ class _Forward:
 
     def encode(self, x: Tensor) -> Encoded:
         mean, logvar = self.training.vae.encode(x)
-        noise = torch.stack(
-            [torch.randn(mean.shape[1:], generator=g, device=mean.device) for g in self.training.noise]
-        )
+        noise = torch.stack([torch.randn(mean.shape[1:], generator=g, device=mean.device) for g in self.training.noise])
         return Encoded(mean, logvar, mean + (0.5 * logvar).exp() * noise)
 
     def __call__(self, batches: list[Tensor], step: int) -> Tensor:
@@ -177,9 +169,9 @@ class _Forward:
             optimizer.zero_grad(set_to_none=True)
         # Both backward passes come before both steps: the discriminator's graph is shared by the two losses.
         auxiliary = objective.auxiliary
-        objective.loss.sum().backward(inputs=self.vae_parameters, retain_graph=auxiliary is not None)
+        torch.autograd.backward(objective.loss.sum(), inputs=self.vae_parameters, retain_graph=auxiliary is not None)
         if auxiliary is not None:
-            auxiliary.sum().backward(inputs=self.own_parameters)
+            torch.autograd.backward(auxiliary.sum(), inputs=self.own_parameters)
         for optimizer in t.optimizers:
             optimizer.step()
         return _row(terms, objective.beta, objective.set_point)
@@ -226,9 +218,7 @@ def final(curves: np.ndarray, share: float = 0.05) -> dict[str, float | None]:
     """
     tail = curves[-max(1, math.ceil(share * len(curves))) :, 1 : 1 + len(COLUMNS)]
     means = tail.mean(axis=0) if len(tail) else np.full(len(COLUMNS), np.nan)
-    return {
-        name: float(value) if np.isfinite(value) else None for name, value in zip(COLUMNS, means, strict=True)
-    }
+    return {name: float(value) if np.isfinite(value) else None for name, value in zip(COLUMNS, means, strict=True)}
 
 
 def _row(terms: Terms, beta: Tensor, set_point: Tensor | None) -> Tensor:

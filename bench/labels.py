@@ -77,7 +77,11 @@ def label_runs(specs: Mapping[str, Spec], methods: Iterable[str] = ()) -> dict[s
         {run: (datasets[run][0], s["method"]["name"], method_settings(s)) for run, s in specs.items()},
         METHODS,
     )
-    order = {name: i for i, name in reversed(list(enumerate(method.split("[")[0] for method in methods)))}
+    asked = {name: i for i, name in reversed(list(enumerate(method.split("[")[0] for method in methods)))}
+    order = {
+        name: (asked.get(name, len(asked)), _registered_order(name))
+        for name in {spec["method"]["name"] for spec in specs.values()}
+    }
     out = {}
     for run, spec in specs.items():
         name = spec["method"]["name"]
@@ -86,12 +90,16 @@ def label_runs(specs: Mapping[str, Spec], methods: Iterable[str] = ()) -> dict[s
             spec["dataset"]["name"],
             dataset_key,
             name == CONTROL,
-            order.get(name, len(order)),
+            order[name],
             name,
             key,
         )
         out[run] = (dataset, label, (*place, spec["seed"], run))
     return out
+
+
+def _registered_order(name: str) -> int:
+    return int(METHODS.get(name).info.get("order", 50)) if name in METHODS else 50
 
 
 def refuse_mixed(path: Path, specs: Mapping[str, Spec]) -> None:

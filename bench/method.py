@@ -186,7 +186,7 @@ def register_method(
     groups : tuple of str
         Names that select it together with others; ``("all",)`` puts it into ``--method all``.
     **info
-        ``trains=False`` for a control that is only evaluated.
+        ``order``: place in lists and tables (50 if not given); ``trains=False`` for a control that is only evaluated.
     """
     return METHODS.register(name, version=version, label=label or name, groups=groups, **info)
 

@@ -111,9 +111,7 @@ def check_codes(codes: Any, factors: Any | None = None) -> tuple[Floats, Ints]:
         return table, np.zeros((len(table), 0), dtype=np.int64)
     classes = np.asarray(factors)
     if classes.ndim != 2 or len(classes) != len(table):
-        raise ValueError(
-            f"factors must have shape ({len(table)}, n_factors) as the codes do, got {classes.shape}"
-        )
+        raise ValueError(f"factors must have shape ({len(table)}, n_factors) as the codes do, got {classes.shape}")
     if not np.issubdtype(classes.dtype, np.integer):
         rounded = np.rint(classes)
         if not np.array_equal(rounded, classes):

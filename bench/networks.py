@@ -41,9 +41,7 @@ class Linear(nn.Module):
 class Conv(nn.Module):
     """R convolutions, 4x4 unless said: (B, R * n_in, H, W) to (B, R * n_out, H', W')."""
 
-    def __init__(
-        self, n_runs: int, n_in: int, n_out: int, *, kernel: int = 4, stride: int = 2, padding: int = 1
-    ):
+    def __init__(self, n_runs: int, n_in: int, n_out: int, *, kernel: int = 4, stride: int = 2, padding: int = 1):
         super().__init__()
         self.fan_in = n_in * kernel * kernel
         self.n_runs, self.stride, self.padding = n_runs, stride, padding
@@ -101,7 +99,7 @@ class FromPlanes(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Move the run axis out of the channels."""
-        return x.unflatten(1, (self.n_runs, -1)).transpose(0, 1)
+        return x.reshape(len(x), self.n_runs, -1, *x.shape[2:]).transpose(0, 1)
 
 
 class VAE(nn.Module):
@@ -141,9 +139,7 @@ class VAE(nn.Module):
 
 def _need_64(name: str, shape: ImageShape) -> None:
     if shape[1:] != (64, 64):
-        raise BenchError(
-            f"network '{name}' is for 64x64 images, the dataset's are {shape[1]}x{shape[2]}; try 'mlp'"
-        )
+        raise BenchError(f"network '{name}' is for 64x64 images, the dataset's are {shape[1]}x{shape[2]}; try 'mlp'")
 
 
 @NETWORKS.register("H", version=1)

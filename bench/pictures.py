@@ -22,7 +22,9 @@ N_RECONSTRUCTIONS = 10
 Bytes = NDArray[np.uint8]
 
 
-def write(vae: VAE, dataset: Dataset, store: ImageStore, kl_per_latent: NDArray[Any], folder: Path, device: str) -> None:
+def write(
+    vae: VAE, dataset: Dataset, store: ImageStore, kl_per_latent: NDArray[Any], folder: Path, device: str
+) -> None:
     """Write ``reconstructions.png`` and ``traversals.png`` into `folder`.
 
     Parameters
@@ -46,7 +48,10 @@ def write(vae: VAE, dataset: Dataset, store: ImageStore, kl_per_latent: NDArray[
         varied[:, row, :, latent] = TRAVERSAL
     # (query, latent, value) to (latent, query, value): one row per latent, the queries side by side.
     images = sigmoid(decode(vae, varied.transpose(1, 0, 2, 3).reshape(-1, codes.shape[1]), device))
-    _save(grid(images.reshape(len(order), len(queries) * len(TRAVERSAL), *images.shape[1:])), folder / "traversals.png")
+    _save(
+        grid(images.reshape(len(order), len(queries) * len(TRAVERSAL), *images.shape[1:])),
+        folder / "traversals.png",
+    )
 
 
 def sigmoid(logits: NDArray[Any]) -> NDArray[Any]:

@@ -13,7 +13,17 @@ from typing import Any
 
 import bench
 
-PACKAGES = ("disbench", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pydantic", "safetensors", "loky")
+PACKAGES = (
+    "disbench",
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "pydantic",
+    "safetensors",
+    "loky",
+)
 
 
 @functools.cache

@@ -111,7 +111,7 @@ class Registry(Generic[T]):
         return self._entries[name]
 
     def match(self, pattern: str) -> list[str]:
-        """Names that match a glob, a group ("all"), or are equal to `pattern`, in registration-independent order.
+        """Names that match a glob, a group ("all"), or are equal to `pattern`, sorted by ``info["order"]``, then name.
 
         Raises
         ------
@@ -119,16 +119,14 @@ class Registry(Generic[T]):
             If nothing matches.
         """
         self.load()
-        names = sorted(
-            name for name, entry in self._entries.items() if pattern in entry.info.get("groups", ())
-        )
+        names = sorted(name for name, entry in self._entries.items() if pattern in entry.info.get("groups", ()))
         if not names and any(c in pattern for c in "*?["):
             names = sorted(fnmatch.filter(self._entries, pattern))
         return names or [self.get(pattern).name]
 
     def __iter__(self) -> Iterator[Entry[T]]:
         self.load()
-        return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
+        return iter(sorted(self._entries.values(), key=lambda entry: (entry.info.get("order", 50), entry.name)))
 
     def __contains__(self, name: str) -> bool:
         self.load()

@@ -156,19 +156,13 @@ def _files(table: Table) -> str:
 
 def _facts(study: Study) -> list[str]:
     runs, meta = study.runs, study.meta
-    specs = [
-        study.specs[run]
-        for run, method in runs[["run", "method"]].itertuples(index=False)
-        if method != CONTROL
-    ]
+    specs = [study.specs[run] for run, method in runs[["run", "method"]].itertuples(index=False) if method != CONTROL]
     facts = list(study.provenance.values())
     ended = runs["status"].value_counts()
     missing = max((study.planned or 0) - study.finished, 0)
     counts = [f"{study.finished} runs" + (f" of {study.planned} planned" if study.planned else "")]
     counts += [f"{ended[status]} {status}" for status in ("diverged", "failed") if status in ended]
-    lines = [
-        f"**Runs:** {', '.join(counts)}" + (" (**partial: the study isn't finished**)" if missing else "")
-    ]
+    lines = [f"**Runs:** {', '.join(counts)}" + (" (**partial: the study isn't finished**)" if missing else "")]
     if meta.get("preset"):
         lines.append(f"**Preset:** {meta['preset']}")
     lines.append(f"**Methods:** {'; '.join(_method(study, label) for label in dict.fromkeys(runs['label']))}")
@@ -252,9 +246,7 @@ def _troubles(study: Study) -> list[str]:
         f"`{run}` diverged" + (f" after step {good}" if good is not None and good == good else "")
         for run, good in zip(diverged["run"], diverged["last_good_step"].astype(object), strict=True)
     ]
-    return lines + [
-        f"`{item['run']}` failed: {str(item['error']).splitlines()[0]}" for item in study.failures
-    ]
+    return lines + [f"`{item['run']}` failed: {str(item['error']).splitlines()[0]}" for item in study.failures]
 
 
 def _command(study: Study) -> str:

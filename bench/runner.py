@@ -74,10 +74,7 @@ def run(
     plan: Plan, store: Store, *, n_jobs: int, plugins: Sequence[Path] = (), checkpoint_s: float = 60.0
 ) -> Iterator[Outcome]:
     """Execute what a plan leaves to do; yields each run's outcome as it comes. Never raises for a failing run."""
-    tasks = [
-        Task(spec, store.path.resolve(), tuple(plugins), plan.replace, checkpoint_s)
-        for spec in plan.todo
-    ]
+    tasks = [Task(spec, store.path.resolve(), tuple(plugins), plan.replace, checkpoint_s) for spec in plan.todo]
     if not tasks:
         return
     yield from backends.run_all(
@@ -171,9 +168,7 @@ def _work(task: Task, folder: Path) -> None:
         vae = networks.build(spec.network.name, 1, dataset.image_shape, spec.network.latent_dim)
         vae.load_state_dict({name: value.unsqueeze(0) for name, value in weights.items()})
         vae.to(spec.device)
-        measured = evaluate.evaluate(
-            vae, dataset, images, spec.evaluation, seed=spec.seed, device=spec.device
-        )
+        measured = evaluate.evaluate(vae, dataset, images, spec.evaluation, seed=spec.seed, device=spec.device)
         codes, logvar = measured.table["codes"], measured.table["logvar"]
         kl = 0.5 * (codes**2 + np.exp(logvar) - 1 - logvar).mean(axis=0)
         pictures.write(vae, dataset, images, kl, folder, spec.device)
@@ -209,10 +204,7 @@ def _work(task: Task, folder: Path) -> None:
             "not_applicable": measured.not_applicable,
             "details": measured.details,
             "final": engine.final(curves),
-            "files": {
-                name: _sha256(folder / name)
-                for name in ("spec.json", "curves.csv", "weights.safetensors")
-            },
+            "files": {name: _sha256(folder / name) for name in ("spec.json", "curves.csv", "weights.safetensors")},
         },
     )
 

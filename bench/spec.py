@@ -97,9 +97,7 @@ class RunSpec(Model):
 
         Where the user's files lie isn't in it; the checksum of their data is.
         """
-        return json.dumps(
-            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False
-        )
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property
     def digest(self) -> str:

@@ -51,7 +51,7 @@ class EvaluationSettings(Model):
 
     n_codes: int = Field(15_000, ge=2)
     n_images: int = Field(5_000, ge=1)
-    metrics: list[str] = ["all"]
+    metrics: list[str] = Field(default=["all"])
 
 
 class StudySpec(Model):
@@ -60,14 +60,14 @@ class StudySpec(Model):
     preset: str = ""
     description: str = ""
     notice: str = ""
-    methods: list[str] = ["all"]
-    controls: list[str] = []
-    datasets: list[str] = ["dsprites"]
+    methods: list[str] = Field(default=["all"])
+    controls: list[str] = Field(default=[])
+    datasets: list[str] = Field(default=["dsprites"])
     seeds: list[int] = Field(list(range(10)), min_length=1)
-    train: TrainSettings = TrainSettings()
-    evaluation: EvaluationSettings = EvaluationSettings()
-    method: dict[str, Table] = {}
-    dataset: dict[str, Table] = {}
+    train: TrainSettings = Field(default_factory=lambda: TrainSettings.model_validate({}))
+    evaluation: EvaluationSettings = Field(default_factory=lambda: EvaluationSettings.model_validate({}))
+    method: dict[str, Table] = Field(default={})
+    dataset: dict[str, Table] = Field(default={})
 
 
 def presets() -> list[str]:
@@ -105,7 +105,9 @@ def resolve(
         layers.append(_read_toml(study_file))
         preset = layers[0].pop("preset", preset)
     if preset not in presets():
-        raise BenchError(f"unknown preset '{preset}'{did_you_mean(preset, presets())}; there are: {', '.join(presets())}")
+        raise BenchError(
+            f"unknown preset '{preset}'{did_you_mean(preset, presets())}; there are: {', '.join(presets())}"
+        )
     layers.insert(0, _read_toml(PRESETS / f"{preset}.toml") | {"preset": preset})
     layers.append(_settings_table(settings or []))
     layers.append({key: value for key, value in flags.items() if value is not None})
@@ -134,7 +136,9 @@ def expand(study: StudySpec) -> list[RunSpec]:
     """
     metrics = {name: METRICS.get(name).version for item in study.evaluation.metrics for name in METRICS.match(item)}
     evaluation = EvaluationSpec(
-        n_codes=study.evaluation.n_codes, n_images=study.evaluation.n_images, metrics=dict(sorted(metrics.items()))
+        n_codes=study.evaluation.n_codes,
+        n_images=study.evaluation.n_images,
+        metrics=dict(sorted(metrics.items())),
     )
     chosen = [parse_selection(item) for item in [*study.methods, *study.controls]]
     methods = [one for selection in chosen for one in _variants(selection, METHODS.match(selection.name))]
@@ -165,12 +169,8 @@ def _run_spec(
     return RunSpec(
         method=MethodSpec(name=name, version=entry.version, hyper=hyper),
         dataset=dataset,
-        network=NetworkSpec(
-            name=train.network, version=network.version, latent_dim=train.latent_dim, init=train.init
-        ),
-        optimizer=OptimizerSpec(
-            name="adam", lr=train.lr, beta1=train.beta1, beta2=train.beta2, eps=train.eps
-        ),
+        network=NetworkSpec(name=train.network, version=network.version, latent_dim=train.latent_dim, init=train.init),
+        optimizer=OptimizerSpec(name="adam", lr=train.lr, beta1=train.beta1, beta2=train.beta2, eps=train.eps),
         batch_size=train.batch_size,
         steps=train.steps if entry.info.get("trains", True) else 0,
         seed=seed,
@@ -188,9 +188,7 @@ def _dataset_spec(study: StudySpec, name: str, values: Table) -> DatasetSpec:
     # Absolute, because workers and later calls may have another working directory.
     paths = {key: str(Path(options.pop(key)).expanduser().resolve()) for key in entry.value.paths if options.get(key)}
     dataset = load_dataset(name, options | paths)
-    return DatasetSpec(
-        name=name, version=entry.version, options=options, paths=paths, sha256=dataset.fingerprint()
-    )
+    return DatasetSpec(name=name, version=entry.version, options=options, paths=paths, sha256=dataset.fingerprint())
 
 
 def _variants(selection: Selection, names: list[str]) -> list[tuple[str, Table]]:

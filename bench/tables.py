@@ -131,9 +131,7 @@ def latex(table: Table) -> str:
             text = _cell(row, score, digits[score], "\\pm", intervals=False)
             text = f"${text}$" if "\\pm" in text else _escape_tex(text)
             upper.append(f"\\textbf{{\\boldmath{text}}}" if table.best.get(score) == row.label else text)
-            lower.append(
-                f"{{\\scriptsize {_interval(row.scores[score], digits[score])}}}".replace("−", "$-$")
-            )
+            lower.append(f"{{\\scriptsize {_interval(row.scores[score], digits[score])}}}".replace("−", "$-$"))
         if row.control:
             lines.append("\\midrule")
         lines += [" & ".join(upper) + r" \\", " & ".join(lower) + r" \\"]

@@ -67,9 +67,7 @@ class DSpritesOptions:
             raise ValueError(f"size={self.size!r}: needs 64 or 32")
         object.__setattr__(self, "size", int(self.size))
         if self.source and self.size != 64:
-            raise ValueError(
-                f"size={self.size}: a source file holds images of 64 px; leave one of the two out"
-            )
+            raise ValueError(f"size={self.size}: a source file holds images of 64 px; leave one of the two out")
         if self.source and Path(self.source).suffix not in (".npz", ".hdf5", ".h5"):
             raise ValueError(f"source={self.source!r}: needs a .npz or .hdf5 file")
 
@@ -235,9 +233,7 @@ def _grid_rows(path: Path, values: NDArray[Any] | None, count: int, levels: Sequ
             raise BenchError(f"{path}: latent values of shape {values.shape}; needs ({count}, 6)")
         pairs = list(zip(values[:, -5:].T, VALUES.values(), strict=True))
         classes = [np.abs(column[:, None] - known).argmin(axis=1) for column, known in pairs]
-        if not np.allclose(
-            [known[i] for i, (_, known) in zip(classes, pairs, strict=True)], values[:, -5:].T
-        ):
+        if not np.allclose([known[i] for i, (_, known) in zip(classes, pairs, strict=True)], values[:, -5:].T):
             raise BenchError(f"{path}: its latent values aren't those of dSprites")
         held = [np.unique(column) for column in classes]
         grid = np.stack(np.meshgrid(*held, indexing="ij")).reshape(5, -1)

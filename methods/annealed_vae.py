@@ -11,7 +11,7 @@ from bench.controllers import linear_capacity
 from bench.method import Method, Objective, State, Terms, register_method
 
 
-@register_method("annealed_vae", label="AnnealedVAE")
+@register_method("annealed_vae", label="AnnealedVAE", order=3)
 class AnnealedVAE(Method):
     """Capacity annealing: ``min R + gamma * |KL - C(t)|`` with C growing linearly to ``set_point``.
 
@@ -42,9 +42,7 @@ class AnnealedVAE(Method):
     def loss(self, terms: Terms, state: State, step: int) -> Objective:
         """Reconstruction plus the distance of the KL from the capacity."""
         h = self.hyper
-        capacity = linear_capacity(
-            step, start=h.set_point_start, stop=h.set_point, iterations=h.annealing_steps
-        )
+        capacity = linear_capacity(step, start=h.set_point_start, stop=h.set_point, iterations=h.annealing_steps)
         excess = terms.kl - capacity
         return Objective(
             loss=terms.reconstruction + h.gamma * excess.abs(),

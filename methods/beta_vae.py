@@ -10,7 +10,7 @@ from pydantic import Field
 from bench.method import Method, Objective, State, Terms, register_method
 
 
-@register_method("beta_vae", label="β-VAE", groups=("all",))
+@register_method("beta_vae", label="β-VAE", order=2, groups=("all",))
 class BetaVAE(Method):
     """β-VAE: ``min R + beta * KL``.
 

@@ -11,7 +11,7 @@ from bench.controllers import PositionalState, positional_pi, staircase
 from bench.method import Method, Objective, State, Terms, register_method
 
 
-@register_method("control_vae", label="ControlVAE", groups=("all",))
+@register_method("control_vae", label="ControlVAE", order=5, groups=("all",))
 class ControlVAE(Method):
     """ControlVAE: ``min R + beta(t) * KL``, beta from a positional PI controller on the batch's KL.
 

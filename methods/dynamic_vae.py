@@ -12,7 +12,7 @@ from bench.controllers import IncrementalState, hybrid, incremental_pi
 from bench.method import Method, Objective, State, Terms, register_method
 
 
-@register_method("dynamic_vae", label="DynamicVAE", groups=("all",))
+@register_method("dynamic_vae", label="DynamicVAE", order=6, groups=("all",))
 class DynamicVAE(Method):
     """DynamicVAE: ``min R + beta(t) * KL``, beta from an incremental PI controller on the moving-average KL.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812  (the field's own alias)
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from bench.method import Method, Objective, State, Terms, register_method
 from bench.networks import dense
 
 
-@register_method("factor_vae", label="FactorVAE", groups=("all",))
+@register_method("factor_vae", label="FactorVAE", order=4, groups=("all",))
 class FactorVAE(Method):
     """FactorVAE: ``min R + KL + gamma * mean(d0(z) - d1(z))``, a total-correlation penalty by density ratio.
 
@@ -44,9 +44,7 @@ class FactorVAE(Method):
     def modules(self) -> nn.Module:
         """The discriminator: latents to two logits."""
         hidden = [self.hyper.discriminator_width] * self.hyper.discriminator_layers
-        self.discriminator = nn.Sequential(
-            *dense(self.n_runs, [self.latent_dim, *hidden, 2], nn.LeakyReLU(0.2))
-        )
+        self.discriminator = nn.Sequential(*dense(self.n_runs, [self.latent_dim, *hidden, 2], nn.LeakyReLU(0.2)))
         return self.discriminator
 
     def module_optimizer(self) -> dict[str, Any]:

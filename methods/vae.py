@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.method import Method, Objective, State, Terms, register_method
 
 
-@register_method("vae", label="VAE", groups=("all",))
+@register_method("vae", label="VAE", order=1, groups=("all",))
 class VAE(Method):
     """Variational autoencoder: ``min R + KL``.
 

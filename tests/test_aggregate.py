@@ -87,9 +87,7 @@ def test_dataset_labels_name_only_what_differs(study_builder: Build) -> None:
     builder = study_builder()
     for size in (32, 64):
         options = {"resolution": size, "sizes": [3, 6]}
-        builder.run(
-            "vae", 0, {"kl": 1.0}, dataset={"name": "d", "version": 1, "options": options, "sha256": "0"}
-        )
+        builder.run("vae", 0, {"kl": 1.0}, dataset={"name": "d", "version": 1, "options": options, "sha256": "0"})
     assert read_study(builder.study()).datasets == ["d (resolution=32)", "d (resolution=64)"]
 
 
@@ -275,9 +273,7 @@ def test_runs_jsonl_can_be_rebuilt(study_builder: Build) -> None:
     assert sorted(item.name for item in path.iterdir()) == ["runs", "runs.jsonl", "study.toml"]
 
 
-def test_runs_jsonl_on_a_full_or_read_only_disk(
-    study_builder: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_jsonl_on_a_full_or_read_only_disk(study_builder: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     path = study_builder().fill([0], ["vae"])
     before = write_runs_jsonl(path).read_bytes()
 

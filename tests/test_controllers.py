@@ -82,9 +82,7 @@ def test_a_wrong_incremental_pi_would_be_seen(wrong):
 
 @pytest.mark.parametrize(("steps", "drop"), [(1000, 2.5012), (6000, 15.0012), (12_000, 34.1277)])
 def test_incremental_pi_under_the_released_set_point(steps, drop):
-    betas, _ = incremental(
-        [0.0] * steps, [released_set_point(s) for s in range(1, steps + 1)], beta0=50.0, window=5
-    )
+    betas, _ = incremental([0.0] * steps, [released_set_point(s) for s in range(1, steps + 1)], beta0=50.0, window=5)
     assert 50 - betas[-1] == pytest.approx(drop, abs=5e-5)
 
 
@@ -126,7 +124,15 @@ def test_linear_proportional_part():
 
 @pytest.mark.parametrize(
     ("step", "set_point"),
-    [(5999, 0.5), (6000, 0.50015), (6500, 0.57515), (6999, 0.65), (12_000, 0.65015), (100_000, 2.9), (780_999, 20)],
+    [
+        (5999, 0.5),
+        (6000, 0.50015),
+        (6500, 0.57515),
+        (6999, 0.65),
+        (12_000, 0.65015),
+        (100_000, 2.9),
+        (780_999, 20),
+    ],
 )
 def test_hybrid_annealing(step, set_point):
     assert released_set_point(step) == pytest.approx(set_point, abs=1e-9)

@@ -15,9 +15,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from bench.datasets.dsprites import BLOCK, GOLDEN, DSprites, DSpritesOptions
 
 from bench.data import load_dataset, resolve_options
+from bench.datasets.dsprites import BLOCK, GOLDEN, DSprites, DSpritesOptions
 from bench.errors import BenchError
 from bench.raster import FACTORS, UNIT, VALUES, outline, rasterise, render
 
@@ -129,9 +129,7 @@ def differing_pixels(data: DSprites, path: Path) -> dict[int, list[tuple[int, in
     assert np.abs(data.latents_values(index)[:, 1:] - values).max() < 1e-12
     rendered = data.images(index)[:, 0]
     return {
-        int(index[i]): [
-            (int(c), int(r), int(images[i, r, c])) for r, c in np.argwhere(rendered[i] != images[i])
-        ]
+        int(index[i]): [(int(c), int(r), int(images[i, r, c])) for r, c in np.argwhere(rendered[i] != images[i])]
         for i in np.flatnonzero((rendered != images).any(axis=(1, 2)))
     }
 
@@ -245,18 +243,14 @@ def test_impossible_options_are_refused_in_one_line(options, message):
 
 @pytest.mark.parametrize("value", ["many", "1:2:3:4", "::0", "1:x", "1,x", 2.5, [0.5], True, None, {"a": 1}])
 def test_levels_of_no_known_form_are_refused(value):
-    with pytest.raises(
-        BenchError, match=r'needs "all", a number of levels, a slice such as 0:32:2, or classes'
-    ):
+    with pytest.raises(BenchError, match=r'needs "all", a number of levels, a slice such as 0:32:2, or classes'):
         resolve_options("dsprites", {"pos_x": value})
 
 
 # --- Sub-grids
 
 
-@pytest.mark.parametrize(
-    "options", [SMALL, {"shape": "2,", "orientation": "39,", "pos_y": "7:20:5", "scale": 1}]
-)
+@pytest.mark.parametrize("options", [SMALL, {"shape": "2,", "orientation": "39,", "pos_y": "7:20:5", "scale": 1}])
 def test_sub_grids_are_the_full_sets_frames(full, options):
     data, whole = dsprites(**options), full[0]
     rows = np.arange(len(data))
@@ -449,9 +443,7 @@ def test_file_of_the_full_size_needs_no_latent_values(tmp_path, full):
     # Written a block at a time: unpacked, the set is 2.8 GiB.
     path = tmp_path / "dsprites.npz"
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "|u1", "fortran_order": False, "shape": (737_280, 64, 64)}
-    )
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (737_280, 64, 64)})
     with (
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open("imgs.npy", "w", force_zip64=True) as member,

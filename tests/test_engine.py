@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812  (the field's own alias)
 from torch import nn
 
 from bench import checkpoint, engine
@@ -174,9 +174,7 @@ def test_a_diverging_run_stops_and_keeps_its_last_good_step(data):
     class Exploding(METHODS.get("vae").value):
         def loss(self, terms, state, step):
             objective = super().loss(terms, state, step)
-            return type(objective)(
-                loss=objective.loss * (float("nan") if step > 6 else 1.0), beta=objective.beta
-            )
+            return type(objective)(loss=objective.loss * (float("nan") if step > 6 else 1.0), beta=objective.beta)
 
     training = engine.prepare([make("vae", steps=40)], (1, 8, 8))
     training.method = Exploding([METHODS.get("vae").value.Hyper()], latent_dim=4)
@@ -193,9 +191,7 @@ def test_one_diverged_run_leaves_its_neighbours_alone(data):
     assert together.diverged[0] is not None
     assert together.diverged[1] is None
     alone = trained([make("vae", 1)], data)
-    np.testing.assert_allclose(
-        np.array(alone.curves)[:, 0, 1:4], np.array(together.curves)[:, 1, 1:4], rtol=2e-4
-    )
+    np.testing.assert_allclose(np.array(alone.curves)[:, 0, 1:4], np.array(together.curves)[:, 1, 1:4], rtol=2e-4)
 
 
 def test_order_covers_each_epoch_once_and_is_a_function_of_the_step():

@@ -51,9 +51,7 @@ def test_noise_scores_chance():
 def test_large_noise_table_scores_chance():
     draw = rng(3)
     noise, factors = draw.normal(size=(50_000, 10)), draw.integers(4, size=(50_000, 5))
-    assert factor_vae_score(noise, factors, **FEW, rng=rng())["factor_vae_score"] == pytest.approx(
-        0.2, abs=0.04
-    )
+    assert factor_vae_score(noise, factors, **FEW, rng=rng())["factor_vae_score"] == pytest.approx(0.2, abs=0.04)
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.0])

@@ -187,9 +187,7 @@ def test_refuses(codes, factors, options, message):
 
 @settings(deadline=None, max_examples=30)
 @given(key=st.integers(0, 2**32), n=st.integers(5, 80), n_codes=st.integers(1, 4), size=st.integers(2, 6))
-def test_is_bounded_and_ignores_the_order_and_scale_of_latents_and_the_names_of_classes(
-    key, n, n_codes, size
-):
+def test_is_bounded_and_ignores_the_order_and_scale_of_latents_and_the_names_of_classes(key, n, n_codes, size):
     draw = rng(key)
     codes = draw.normal(size=(n, n_codes))
     factors = draw.integers(size, size=(n, 2))

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench.datasets.npz import NpzImages, NpzOptions
 
 from bench.data import load_dataset, resolve_options
+from bench.datasets.npz import NpzImages, NpzOptions
 from bench.errors import BenchError
 
 
@@ -120,9 +120,7 @@ def test_fingerprint_follows_the_arrays_not_the_file(tmp_path):
         ).fingerprint(),
         load(save(tmp_path, images=images, factors=factors)).fingerprint(),
         load(save(tmp_path, images=images, factors=factors[::-1], factor_names=names)).fingerprint(),
-        load(
-            save(tmp_path, images=images.reshape(6, 9, 8), factors=factors, factor_names=names)
-        ).fingerprint(),
+        load(save(tmp_path, images=images.reshape(6, 9, 8), factors=factors, factor_names=names)).fingerprint(),
         load(save(tmp_path, images=images ^ np.uint8(1), factors=factors, factor_names=names)).fingerprint(),
         load(save(tmp_path, images=images)).fingerprint(),
     ]

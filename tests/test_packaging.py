@@ -121,13 +121,9 @@ def test_every_source_file_is_in_the_wheel(wheel: Path, source: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_sdist_builds_the_same_wheel(
-    wheel: Path, source: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_the_sdist_builds_the_same_wheel(wheel: Path, source: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     out = tmp_path_factory.mktemp("from-sdist")
-    run(
-        sys.executable, "-m", "build", "--no-isolation", "--outdir", out, cwd=source
-    )  # the wheel from the sdist
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, cwd=source)  # the wheel from the sdist
     (rebuilt,) = out.glob("*.whl")
     assert names_in(rebuilt) == names_in(wheel)
 
@@ -193,9 +189,7 @@ def test_constraints_pin_every_direct_requirement() -> None:
     wanted = [Requirement(text) for text in (*PROJECT["dependencies"], *extras["test"], *extras["lint"])]
     for requirement in wanted:
         if requirement.name != "disbench":
-            assert requirement.specifier.contains(pins().get(canonicalize_name(requirement.name), "0")), (
-                requirement
-            )
+            assert requirement.specifier.contains(pins().get(canonicalize_name(requirement.name), "0")), requirement
     assert pins()["torch"] == "2.13.0"
 
 

@@ -72,9 +72,7 @@ def test_the_page_says_what_ran(study_builder: Build, tmp_path: Path, no_figures
     assert "0123456789ab (6×) / ffffffffffff with local changes (1×)" in text
     assert "1 h 06 min" in text
     assert "Too few seeds to compare" in text
-    assert (
-        "bench run --preset quick --method beta_vae --method untrained --dataset dsprites --seeds 0-2" in text
-    )
+    assert "bench run --preset quick --method beta_vae --method untrained --dataset dsprites --seeds 0-2" in text
 
 
 def test_the_stored_command_is_printed(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
@@ -83,9 +81,7 @@ def test_the_stored_command_is_printed(study_builder: Build, tmp_path: Path, no_
     assert "```\nbench run --method all --seeds 10\n```" in text
 
 
-def test_partial_study_with_diverged_and_failed_runs(
-    study_builder: Build, tmp_path: Path, no_figures: None
-) -> None:
+def test_partial_study_with_diverged_and_failed_runs(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
     builder = study_builder()
     builder.fill(range(2), ["vae"])
     diverged = builder.run("beta_vae", 0, {}, status="diverged")
@@ -165,9 +161,7 @@ def test_an_old_report_is_replaced_and_the_users_files_stay(
     assert not (out / "fig_gone.png").exists()
 
 
-def test_a_folder_that_is_no_report_is_left_alone(
-    study_builder: Build, tmp_path: Path, no_figures: None
-) -> None:
+def test_a_folder_that_is_no_report_is_left_alone(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
     out = tmp_path / "home"
     out.mkdir()
     (out / "thesis.tex").write_text("mine")
@@ -211,9 +205,7 @@ def test_configurations_of_a_method_can_be_told_apart(study_builder: Build) -> N
 def test_traversal_rows_carry_the_kl_of_the_stored_result(study_builder: Build) -> None:
     study = read_study(study_builder().fill([0], ["vae"], pictures=True, rows=5))
     figure = FIGURES.get("traversals").value(study)
-    stored = json.loads(next(study.path.glob("runs/*/result.json")).read_text())["details"]["kl"][
-        "kl_per_latent"
-    ]
+    stored = json.loads(next(study.path.glob("runs/*/result.json")).read_text())["details"]["kl"]["kl_per_latent"]
     shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert shown == [f"{value:.1f}" for value in sorted(stored, reverse=True)]
 

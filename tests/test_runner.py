@@ -20,7 +20,14 @@ from bench.study import expand, resolve
 
 pytestmark = pytest.mark.slow
 
-DETERMINISTIC = ("result.json", "spec.json", "curves.csv", "weights.safetensors", "traversals.png", "reconstructions.png")
+DETERMINISTIC = (
+    "result.json",
+    "spec.json",
+    "curves.csv",
+    "weights.safetensors",
+    "traversals.png",
+    "reconstructions.png",
+)
 
 
 def digests(store: Store) -> dict[str, str]:
@@ -54,9 +61,14 @@ def test_records_are_complete(reference):
     result = json.loads((run / "result.json").read_text())
     assert result["status"] == "ok"
     assert result["steps_done"] == result["last_good_step"] == 40
-    assert {"reconstruction_bce", "kl", "mig", "dci_disentanglement", "factor_vae_score", "active_units"} <= set(
-        result["scores"]
-    )
+    assert {
+        "reconstruction_bce",
+        "kl",
+        "mig",
+        "dci_disentanglement",
+        "factor_vae_score",
+        "active_units",
+    } <= set(result["scores"])
     assert result["files"]["curves.csv"] == hashlib.sha256((run / "curves.csv").read_bytes()).hexdigest()
     provenance = json.loads((run / "provenance.json").read_text())
     assert provenance["versions"]["torch"]
@@ -205,7 +217,11 @@ def test_failing_diverging_and_killed_runs_hide_nothing(tmp_path):
         assert (diverged["status"], diverged["last_good_step"], diverged["scores"]) == ("diverged", 20, {})
         todo = {s.method.name for s in runner.plan(specs, store).todo}
         assert todo == {"raises", "dies"}, "failed runs are tried again, the rest is done"
-        assert {s.method.name for s in runner.plan(specs, store, "diverged").todo} == {"raises", "dies", "explodes"}
+        assert {s.method.name for s in runner.plan(specs, store, "diverged").todo} == {
+            "raises",
+            "dies",
+            "explodes",
+        }
     finally:
         for name in ("raises", "explodes", "dies"):
             del METHODS._entries[name]
@@ -214,7 +230,10 @@ def test_failing_diverging_and_killed_runs_hide_nothing(tmp_path):
 def test_two_processes_on_one_study_share_the_work(reference, tmp_path):
     command = [sys.executable, "-m", "bench", "run", "--preset", "smoke", "-m", "vae,factor_vae,dynamic_vae"]
     command += ["--seeds", "0-0", "--set", "train.steps=40", "-j", "1", "--study", "study"]
-    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     ends = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], ends
     store = Store(tmp_path / "results" / "study")

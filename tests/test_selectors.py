@@ -27,7 +27,15 @@ def test_malformed_selections(text):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1", 1), ("1e-3", 0.001), ("true", True), ("False", False), ("0:32:2", "0:32:2"), ("'a'", "a"), ("-2", -2)],
+    [
+        ("1", 1),
+        ("1e-3", 0.001),
+        ("true", True),
+        ("False", False),
+        ("0:32:2", "0:32:2"),
+        ("'a'", "a"),
+        ("-2", -2),
+    ],
 )
 def test_values(text, value):
     parsed = parse_value(text)
@@ -37,7 +45,14 @@ def test_values(text, value):
 
 @pytest.mark.parametrize(
     ("text", "seeds"),
-    [("3", [0, 1, 2]), ("0-4", [0, 1, 2, 3, 4]), ("3,7", [3, 7]), ("7,3,3", [3, 7]), ("0-2,9", [0, 1, 2, 9]), ("7,", [7])],
+    [
+        ("3", [0, 1, 2]),
+        ("0-4", [0, 1, 2, 3, 4]),
+        ("3,7", [3, 7]),
+        ("7,3,3", [3, 7]),
+        ("0-2,9", [0, 1, 2, 9]),
+        ("7,", [7]),
+    ],
 )
 def test_seeds(text, seeds):
     assert parse_seeds(text) == seeds

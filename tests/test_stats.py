@@ -33,9 +33,7 @@ def test_moments_by_hand() -> None:
 
 
 def test_bca_agrees_with_the_textbook() -> None:
-    x = np.array(
-        [0.1, 0.12, 0.15, 0.2, 0.22, 0.3, 0.35, 0.5, 0.9, 1.6]
-    )  # skewed: the percentile interval is off
+    x = np.array([0.1, 0.12, 0.15, 0.2, 0.22, 0.3, 0.35, 0.5, 0.9, 1.6])  # skewed: the percentile interval is off
     result = summary(x, rng=rng(1))
     low, high = textbook_bca(x, rng(2))
     assert result.interval == "bca"

@@ -43,7 +43,12 @@ def test_standard_is_the_whole_data_set_on_equal_terms():
 def test_paper_is_each_method_as_released():
     specs = {s.method.name: s for s in expand(resolve("paper", seeds=[0]))}
     factor, control, dynamic = specs["factor_vae"], specs["control_vae"], specs["dynamic_vae"]
-    assert (factor.network.name, factor.network.init, factor.steps, factor.batch_size) == ("kim", "normal002", 700_000, 64)
+    assert (factor.network.name, factor.network.init, factor.steps, factor.batch_size) == (
+        "kim",
+        "normal002",
+        700_000,
+        64,
+    )
     assert (control.network.name, control.steps, control.batch_size) == ("H", 1_500_000, 64)
     assert (dynamic.network.name, dynamic.steps, dynamic.batch_size) == ("H", 2_000_000, 128)
     assert dynamic.method.hyper["set_point"] == 20.0
@@ -64,7 +69,14 @@ def test_layers_win_in_order(tmp_path):
 
 def test_grid_times_seeds_plus_control():
     specs = smoke(methods=["beta_vae[beta=1,4,16]"], seeds=[0, 5])
-    assert sorted(s.method.hyper["beta"] for s in specs if s.method.name == "beta_vae") == [1, 1, 4, 4, 16, 16]
+    assert sorted(s.method.hyper["beta"] for s in specs if s.method.name == "beta_vae") == [
+        1,
+        1,
+        4,
+        4,
+        16,
+        16,
+    ]
     assert sum(s.method.name == "untrained" for s in specs) == 2
     assert len({s.run_id for s in specs}) == len(specs)
 
@@ -103,19 +115,37 @@ def test_run_id_reads_well():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"methods": ["betavae"]}, "unknown method 'betavae'; did you mean 'beta_vae'?; see `bench list methods`"),
+        (
+            {"methods": ["betavae"]},
+            "unknown method 'betavae'; did you mean 'beta_vae'?; see `bench list methods`",
+        ),
         ({"datasets": ["dsprite"]}, "unknown dataset 'dsprite'; did you mean 'dsprites'?"),
         ({"evaluation": {"metrics": ["migg"]}}, "unknown metric 'migg'; did you mean 'mig'?"),
-        ({"methods": ["beta_vae[bta=1]"]}, "method 'beta_vae': unknown hyper-parameter 'bta'; did you mean 'beta'?"),
-        ({"methods": ["beta_vae[beta=-1]"]}, "method 'beta_vae': beta=-1: Input should be greater than or equal to 0"),
+        (
+            {"methods": ["beta_vae[bta=1]"]},
+            "method 'beta_vae': unknown hyper-parameter 'bta'; did you mean 'beta'?",
+        ),
+        (
+            {"methods": ["beta_vae[beta=-1]"]},
+            "method 'beta_vae': beta=-1: Input should be greater than or equal to 0",
+        ),
         ({"methods": ["beta_vae[beta=nan]"]}, "method 'beta_vae': beta=nan: Input should be a finite number"),
-        ({"methods": ["beta_vae[beta=big]"]}, "method 'beta_vae': beta='big': Input should be a valid number"),
-        ({"methods": ["dynamic_vae[set_point=-3]"]}, "method 'dynamic_vae': set_point=-3: Input should be greater than 0"),
+        (
+            {"methods": ["beta_vae[beta=big]"]},
+            "method 'beta_vae': beta='big': Input should be a valid number",
+        ),
+        (
+            {"methods": ["dynamic_vae[set_point=-3]"]},
+            "method 'dynamic_vae': set_point=-3: Input should be greater than 0",
+        ),
         (
             {"methods": ["dynamic_vae[set_point=0.2]"]},
             "method 'dynamic_vae': set_point=0.2 lies below set_point_start=0.5; it can only grow",
         ),
-        ({"methods": ["dynamic_vae[ramp=900]"]}, "method 'dynamic_vae': ramp=900 is longer than set_point_every=20"),
+        (
+            {"methods": ["dynamic_vae[ramp=900]"]},
+            "method 'dynamic_vae': ramp=900 is longer than set_point_every=20",
+        ),
         ({"settings": ["train.steps=-1"]}, "train.steps=-1: Input should be greater than or equal to 0"),
         ({"settings": ["train.stepz=1"]}, "unknown key 'train.stepz'; did you mean 'steps'?"),
         ({"settings": ["train.network=h"]}, "unknown network 'h'"),
@@ -134,7 +164,7 @@ def test_bad_input_is_one_clear_line(flags, message):
 
 
 def test_unknown_preset():
-    with pytest.raises(BenchError, match="unknown preset 'quik'; did you mean 'quick'?"):
+    with pytest.raises(BenchError, match=r"unknown preset 'quik'; did you mean 'quick'\?"):
         resolve("quik")
 
 
@@ -151,7 +181,7 @@ def test_unknown_preset():
 def test_bad_study_files(text, message, tmp_path):
     file = tmp_path / "study.toml"
     file.write_text(text)
-    with pytest.raises(BenchError, match="study file|unknown method") as error:
+    with pytest.raises(BenchError, match=r"study file|unknown method") as error:
         resolve("smoke", study_file=file)
     assert message in str(error.value)
 

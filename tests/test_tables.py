@@ -41,9 +41,7 @@ def test_markdown_by_hand(study_builder: Build) -> None:
         r"\| toy\\_a \| 5 \| 10\.00 ± 0\.00 \[10\.00, 10\.00\] \| 0\.120 ± 0\.016 \[0\.1\d\d, 0\.1\d\d\] \|",
         lines[2],
     )
-    assert re.fullmatch(
-        r"\| toy\\_b \| 5 \| .* \| \*\*0\.620 ± 0\.016 \[0\.6\d\d, 0\.6\d\d\]\*\* \|", lines[3]
-    )
+    assert re.fullmatch(r"\| toy\\_b \| 5 \| .* \| \*\*0\.620 ± 0\.016 \[0\.6\d\d, 0\.6\d\d\]\*\* \|", lines[3])
     assert len(lines) == 4
     assert "[" not in markdown(table, intervals=False)
 
@@ -71,9 +69,7 @@ def test_kl_is_never_bold(study_builder: Build) -> None:
         ("some_new_score", {"a": FIVE, "b": plus(FIVE, 0.5)}, None),  # unknown direction
     ],
 )
-def test_bold_rule(
-    study_builder: Build, score: str, values: dict[str, Sequence[float]], best: str | None
-) -> None:
+def test_bold_rule(study_builder: Build, score: str, values: dict[str, Sequence[float]], best: str | None) -> None:
     table = table_of(study_builder(), values, score)
     assert table.best.get(score) == best
     assert markdown(table).count("**") == (2 if best else 0)
@@ -169,9 +165,7 @@ def test_no_negative_zero(study_builder: Build) -> None:
 
 def test_runs_without_a_score_are_not_hidden(study_builder: Build) -> None:
     builder = study_builder()
-    builder.run(
-        "a", 5, {"kl": 10.0}, result={"not_applicable": {"mig": "undefined on these codes"}}, hyper={}
-    )
+    builder.run("a", 5, {"kl": 10.0}, result={"not_applicable": {"mig": "undefined on these codes"}}, hyper={})
     table = table_of(builder, {"a": FIVE})
     text = markdown(table)
     assert re.search(r"\| 6 \|.*0\.120 ± 0\.016 \[0\.\d+, 0\.\d+\] \(n = 5\) \|", text)

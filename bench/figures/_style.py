@@ -178,9 +178,7 @@ def control_label(study: Study, dataset: str) -> str | None:
 def cell(study: Study, dataset: str, label: str, score: str) -> Mapping[str, Any] | None:
     """Summary of one score, or None where there are no values."""
     table = study.summary
-    chosen = table[
-        (table["dataset_label"] == dataset) & (table["label"] == label) & (table["score"] == score)
-    ]
+    chosen = table[(table["dataset_label"] == dataset) & (table["label"] == label) & (table["score"] == score)]
     if chosen.empty or not chosen["n"].iloc[0]:
         return None
     return {str(key): value for key, value in chosen.iloc[0].to_dict().items()}

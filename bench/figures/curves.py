@@ -72,9 +72,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         axes.set_ylabel(title)
     for label, stack in stacks.items():
         target = stack.groupby("step")["set_point"].mean().dropna()
-        panels[0, 1].plot(
-            target.index, target, color=look[label].colour, linestyle=(0, (1, 1.5)), linewidth=1
-        )
+        panels[0, 1].plot(target.index, target, color=look[label].colour, linestyle=(0, (1, 1.5)), linewidth=1)
     _limits(panels[0, 0], stacks)
     _error_axis(panels[1, 0], stacks)
     _beta_axis(panels[1, 1], stacks)

@@ -72,9 +72,6 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         grid[row, 0].set_ylabel("KL (nats)")
     ranks = sorted({0, n_latents // 2, n_latents - 1})
     names = {0: "largest KL at the end", n_latents // 2: "middle", n_latents - 1: "smallest"}
-    handles = [
-        Line2D([], [], color=colours(0.92 * rank / max(n_latents - 1, 1)), label=names[rank])
-        for rank in ranks
-    ]
+    handles = [Line2D([], [], color=colours(0.92 * rank / max(n_latents - 1, 1)), label=names[rank]) for rank in ranks]
     legend_below(figure, handles, 3)
     return figure

@@ -93,9 +93,7 @@ def _row(axes: Axes, study: Study, dataset: str, label: str, score: str, place: 
     axes.plot([item["mean"]], [place], markersize=4.5, linestyle="none", zorder=4, **look.point)
 
 
-def _control(
-    axes: Axes, study: Study, dataset: str, control: str, score: str, place: int, look: Look
-) -> None:
+def _control(axes: Axes, study: Study, dataset: str, control: str, score: str, place: int, look: Look) -> None:
     item = cell(study, dataset, control, score)
     if item is None:
         return

@@ -157,9 +157,7 @@ def fit_boosted(
         step = np.bincount(cell.ravel(), residual.ravel(), size)
         # p(1 - p) written in the residual: it is 1 - p for the true class and -p for the others.
         curvature = np.bincount(cell.ravel(), (np.abs(residual) * (1 - np.abs(residual))).ravel(), size)
-        flat = np.where(
-            curvature < 1e-150, 0.0, learning_rate * shrink * step / np.maximum(curvature, 1e-150)
-        )
+        flat = np.where(curvature < 1e-150, 0.0, learning_rate * shrink * step / np.maximum(curvature, 1e-150))
         raw += flat[cell]
         grown.append((features, thresholds, flat.reshape(2**depth, -1)))
     total = importances.sum()
@@ -244,9 +242,7 @@ def _grow(
     return np.concatenate(features), np.concatenate(thresholds), node, gained
 
 
-def _best_splits(
-    sums: _BinSums, below: Floats, rng: np.random.Generator
-) -> tuple[NDArray[np.intp], Bins, Floats]:
+def _best_splits(sums: _BinSums, below: Floats, rng: np.random.Generator) -> tuple[NDArray[np.intp], Bins, Floats]:
     """Find every node's best split: code, last bin that goes left, decrease of impurity, each (nodes, K).
 
     A node that can't be split sends everything left, with gain 0. One whose best gain is 0 is split all the

@@ -158,9 +158,7 @@ def _split(n_rows: int, n_train: int, n_test: int, rng: np.random.Generator) -> 
     return rows[:n_train], rows[n_train : n_train + n_test]
 
 
-def _fit_hist_gbt(
-    train: Floats, classes: Ints, test: Floats, rng: np.random.Generator
-) -> tuple[Floats, Ints, Ints]:
+def _fit_hist_gbt(train: Floats, classes: Ints, test: Floats, rng: np.random.Generator) -> tuple[Floats, Ints, Ints]:
     """Return importances (D, F) and the predictions on both sets, (N, F) each."""
     from bench.metrics._boosting import fit_boosted, quantile_edges, to_bins
 
@@ -174,14 +172,11 @@ def _fit_hist_gbt(
     )
 
 
-def _fit_sklearn_gbt(
-    train: Floats, classes: Ints, test: Floats, rng: np.random.Generator
-) -> tuple[Floats, Ints, Ints]:
+def _fit_sklearn_gbt(train: Floats, classes: Ints, test: Floats, rng: np.random.Generator) -> tuple[Floats, Ints, Ints]:
     from sklearn.ensemble import GradientBoostingClassifier
 
     models = [
-        GradientBoostingClassifier(random_state=int(rng.integers(2**31))).fit(train, column)
-        for column in classes.T
+        GradientBoostingClassifier(random_state=int(rng.integers(2**31))).fit(train, column) for column in classes.T
     ]
     return (
         np.stack([model.feature_importances_ for model in models], axis=1),

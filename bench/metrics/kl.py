@@ -16,9 +16,7 @@ from bench.metric import Score, check_codes, register_metric
     inputs=("codes", "logvar"),
     scores={"kl": Score("KL (nats)", high=math.inf, higher_is_better=None)},
 )
-def kl(
-    codes: Any, logvar: Any, *, threshold: float = 0.01, rng: np.random.Generator | None = None
-) -> dict[str, Any]:
+def kl(codes: Any, logvar: Any, *, threshold: float = 0.01, rng: np.random.Generator | None = None) -> dict[str, Any]:
     """Analytic KL(q(z|x) || N(0, I)), summed over latents, mean over images.
 
     Per latent ``(mu**2 + exp(logvar) - 1 - logvar) / 2``, without clamping or free bits.
@@ -61,8 +59,7 @@ def kl(
         per_latent = ((mean**2 + (np.expm1(spread) - spread)) / 2).mean(axis=0)
     if not np.isfinite(per_latent).all():
         raise ValueError(
-            f"the KL is too large for float64: log-variances reach {spread.max():.3g}, "
-            f"means {np.abs(mean).max():.3g}"
+            f"the KL is too large for float64: log-variances reach {spread.max():.3g}, means {np.abs(mean).max():.3g}"
         )
     return {
         "kl": float(per_latent.sum()),

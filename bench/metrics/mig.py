@@ -99,10 +99,7 @@ def equal_width_bins(codes: Floats, n_bins: int) -> Ints:
     low, high = codes.min(axis=0), codes.max(axis=0)
     flat = low == high
     edges = np.linspace(np.where(flat, low - 0.5, low), np.where(flat, high + 0.5, high), n_bins + 1)
-    bins = [
-        np.searchsorted(cuts, column, side="right")
-        for cuts, column in zip(edges[1:-1].T, codes.T, strict=True)
-    ]
+    bins = [np.searchsorted(cuts, column, side="right") for cuts, column in zip(edges[1:-1].T, codes.T, strict=True)]
     return np.stack(bins, axis=1).astype(np.int64)
 
 

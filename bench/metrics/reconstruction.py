@@ -66,9 +66,7 @@ def reconstruction(images: Any, decoded: Any, *, rng: np.random.Generator | None
     for start in range(0, len(truth), CHUNK):
         part = slice(start, start + CHUNK)
         flat = (len(truth[part]), -1)
-        sums += _sums(
-            truth[part].reshape(flat).astype(np.float64), logits[part].reshape(flat).astype(np.float64)
-        )
+        sums += _sums(truth[part].reshape(flat).astype(np.float64), logits[part].reshape(flat).astype(np.float64))
     bce, mse, psnr, floor = (sums / len(truth)).tolist()
     return {
         "reconstruction_bce": bce,
