@@ -210,10 +210,10 @@ def network_kim(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
 
 @NETWORKS.register("mlp", version=1)
 def network_mlp(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
-    """Our small dense net for the quick preset: pixels-256-256-2K and its mirror, ReLU; any image size."""
+    """Our small dense net for the quick preset: pixels-128-128-2K and its mirror, ReLU; any image size."""
     r, k, pixels = n_runs, latent_dim, math.prod(shape)
-    encoder = nn.Sequential(nn.Flatten(2), *dense(r, [pixels, 256, 256, 2 * k], nn.ReLU()))
-    decoder = nn.Sequential(*dense(r, [k, 256, 256, pixels], nn.ReLU()), nn.Unflatten(2, shape))
+    encoder = nn.Sequential(nn.Flatten(2), *dense(r, [pixels, 128, 128, 2 * k], nn.ReLU()))
+    decoder = nn.Sequential(*dense(r, [k, 128, 128, pixels], nn.ReLU()), nn.Unflatten(2, shape))
     return VAE(encoder, decoder, k)
 
 
