@@ -118,10 +118,9 @@ class Registry(Generic[T]):
         BenchError
             If nothing matches.
         """
-        self.load()
-        names = sorted(name for name, entry in self._entries.items() if pattern in entry.info.get("groups", ()))
+        names = [entry.name for entry in self if pattern in entry.info.get("groups", ())]
         if not names and any(c in pattern for c in "*?["):
-            names = sorted(fnmatch.filter(self._entries, pattern))
+            names = fnmatch.filter([entry.name for entry in self], pattern)
         return names or [self.get(pattern).name]
 
     def __iter__(self) -> Iterator[Entry[T]]:

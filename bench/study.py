@@ -7,8 +7,11 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from pydantic import Field, ValidationError
 
+from bench import networks
+from bench.batches import Order
 from bench.data import load_dataset, resolve_options
 from bench.errors import BenchError, did_you_mean
 from bench.method import resolve_hyper
@@ -132,7 +135,7 @@ def expand(study: StudySpec) -> list[RunSpec]:
     Raises
     ------
     BenchError
-        Unknown names, impossible hyper-parameters or options, a network that doesn't fit the images.
+        Unknown names, impossible hyper-parameters or options, a network or batch size that doesn't fit the data.
     """
     metrics = {name: METRICS.get(name).version for item in study.evaluation.metrics for name in METRICS.match(item)}
     evaluation = EvaluationSpec(
@@ -152,7 +155,17 @@ def expand(study: StudySpec) -> list[RunSpec]:
     for dataset, (name, values), seed in itertools.product(datasets, methods, study.seeds):
         spec = _run_spec(study, dataset, name, values, seed, evaluation)
         runs.setdefault(spec.digest, spec)
+    for spec in {(s.network.name, s.batch_size, s.dataset.sha256): s for s in runs.values()}.values():
+        _check_fit(spec)
     return list(runs.values())
+
+
+def _check_fit(spec: RunSpec) -> None:
+    """Refuse at planning time what could only fail when the run starts."""
+    dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
+    with torch.device("meta"):
+        networks.build(spec.network.name, 1, dataset.image_shape, spec.network.latent_dim)
+    Order(spec.seed, len(dataset), spec.batch_size)
 
 
 def _run_spec(
