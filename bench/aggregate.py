@@ -6,9 +6,7 @@ The folders are the truth; everything here can be made again from them, ``runs.j
 from __future__ import annotations
 
 import functools
-import json
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -110,6 +108,7 @@ def read_study(path: Path, *, mixed: bool = False) -> Study:
         No such study, a damaged file, another schema, or mixed versions.
     """
     meta = read_toml(path / "study.toml")
+    meta |= meta.get("record", {})
     specs: dict[str, dict[str, Any]] = {}
     results: dict[str, dict[str, Any]] = {}
     provenance: dict[str, dict[str, Any]] = {}
@@ -129,10 +128,10 @@ def read_study(path: Path, *, mixed: bool = False) -> Study:
                 last = attempts.setdefault(record["run"], record)
                 if record.get("attempt", 0) >= last.get("attempt", 0):
                     attempts[record["run"]] = record
-    for run, record in attempts.items():
-        specs[run], results[run] = record["spec"], {"status": "failed", "scores": {}}
     if not mixed:
         refuse_mixed(path, specs)
+    for run, record in attempts.items():
+        specs[run], results[run] = record["spec"], {"status": "failed", "scores": {}}
     runs, not_applicable = _tidy(specs, results, provenance, meta.get("methods", []))
     failures = [attempts[run] for run in runs["run"] if run in attempts]
     return Study(path, meta, runs, specs, provenance, failures, not_applicable)
@@ -206,44 +205,6 @@ def score_info(column: str) -> Score:
             found: Score = entry.info["scores"][column]
             return found
     return Score(column, low=-math.inf, high=math.inf, higher_is_better=None)
-
-
-def write_runs_jsonl(path: Path) -> Path:
-    """Write ``runs.jsonl``: one line per finished run, sorted by run, with its spec and its result.
-
-    Parameters
-    ----------
-    path : Path
-        ``results/<study>``.
-
-    Returns
-    -------
-    Path
-        The file. The same runs give the same bytes: what varies from machine to machine (provenance) and the
-        bulk (details of the metrics) stay in the runs' folders.
-
-    Raises
-    ------
-    BenchError
-        As `read_study`, or the file can't be written.
-    """
-    lines = []
-    for folder in entries(path / "runs"):
-        if (folder / "result.json").exists():
-            result = read_json(folder / "result.json", ("status", "scores"), schema=True)
-            spec = read_json(folder / "spec.json", ("method", "dataset", "seed"), schema=True)
-            kept = {key: value for key, value in result.items() if key not in ("run", "details")}
-            record = {"run": folder.name, **kept, "spec": spec}
-            lines.append(json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
-    target = path / "runs.jsonl"
-    draft = path / f".runs.jsonl.{os.getpid()}"
-    try:
-        draft.write_text("".join(lines), encoding="utf-8")
-        draft.replace(target)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise BenchError(f"{target} can't be written: {reason(error)}") from error
-    return target
 
 
 def _tidy(

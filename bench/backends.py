@@ -37,6 +37,7 @@ def worker_environment(threads: int) -> dict[str, str]:
     anew; the two limits stop that (about a quarter of a step's time on small networks).
     """
     pinned = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    pinned["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # what torch asks for before it calls a GPU run deterministic
     return pinned | {"MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_MMAP_THRESHOLD_": str(2**31 - 1)}
 
 
@@ -91,31 +92,29 @@ def _drain(
     executor: ProcessPoolExecutor | None = None
     try:
         while queue or flying:
-            if executor is None:
-                executor = ProcessPoolExecutor(n_jobs, env=worker_environment(threads), initializer=_start_worker)
-            while queue and len(flying) < n_jobs and queue[0][0] <= time.monotonic():
-                # No more than one task per worker is handed over: whatever is in flight is really running.
-                task = queue.popleft()[1]
-                flying[executor.submit(function, task)] = task
-            done, _ = wait(flying, timeout=poll_s, return_when=FIRST_COMPLETED)
-            if not flying:
-                time.sleep(poll_s)
-            for future in done:
-                task = flying.pop(future)
-                try:
+            try:
+                if executor is None:
+                    executor = ProcessPoolExecutor(n_jobs, env=worker_environment(threads), initializer=_start_worker)
+                while queue and len(flying) < n_jobs and queue[0][0] <= time.monotonic():
+                    # No more than one task per worker is handed over: whatever is in flight is really running.
+                    flying[executor.submit(function, queue[0][1])] = queue[0][1]
+                    queue.popleft()
+                if not flying:
+                    time.sleep(poll_s)
+                for future in wait(flying, timeout=poll_s, return_when=FIRST_COMPLETED).done:
                     result = future.result()
-                except TerminatedWorkerError:
+                    task = flying.pop(future)
+                    if result.locked:
+                        queue.append((time.monotonic() + poll_s, task))
+                    else:
+                        yield task, result
+            except TerminatedWorkerError:
+                if executor is not None:
                     executor.shutdown(wait=True, kill_workers=True)
-                    executor = None
+                executor = None
+                for task in flying.values():
                     yield task, None
-                    for other in flying.values():
-                        yield other, None
-                    flying.clear()
-                    break
-                if result.locked:
-                    queue.append((time.monotonic() + poll_s, task))
-                else:
-                    yield task, result
+                flying.clear()
     finally:
         # In flight when we are interrupted: the work since the last checkpoint is lost, nothing else.
         if executor is not None:

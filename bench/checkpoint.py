@@ -16,8 +16,25 @@ from bench.errors import BenchError
 
 
 def weights(training: Training, run: int) -> dict[str, Tensor]:
-    """Encoder and decoder of one run: parameter name to tensor, without the run axis."""
-    return {name: value[run].detach().cpu().contiguous() for name, value in training.vae.state_dict().items()}
+    """Encoder, decoder and the method's last state of one run: name to tensor, without the run axis."""
+    tensors = dict(training.vae.state_dict()) | {f"state.{key}": value for key, value in training.state.items()}
+    return {name: value[run].detach().cpu().contiguous() for name, value in tensors.items()}
+
+
+def load_weights(training: Training, tensors: dict[str, Tensor]) -> None:
+    """Put what `weights` gave into a `Training` of one run.
+
+    Raises
+    ------
+    BenchError
+        If the names or shapes aren't this network's.
+    """
+    own = {name: value.unsqueeze(0) for name, value in tensors.items()}
+    try:
+        training.vae.load_state_dict({name: value for name, value in own.items() if not name.startswith("state.")})
+    except RuntimeError as error:
+        raise BenchError(f"these weights don't fit the network: {str(error).splitlines()[0]}") from None
+    training.state = {key: value.to(training.method.device) for key, value in _under(own, "state.").items()}
 
 
 def save(training: Training, path: Path) -> None:
@@ -85,7 +102,9 @@ def save_atomically(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def _identity(training: Training) -> Tensor:
-    return torch.frombuffer(bytearray("".join(spec.digest for spec in training.specs).encode()), dtype=torch.uint8)
+    # Another version of torch may draw and sum differently: a run that mixes the two couldn't be repeated.
+    text = torch.__version__ + "".join(spec.digest for spec in training.specs)
+    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -38,7 +38,10 @@ Metrics = Annotated[
     typer.Option("--metric", help="all, a name or a glob; repeatable."),
 ]
 Seeds = Annotated[Optional[str], typer.Option("--seeds", help="A count (10), a range (0-4) or a list (3,7).")]  # noqa: UP045
-Preset = Annotated[str, typer.Option("--preset", help="smoke, quick, standard or paper.")]
+Preset = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--preset", help="smoke, quick (the default), standard or paper."),
+]
 Config = Annotated[Optional[Path], typer.Option("--config", help="A study file (TOML).")]  # noqa: UP045
 Settings = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -52,6 +55,7 @@ Plugins = Annotated[
     Optional[list[Path]],  # noqa: UP045
     typer.Option("--plugin", help="A Python file that registers methods, datasets or metrics; repeatable."),
 ]
+Mixed = Annotated[bool, typer.Option("--mixed", help="Allow runs of different versions, kept apart by label.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only errors and the path of the report.")]
 
@@ -62,7 +66,7 @@ def run(
     dataset: Datasets = None,
     metric: Metrics = None,
     seeds: Seeds = None,
-    preset: Preset = "quick",
+    preset: Preset = None,
     config: Config = None,
     set_: Settings = None,
     study: StudyName = None,
@@ -75,10 +79,11 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, run nothing.")] = False,
     plugin: Plugins = None,
+    mixed: Mixed = False,
     quiet: Quiet = False,
 ) -> None:
     """Train and measure every run of a study that isn't done yet, then write its report."""
-    from bench import console
+    from bench import console, progress
 
     spec, specs, name = _resolve(preset, config, set_, method, dataset, metric, seeds, study, plugin)
     if rerun not in (None, "diverged", "all"):
@@ -87,17 +92,28 @@ def run(
         console.print_plan(spec, specs, results / name, as_json=False)
         return
     signal.signal(signal.SIGTERM, _interrupt)
-    failed = console.run_study(
-        spec,
-        specs,
-        results / name,
-        n_jobs=jobs,
-        rerun=rerun or "",
-        plugins=[path.resolve() for path in plugin or []],
-        command=shlex.join(["bench", *sys.argv[1:]]),
-        quiet=quiet,
-    )
-    console.print_report(results / name, reports / name, quiet=quiet)
+    try:
+        failed = progress.run_study(
+            spec,
+            specs,
+            results / name,
+            n_jobs=jobs,
+            rerun="all" if rerun == "all" else "diverged" if rerun == "diverged" else "",
+            plugins=[path.resolve() for path in plugin or []],
+            command=shlex.join(["bench", *sys.argv[1:]]),
+            mixed=mixed,
+            quiet=quiet,
+        )
+    except KeyboardInterrupt:
+        typer.echo("\nbench: stopped; finished runs are kept, the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
+    try:
+        console.print_report(results / name, reports / name, quiet=quiet, mixed=mixed)
+    except BenchError as error:
+        if not failed:
+            raise
+        # The failed runs are the news; that they leave nothing to report follows from it.
+        typer.echo(f"bench: no report: {error}", err=True)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -107,7 +123,7 @@ def plan(
     dataset: Datasets = None,
     metric: Metrics = None,
     seeds: Seeds = None,
-    preset: Preset = "quick",
+    preset: Preset = None,
     config: Config = None,
     set_: Settings = None,
     study: StudyName = None,
@@ -175,16 +191,23 @@ def show(
 def aggregate(
     study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
     results: Results = Path("results"),
+    plugin: Plugins = None,
+    mixed: Mixed = False,
     out: Annotated[Optional[Path], typer.Option("--out", help="CSV file; default: print it.")] = None,  # noqa: UP045
 ) -> None:
     """One tidy table, a row per run; also of a study that is still running."""
     from bench import aggregate as aggregator
 
-    table = aggregator.read_study(_study_folder(study, results)).runs.to_csv(index=False, lineterminator="\n")
+    _load_plugins(plugin)
+    runs = aggregator.read_study(_study_folder(study, results), mixed=mixed).runs
+    table = runs.to_csv(index=False, lineterminator="\n")
     if out is None:
         typer.echo(table, nl=False)
-    else:
+        return
+    try:
         out.write_text(table)
+    except OSError as error:
+        raise BenchError(f"--out '{out}': {error.strerror}") from None
 
 
 @app.command()
@@ -192,11 +215,14 @@ def report(
     study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
     results: Results = Path("results"),
     reports: Reports = Path("reports"),
+    plugin: Plugins = None,
+    mixed: Mixed = False,
     quiet: Quiet = False,
 ) -> None:
     """Render tables and figures from stored runs; the same runs give the same bytes."""
     from bench import console
 
+    _load_plugins(plugin)
     folder = _study_folder(study, results)
     console.print_report(
         folder, reports / (folder.relative_to(results) if folder.is_relative_to(results) else folder.name), quiet=quiet
@@ -210,9 +236,6 @@ def main() -> NoReturn:
     except BenchError as error:
         typer.echo(f"bench: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("\nbench: stopped; finished runs are kept, the same command goes on from here", err=True)
-        sys.exit(130)
     except BrokenPipeError:
         # The reader of our output (head, less) has gone away; there is nobody left to tell.
         sys.stderr.close()
@@ -221,7 +244,7 @@ def main() -> NoReturn:
 
 
 def _resolve(
-    preset: str,
+    preset: str | None,
     config: Path | None,
     settings: list[str] | None,
     method: list[str] | None,

@@ -1,4 +1,4 @@
-"""The dataset contract and the in-memory image store.
+"""The dataset contract.
 
 A dataset is one file in ``datasets/``: a subclass of `Dataset` under ``@register_dataset``. Its ``Options`` (a frozen
 dataclass) are at once the command line's ``name[option=value]``, the TOML table and a part of every run's identity.
@@ -11,7 +11,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -191,7 +191,9 @@ def validate_dataclass(cls: type, values: dict[str, Any], *, where: str, what: s
                 f"{where}: unknown {what} '{key}'{did_you_mean(key, known)}; it has: {', '.join(known) or 'none'}"
             )
     try:
-        checked: Any = TypeAdapter(cls).validate_python(values)
+        # Defaults are validated with the rest, so that `weight: float = 2` is the same run as `weight=2.0`.
+        defaults = {item.name: item.default for item in fields(cls) if item.default is not MISSING}
+        checked: Any = TypeAdapter(cls).validate_python(defaults | values)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or what

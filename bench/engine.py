@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench import networks
 from bench.batches import ImageStore, Order
 from bench.data import Dataset
-from bench.method import Encoded, Method, State, Terms
+from bench.method import Encoded, Method, State, Terms, shared_hyper
 from bench.registry import METHODS
 from bench.seeds import torch_stream
 from bench.spec import RunSpec
@@ -57,7 +57,7 @@ class Training:
     diverged: list[int | None] = field(default_factory=list)
 
 
-def prepare(specs: Sequence[RunSpec], shape: tuple[int, int, int]) -> Training:
+def prepare(specs: Sequence[RunSpec], shape: tuple[int, int, int], n_train: int) -> Training:
     """Build and initialise networks, optimisers, streams and state of runs that go in lockstep.
 
     Parameters
@@ -66,14 +66,20 @@ def prepare(specs: Sequence[RunSpec], shape: tuple[int, int, int]) -> Training:
         Equal but for seed and float hyper-parameters.
     shape : tuple of int
         ``(C, H, W)`` of the images.
+    n_train : int
+        Number of training images.
     """
     first = specs[0]
+    if any(_shared(spec) != _shared(first) for spec in specs):
+        raise ValueError("runs in lockstep may differ in seed and in unshared float hyper-parameters only")
     seeds = [spec.seed for spec in specs]
     entry = METHODS.get(first.method.name)
     vae = networks.build(first.network.name, len(specs), shape, first.network.latent_dim)
     networks.initialise(vae, first.network.init, seeds, "vae")
     hypers = [entry.value.Hyper(**spec.method.hyper) for spec in specs]
-    method: Method = entry.value(hypers, latent_dim=first.network.latent_dim, device=first.device)
+    method: Method = entry.value(
+        hypers, latent_dim=first.network.latent_dim, n_train=n_train, n_steps=first.steps, device=first.device
+    )
     modules = method.modules()
     vae.to(first.device)
     opt = first.optimizer
@@ -141,26 +147,29 @@ class _Forward:
         self.training = training
         self.likelihood = likelihood
         self.vae_parameters = list(training.vae.parameters())
+        self.decoder_parameters = list(training.vae.decoder.parameters())
         self.own_parameters = list(training.modules.parameters()) if training.modules is not None else []
 
-    def encode(self, x: Tensor) -> Encoded:
+    def encode(self, x: Tensor, step: int) -> Encoded:
         mean, logvar = self.training.vae.encode(x)
         noise = torch.stack([torch.randn(mean.shape[1:], generator=g, device=mean.device) for g in self.training.noise])
-        return Encoded(mean, logvar, mean + (0.5 * logvar).exp() * noise)
+        return Encoded(mean, logvar, self.training.method.code(mean, logvar, noise, self.training.state, step))
 
     def __call__(self, batches: list[Tensor], step: int) -> Tensor:
         t = self.training
-        encoded = self.encode(batches[0])
+        encoded = self.encode(batches[0], step)
         logits = t.vae.decode(encoded.z)
         second = None
         if len(batches) > 1:
             with torch.no_grad():
-                second = self.encode(batches[1])
+                second = self.encode(batches[1], step)
         terms = Terms(
             reconstruction=reconstruction(logits, batches[0], self.likelihood),
             kl_per_latent=kl_per_latent(encoded.mean, encoded.logvar),
             encoded=encoded,
             second=second,
+            images=batches[0],
+            logits=logits,
             generators=t.own,
         )
         objective = t.method.loss(terms, t.state, step)
@@ -169,7 +178,8 @@ class _Forward:
             optimizer.zero_grad(set_to_none=True)
         # Both backward passes come before both steps: the discriminator's graph is shared by the two losses.
         auxiliary = objective.auxiliary
-        torch.autograd.backward(objective.loss.sum(), inputs=self.vae_parameters, retain_graph=auxiliary is not None)
+        changed = self.vae_parameters if objective.trains == "all" else self.decoder_parameters
+        torch.autograd.backward(objective.loss.sum(), inputs=changed, retain_graph=auxiliary is not None)
         if auxiliary is not None:
             torch.autograd.backward(auxiliary.sum(), inputs=self.own_parameters)
         for optimizer in t.optimizers:
@@ -237,6 +247,13 @@ def _log(training: Training, step: int, means: np.ndarray) -> None:
     training.step = step
 
 
+def _shared(spec: RunSpec) -> dict[str, Any]:
+    """What runs in lockstep must have in common."""
+    content = spec.model_dump(mode="json", exclude={"seed", "evaluation"})
+    content["method"]["hyper"] = shared_hyper(spec.method.name, spec.method.hyper)
+    return content
+
+
 def settings(threads: int) -> dict[str, Any]:
     """Pin what torch would otherwise choose by itself, in the process that trains; returns what was set.
 
@@ -247,4 +264,7 @@ def settings(threads: int) -> dict[str, Any]:
     # Filling every new tensor with NaN finds reads of uninitialised memory, and costs a third of a small net's step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+    # "float32" means float32: without these a GPU rounds the factors of its products to 10 bits.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
     return {"threads": threads, "deterministic_algorithms": True, "cudnn_benchmark": False}

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from bench.batches import ImageStore
 from bench.data import Dataset, Index
-from bench.networks import VAE
+from bench.engine import Training
+from bench.metric import NotApplicableError
 from bench.registry import METRICS
 from bench.seeds import stream
-from bench.spec import EvaluationSpec
 
 #: Images per forward pass when encoding; a constant of the protocol, because it can change the last bits.
 CHUNK = 256
@@ -34,14 +34,11 @@ class Evaluation:
         Metric to the reason why it has no value (no factors, too few rows): never 0 instead.
     details : dict of str to dict
         Metric to what it reports beside its score.
-    table : dict of str to ndarray
-        The inputs: codes, logvar, factors, and the rows they belong to.
     """
 
     scores: dict[str, float]
     not_applicable: dict[str, str]
     details: dict[str, dict[str, Any]]
-    table: dict[str, NDArray[Any]]
 
 
 def sample_rows(dataset: Dataset, n: int) -> Index:
@@ -49,8 +46,8 @@ def sample_rows(dataset: Dataset, n: int) -> Index:
     return stream(0, "evaluation").permutation(len(dataset))[:n]
 
 
-def encode(vae: VAE, store: ImageStore, rows: Index, device: str = "cpu") -> tuple[NDArray[Any], NDArray[Any]]:
-    """Posterior means and log-variances of these rows for a network of one run.
+def encode(training: Training, store: ImageStore, rows: Index) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Posterior means and log-variances of these rows for a training of one run.
 
     Returns
     -------
@@ -60,51 +57,47 @@ def encode(vae: VAE, store: ImageStore, rows: Index, device: str = "cpu") -> tup
     logvars: list[Tensor] = []
     with torch.no_grad():
         for start in range(0, len(rows), CHUNK):
-            x = store.gather(rows[start : start + CHUNK]).unsqueeze(0).to(device)
-            mean, logvar = vae.encode(x)
+            x = store.gather(rows[start : start + CHUNK]).unsqueeze(0).to(training.method.device)
+            mean, logvar = training.vae.encode(x)
             means.append(mean[0].cpu())
             logvars.append(logvar[0].cpu())
     return torch.cat(means).double().numpy(), torch.cat(logvars).double().numpy()
 
 
-def decode(vae: VAE, codes: NDArray[Any], device: str = "cpu") -> NDArray[np.float32]:
-    """Logits of the images of these codes, (n, C, H, W), for a network of one run."""
+def decode(training: Training, codes: NDArray[Any]) -> NDArray[np.float32]:
+    """Logits of the images of what the decoder is given, (n, K) to (n, C, H, W), for a training of one run."""
     parts: list[Tensor] = []
     with torch.no_grad():
         for start in range(0, len(codes), CHUNK):
-            z = torch.from_numpy(codes[start : start + CHUNK]).float().unsqueeze(0).to(device)
-            parts.append(vae.decode(z)[0].cpu())
+            z = torch.from_numpy(codes[start : start + CHUNK]).float().unsqueeze(0).to(training.method.device)
+            parts.append(training.vae.decode(z)[0].cpu())
     return torch.cat(parts).numpy()
 
 
-def evaluate(
-    vae: VAE, dataset: Dataset, store: ImageStore, spec: EvaluationSpec, *, seed: int, device: str = "cpu"
-) -> Evaluation:
-    """Run the metrics of a spec on a trained network of one run.
+def decoder_input(training: Training, mean: NDArray[Any], logvar: NDArray[Any]) -> NDArray[np.float32]:
+    """What the method gives its decoder for these posteriors when it is evaluated, (n, K)."""
+    m, v = (torch.from_numpy(value).float().unsqueeze(0).to(training.method.device) for value in (mean, logvar))
+    with torch.no_grad():
+        codes: NDArray[np.float32] = training.method.code_at_evaluation(m, v, training.state)[0].cpu().numpy()
+    return codes
+
+
+def evaluate(training: Training, dataset: Dataset, store: ImageStore) -> Evaluation:
+    """Run the metrics of a run's spec on it.
 
     Parameters
     ----------
-    vae : VAE
-        With R = 1.
-    spec : EvaluationSpec
-        Sample sizes and metrics.
-    seed : int
-        The run's seed; each metric draws from its own stream ``metric:<name>`` of it.
+    training : Training
+        Of one run, trained. Each metric draws from its own stream ``metric:<name>`` of the run's seed.
     """
+    seed, spec = training.specs[0].seed, training.specs[0].evaluation
     rows = sample_rows(dataset, spec.n_codes)
-    mean, logvar = encode(vae, store, rows, device)
-    n_images = min(spec.n_images, len(rows))
-    needs = {need for name in spec.metrics for need in METRICS.get(name).info["inputs"]}
-    table: dict[str, NDArray[Any]] = {
-        "codes": mean,
-        "logvar": logvar,
-        "factors": dataset.factors(rows),
-        "rows": rows,
-    }
-    inputs = dict(table)
-    if needs & {"images", "decoded"}:
-        inputs["images"] = store.gather(rows[:n_images]).numpy()
-        inputs["decoded"] = decode(vae, mean[:n_images], device)
+    mean, logvar = encode(training, store, rows)
+    part = slice(min(spec.n_images, len(rows)))
+    inputs: dict[str, NDArray[Any]] = {"codes": mean, "logvar": logvar, "factors": dataset.factors(rows)}
+    if {"images", "decoded"} & {need for name in spec.metrics for need in METRICS.get(name).info["inputs"]}:
+        inputs["images"] = store.gather(rows[part]).numpy()
+        inputs["decoded"] = decode(training, decoder_input(training, mean[part], logvar[part]))
     scores: dict[str, float] = {}
     missing: dict[str, str] = {}
     details: dict[str, dict[str, Any]] = {}
@@ -113,10 +106,13 @@ def evaluate(
         if "factors" in entry.info["inputs"] and not dataset.factor_names:
             missing[name] = "the dataset has no factors"
             continue
+        if "logvar" in entry.info["inputs"] and not training.method.stochastic:
+            missing[name] = "the codes carry no noise"
+            continue
         try:
             given = [inputs[need] for need in entry.info["inputs"]]
             result = entry.value(*given, rng=stream(seed, f"metric:{name}"))
-        except ValueError as error:
+        except NotApplicableError as error:
             missing[name] = str(error)
             continue
         for column in entry.info["scores"]:
@@ -126,4 +122,4 @@ def evaluate(
             else:
                 scores[column] = float(value)
         details[name] = result
-    return Evaluation(scores, missing, details, table)
+    return Evaluation(scores, missing, details)

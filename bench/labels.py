@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
+from bench.records import entries, read_json
 from bench.registry import DATASETS, METHODS, Registry
+from bench.spec import RunSpec
 
 #: The method every trained score must beat: the network at its initialisation.
 CONTROL = "untrained"
@@ -30,9 +32,8 @@ def method_settings(spec: Spec) -> dict[str, Any]:
         if key in ("schema_version", "method", "dataset", "seed"):
             continue
         for inner, item in value.items() if isinstance(value, Mapping) else (("name", value),):
-            if isinstance(item, Mapping):  # versions of the metrics
-                settings.update({f"{key}.{inner}.{name}": version for name, version in item.items()})
-            else:
+            # Which metrics were taken is no part of a configuration; `label_runs` adds versions where they conflict.
+            if inner != "metrics":
                 settings[key if inner == "name" else f"{key}.{inner}"] = item
     return settings
 
@@ -51,6 +52,7 @@ def config_id(spec: Spec) -> str:
     """
     parts = ("method", "dataset", "network", "optimizer", "batch_size", "steps")
     same = {key: spec[key] for key in parts if key in spec}
+    same["dataset"] = {key: value for key, value in spec["dataset"].items() if key != "paths"}
     return hashlib.sha256(_canonical(same).encode()).hexdigest()[:8]
 
 
@@ -73,9 +75,18 @@ def label_runs(specs: Mapping[str, Spec], methods: Iterable[str] = ()) -> dict[s
     datasets = _describe(
         {run: ("", spec["dataset"]["name"], dataset_settings(spec)) for run, spec in specs.items()}, DATASETS
     )
+    versions: dict[str, set[int]] = defaultdict(set)
+    for spec in specs.values():
+        for metric, version in spec.get("evaluation", {}).get("metrics", {}).items():
+            versions[metric].add(version)
+    conflicting = {metric for metric, found in versions.items() if len(found) > 1}
+
+    def settings(spec: Spec) -> dict[str, Any]:
+        taken = spec.get("evaluation", {}).get("metrics", {})
+        return method_settings(spec) | {f"metric {name}": taken[name] for name in conflicting & taken.keys()}
+
     labels = _describe(
-        {run: (datasets[run][0], s["method"]["name"], method_settings(s)) for run, s in specs.items()},
-        METHODS,
+        {run: (datasets[run][0], spec["method"]["name"], settings(spec)) for run, spec in specs.items()}, METHODS
     )
     asked = {name: i for i, name in reversed(list(enumerate(method.split("[")[0] for method in methods)))}
     order = {
@@ -117,9 +128,9 @@ def refuse_mixed(path: Path, specs: Mapping[str, Spec]) -> None:
         data = f"dataset {dataset['name']} {_show(dataset.get('options', {}))}".rstrip(" {}")
         seen[f"method {method['name']}"].add(method.get("version"))
         seen[data].add(dataset.get("version"))
-        seen[f"{data} (checksum)"].add((dataset.get("sha256") or "")[:8])
         seen[f"network {network.get('name')}"].add(network.get("version"))
         seen["evaluation protocol"].add(evaluation.get("protocol"))
+        seen["evaluation sample"].add(f"{evaluation.get('n_codes')} codes, {evaluation.get('n_images')} images")
         for metric, version in evaluation.get("metrics", {}).items():
             seen[f"metric {metric}"].add(version)
     mixed = {what: sorted(map(str, versions)) for what, versions in seen.items() if len(versions) > 1}
@@ -127,8 +138,24 @@ def refuse_mixed(path: Path, specs: Mapping[str, Spec]) -> None:
         shown = "; ".join(f"{what}: {' and '.join(versions)}" for what, versions in sorted(mixed.items()))
         raise BenchError(
             f"{path} holds runs of different versions ({shown}), whose scores can't be compared: run the "
-            "study again under another name, or allow it (mixed), which keeps them apart by label"
+            "study again under another --study, or allow it with --mixed"
         )
+
+
+def check_versions(path: Path, planned: Iterable[RunSpec]) -> None:
+    """Refuse to add runs to a study whose finished runs they couldn't be compared with; before anything is trained.
+
+    Raises
+    ------
+    BenchError
+        As `refuse_mixed`. Runs that are planned again are taken as planned: they are measured anew.
+    """
+    new = {spec.run_id: spec.model_dump(mode="json") for spec in planned}
+    specs = dict(new)
+    for folder in entries(path / "runs"):
+        if folder.name not in new and (folder / "result.json").exists():
+            specs[folder.name] = read_json(folder / "spec.json", ("method", "dataset", "seed"), schema=True)
+    refuse_mixed(path, specs)
 
 
 def _describe(

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,8 @@ class Terms:
         Of the training batch.
     second : Encoded or None
         Of an independent batch, without gradient, for methods with ``n_batches = 2``.
+    images, logits : Tensor, (R, B, C, H, W)
+        The training batch in [0, 1], and the decoder's output for it.
     generators : tuple of torch.Generator
         One per run, for a method's own draws; checkpointed.
     """
@@ -63,6 +65,8 @@ class Terms:
     kl_per_latent: Tensor
     encoded: Encoded
     second: Encoded | None = None
+    images: Tensor | None = None
+    logits: Tensor | None = None
     generators: tuple[torch.Generator, ...] = ()
 
     @property
@@ -73,6 +77,10 @@ class Terms:
     def uniform(self, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1) of shape (R, *shape), each run's from its own generator."""
         return torch.stack([torch.rand(shape, generator=g, device=g.device) for g in self.generators])
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers of shape (R, *shape), each run's from its own generator."""
+        return torch.stack([torch.randn(shape, generator=g, device=g.device) for g in self.generators])
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,8 @@ class Objective:
         Minimised over the method's own modules only (FactorVAE's discriminator).
     state : mapping of str to Tensor
         The method's state for the next step; checkpointed.
+    trains : {"all", "decoder"}
+        Which part of the network this step changes.
     """
 
     loss: Tensor
@@ -98,6 +108,7 @@ class Objective:
     set_point: Tensor | None = None
     auxiliary: Tensor | None = None
     state: State = field(default_factory=dict)
+    trains: Literal["all", "decoder"] = "all"
 
 
 class Method(ABC):
@@ -110,6 +121,10 @@ class Method(ABC):
         agree and stay Python values (`shared_hyper`).
     latent_dim : int
         K.
+    n_train : int
+        Number of training images.
+    n_steps : int
+        Length of the training.
     device : str
         Where the tensors live.
 
@@ -120,14 +135,24 @@ class Method(ABC):
         as ``Annotated[float, Field(ge=0)]``, cross-field ones in ``__post_init__`` as `ValueError`.
     n_batches : int
         2 if `Terms.second` is needed.
+    shared : tuple of str
+        Float hyper-parameters in which runs in lockstep must agree (an optimiser has one rate).
+    stochastic : bool
+        False if codes carry no noise: there is then no KL to speak of.
     """
 
     Hyper: ClassVar[type] = NoHyper
-    n_batches: ClassVar[int] = 1
+    shared: ClassVar[tuple[str, ...]] = ()
+    n_batches: int = 1
+    stochastic: bool = True
 
-    def __init__(self, hypers: Sequence[Any], *, latent_dim: int, device: str = "cpu") -> None:
+    def __init__(
+        self, hypers: Sequence[Any], *, latent_dim: int, n_train: int = 1, n_steps: int = 1, device: str = "cpu"
+    ) -> None:
         self.n_runs = len(hypers)
         self.latent_dim = latent_dim
+        self.n_train = n_train
+        self.n_steps = n_steps
         self.device = device
         self.hyper = SimpleNamespace()
         for item in fields(self.Hyper):
@@ -152,6 +177,14 @@ class Method(ABC):
         step : int
             Iteration, from 1.
         """
+
+    def code(self, mean: Tensor, logvar: Tensor, noise: Tensor, state: State, step: int) -> Tensor:
+        """What the decoder is given in training, (R, B, K): by default a sample of the posterior."""
+        return mean + (0.5 * logvar).exp() * noise
+
+    def code_at_evaluation(self, mean: Tensor, logvar: Tensor, state: State) -> Tensor:
+        """What the decoder is given when it is evaluated, (R, B, K): by default the posterior's mean."""
+        return mean
 
     def initial_state(self) -> State:
         """State before the first step: tensors only, all with leading axis R."""
@@ -204,5 +237,6 @@ def resolve_hyper(name: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def shared_hyper(name: str, hyper: dict[str, Any]) -> dict[str, Any]:
-    """The part of `hyper` in which runs must agree to advance in lockstep (everything that isn't a float)."""
-    return {key: value for key, value in hyper.items() if not isinstance(value, float)}
+    """The part of `hyper` in which runs must agree to advance in lockstep: what isn't a float, or is in ``shared``."""
+    shared = METHODS.get(name).value.shared
+    return {key: value for key, value in hyper.items() if key in shared or not isinstance(value, float)}

@@ -30,6 +30,10 @@ Input = Literal[
 ]
 
 
+class NotApplicableError(ValueError):
+    """A metric has no value here, for a reason that isn't a mistake: no factor with two values, too few rows."""
+
+
 @dataclass(frozen=True)
 class Score:
     """One column that a metric contributes to the tables.

@@ -238,7 +238,7 @@ def build(name: str, n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
 
 
 def initialise(module: nn.Module, scheme: Init, seeds: Sequence[int], role: str) -> None:
-    """Fill all parameters in place, run r from its own seed's streams ``init:<role>.<parameter>``.
+    """Fill all parameters in place, run r from its own seed's streams ``init:<role>.<layer>``.
 
     Parameters
     ----------

@@ -8,55 +8,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.special import expit
 
 from bench.batches import ImageStore
 from bench.data import Dataset
-from bench.evaluate import decode, encode, sample_rows
-from bench.networks import VAE
+from bench.engine import Training
+from bench.evaluate import decode, decoder_input, encode, sample_rows
 
 #: Values of a latent along a traversal: -3 to 3 in steps of 2/3, as the DynamicVAE authors' figures have.
 TRAVERSAL = np.linspace(-3.0, 3.0, 10)
 #: Images in the reconstruction montage.
 N_RECONSTRUCTIONS = 10
+#: Images over which a latent's KL is averaged to sort the traversals.
+N_SAMPLE = 2048
 
 Bytes = NDArray[np.uint8]
 
 
-def write(
-    vae: VAE, dataset: Dataset, store: ImageStore, kl_per_latent: NDArray[Any], folder: Path, device: str
-) -> None:
-    """Write ``reconstructions.png`` and ``traversals.png`` into `folder`.
+def write(training: Training, dataset: Dataset, store: ImageStore, folder: Path) -> None:
+    """Write ``reconstructions.png`` and ``traversals.png`` of a training of one run into `folder`.
 
-    Parameters
-    ----------
-    vae : VAE
-        With R = 1.
-    kl_per_latent : ndarray of shape (K,)
-        All latents are shown, sorted by it, largest first: no hand-picked rows.
+    All latents are traversed, sorted by their mean KL, largest first: no hand-picked rows.
     """
-    rows = sample_rows(dataset, N_RECONSTRUCTIONS)
-    originals = store.gather(rows).numpy()
-    mean, _ = encode(vae, store, rows, device)
-    decoded = sigmoid(decode(vae, mean, device))
+    rows = sample_rows(dataset, N_SAMPLE)
+    mean, logvar = encode(training, store, rows)
+    kl = 0.5 * (mean**2 + np.exp(logvar) - 1 - logvar).mean(axis=0)
+    shown = slice(N_RECONSTRUCTIONS)
+    originals = store.gather(rows[shown]).numpy()
+    decoded = expit(decode(training, decoder_input(training, mean[shown], logvar[shown])))
     _save(grid(np.stack([originals, decoded])), folder / "reconstructions.png")
 
-    queries = dataset.query_indices()
-    codes, _ = encode(vae, store, queries, device)
-    order = np.argsort(-kl_per_latent, kind="stable")
-    varied = np.repeat(codes[:, None, None, :], len(order), axis=1).repeat(len(TRAVERSAL), axis=2)
+    codes = decoder_input(training, *encode(training, store, dataset.query_indices()))
+    order = np.argsort(-kl, kind="stable")
+    # (latent, query, value, K): one row per latent, the queries side by side.
+    varied = np.tile(codes[None, :, None, :], (len(order), 1, len(TRAVERSAL), 1))
     for row, latent in enumerate(order):
-        varied[:, row, :, latent] = TRAVERSAL
-    # (query, latent, value) to (latent, query, value): one row per latent, the queries side by side.
-    images = sigmoid(decode(vae, varied.transpose(1, 0, 2, 3).reshape(-1, codes.shape[1]), device))
-    _save(
-        grid(images.reshape(len(order), len(queries) * len(TRAVERSAL), *images.shape[1:])),
-        folder / "traversals.png",
-    )
-
-
-def sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
-    """Logistic function, without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * logits))
+        varied[row, :, :, latent] = TRAVERSAL
+    images = expit(decode(training, varied.reshape(-1, codes.shape[1])))
+    _save(grid(images.reshape(len(order), -1, *images.shape[1:])), folder / "traversals.png")
 
 
 def grid(images: NDArray[Any]) -> Bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -72,3 +73,41 @@ def read_json(file: Path, required: Iterable[str], *, schema: bool = False) -> d
         if key not in record:
             raise BenchError(f"{file} lacks '{key}'; {AGAIN}")
     return record
+
+
+def write_runs_jsonl(path: Path) -> Path:
+    """Write ``runs.jsonl``: one line per finished run, sorted by run, with its spec and its result.
+
+    Parameters
+    ----------
+    path : Path
+        ``results/<study>``.
+
+    Returns
+    -------
+    Path
+        The file. The same runs give the same bytes: what varies from machine to machine (provenance) and the
+        bulk (details of the metrics) stay in the runs' folders.
+
+    Raises
+    ------
+    BenchError
+        A damaged record, one of another schema, or the file can't be written.
+    """
+    lines = []
+    for folder in entries(path / "runs"):
+        if (folder / "result.json").exists():
+            result = read_json(folder / "result.json", ("status", "scores"), schema=True)
+            spec = read_json(folder / "spec.json", ("method", "dataset", "seed"), schema=True)
+            kept = {key: value for key, value in result.items() if key not in ("run", "details")}
+            record = {"run": folder.name, **kept, "spec": spec}
+            lines.append(json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+    target = path / "runs.jsonl"
+    draft = path / f".runs.jsonl.{os.getpid()}"
+    try:
+        draft.write_text("".join(lines), encoding="utf-8")
+        draft.replace(target)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise BenchError(f"{target} can't be written: {reason(error)}") from error
+    return target

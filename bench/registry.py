@@ -75,7 +75,7 @@ class Registry(Generic[T]):
         def decorate(value: T) -> T:
             known = self._entries.get(name)
             if known is not None and _origin(known.value) != _origin(value):
-                raise ValueError(
+                raise BenchError(
                     f"{self.kind} '{name}' is registered twice: {_origin(known.value)} and {_origin(value)}"
                 )
             self._entries[name] = Entry(name, value, version, info)
@@ -94,7 +94,13 @@ class Registry(Generic[T]):
             if not module.startswith("_"):
                 importlib.import_module(f"{self.package}.{module}")
         for point in entry_points(group="disbench.plugins"):
-            point.load()
+            try:
+                point.load()
+            except Exception as error:
+                self._loaded = False
+                raise BenchError(
+                    f"plug-in '{point.value}' can't be imported: {type(error).__name__}: {error}"
+                ) from error
 
     def get(self, name: str) -> Entry[T]:
         """Look `name` up.

@@ -17,6 +17,7 @@ from bench.figures._style import slug, style
 from bench.labels import CONTROL, method_settings
 from bench.registry import FIGURES
 from bench.tables import Table, latex, make_table, markdown, to_csv
+from bench.words import duration, ranges
 
 DPI = 200
 
@@ -30,7 +31,8 @@ HOW_TO_READ = """\
   bold means that these seeds can't tell.
 - Read disentanglement beside reconstruction and KL: a model that encodes fewer nats reconstructs worse, and
   may look more disentangled for that alone.
-- `untrained` is the same network at its initialisation. A score near that row says nothing about training.
+- `untrained` is the preset's network at its initialisation. A score near that row says nothing about training.
+- Scores are taken on images that the models were trained on, as in the papers: these data sets have no split.
 - Diverged and failed runs are counted and listed, and have no part in the means.
 """
 
@@ -62,6 +64,8 @@ def render(study_path: Path, out_dir: Path, *, mixed: bool = False) -> Path:
     if not study.finished:
         failed = f"; {len(study.failures)} failed" if study.failures else ""
         raise BenchError(f"study '{study.name}' at {study_path} has no finished run to report{failed}")
+    if out_dir.exists() and not out_dir.is_dir():
+        raise BenchError(f"{out_dir} is a file: give another folder")
     if out_dir.exists() and any(out_dir.iterdir()) and not (out_dir / "report.md").exists():
         raise BenchError(f"{out_dir} holds something else than a report: give another folder")
     try:
@@ -166,7 +170,7 @@ def _facts(study: Study) -> list[str]:
     if meta.get("preset"):
         lines.append(f"**Preset:** {meta['preset']}")
     lines.append(f"**Methods:** {'; '.join(_method(study, label) for label in dict.fromkeys(runs['label']))}")
-    lines.append(f"**Seeds:** {_ranges(runs['seed'].unique().tolist())}")
+    lines.append(f"**Seeds:** {ranges(runs['seed'].unique().tolist())}")
     for label, dataset in dict(zip(runs["dataset_label"], runs["run"], strict=True)).items():
         data = study.specs[dataset]["dataset"]
         options = _settings(data.get("options", {}))
@@ -188,7 +192,7 @@ def _facts(study: Study) -> list[str]:
     commits = _several(_commit(item) for item in facts if item.get("commit"))
     lines += [f"**Commit:** {commits}"] if commits else []
     seconds = float(runs["wall_s"].sum())
-    lines += [f"**Time:** {_duration(seconds)} in all runs together"] if seconds else []
+    lines += [f"**Time:** {duration(seconds)} in all runs together"] if seconds else []
     return lines
 
 
@@ -223,23 +227,6 @@ def _commit(facts: dict[str, Any]) -> str:
     return str(facts["commit"])[:12] + (" with local changes" if facts.get("dirty") else "")
 
 
-def _duration(seconds: float) -> str:
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, seconds = divmod(rest, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02.0f} s"
-
-
-def _ranges(seeds: list[int]) -> str:
-    """``0-4, 7`` from the seeds 0, 1, 2, 3, 4, 7."""
-    parts: list[list[int]] = []
-    for seed in sorted(seeds):
-        if parts and seed == parts[-1][1] + 1:
-            parts[-1][1] = seed
-        else:
-            parts.append([seed, seed])
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
-
-
 def _troubles(study: Study) -> list[str]:
     diverged = study.runs[study.runs["status"] == "diverged"]
     lines = [
@@ -250,13 +237,13 @@ def _troubles(study: Study) -> list[str]:
 
 
 def _command(study: Study) -> str:
-    """Return the command stored with the study, or one put together from its settings."""
-    if study.meta.get("command"):
-        return str(study.meta["command"])
+    """Return the commands stored with the study, or one put together from its settings."""
+    if study.meta.get("commands"):
+        return "\n".join(study.meta["commands"])
     meta = study.meta
     parts = ["bench", "run", *(["--preset", str(meta["preset"])] if meta.get("preset") else [])]
     for flag, key in (("--method", "methods"), ("--dataset", "datasets")):
         for value in meta.get(key, []):
             parts += [flag, f"'{value}'" if "[" in value else value]
     seeds = meta.get("seeds") or study.runs["seed"].unique().tolist()
-    return " ".join([*parts, "--seeds", _ranges(seeds).replace(" ", "")])
+    return " ".join([*parts, "--seeds", ranges(seeds).replace(" ", "")])

@@ -72,10 +72,12 @@ class EvaluationSpec(Model):
 
 
 class RunSpec(Model):
-    """Everything that decides a run's numbers; equal specs are the same run.
+    """Everything that decides a run's numbers.
 
-    The commit isn't in here (it is recorded beside the result): a change that alters scores raises the version of
-    the method, metric or protocol instead.
+    A run's identity is its training: what is measured on it afterwards isn't part of the id, so that a new metric is
+    measured on stored weights instead of training everything again. Versions keep scores apart: a change that alters
+    them raises the integer version of the method, metric or protocol, and tables refuse to mix them. The commit is
+    recorded beside the result, not hashed.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -93,11 +95,12 @@ class RunSpec(Model):
     device: Literal["cpu", "cuda"] = "cpu"
 
     def canonical_json(self) -> str:
-        """The one spelling of what decides the numbers: sorted keys, no spaces, shortest floats.
+        """The one spelling of what decides the weights: sorted keys, no spaces, shortest floats.
 
-        Where the user's files lie isn't in it; the checksum of their data is.
+        What is measured isn't in it, nor where the user's files lie; the checksum of their data is.
         """
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        content = self.model_dump(mode="json", exclude={"dataset": {"paths"}, "evaluation": True})
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property
     def digest(self) -> str:

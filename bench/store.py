@@ -41,7 +41,7 @@ class Store:
         self.failed = path / "failed"
         self.work = path / ".tmp"
 
-    def create(self, study: dict[str, Any], specs: list[RunSpec]) -> None:
+    def create(self, study: dict[str, Any], specs: list[RunSpec], command: str = "") -> None:
         """Make the folders and record what is planned, beside what earlier calls planned.
 
         Raises
@@ -56,8 +56,13 @@ class Store:
             with FileLock(self.work / "study.lock", timeout=60):
                 planned = sorted({*self.planned(), *(spec.run_id for spec in specs)})
                 write_json(self.path / "plan.json", {"runs": planned})
-                head = {"schema_version": SCHEMA_VERSION, "name": self.path.name, "planned": len(planned)}
-                write_bytes(self.path / "study.toml", tomli_w.dumps(head | study).encode())
+                record = {
+                    "schema_version": SCHEMA_VERSION,
+                    "name": self.path.name,
+                    "planned": len(planned),
+                    "commands": list(dict.fromkeys([*self._record().get("commands", []), command])),
+                }
+                write_bytes(self.path / "study.toml", tomli_w.dumps(study | {"record": record}).encode())
         except Timeout:
             raise BenchError(f"results folder '{self.path}': another process holds its lock; try again") from None
         except OSError as error:
@@ -65,18 +70,25 @@ class Store:
 
     def check_schema(self) -> None:
         """Refuse a folder written by another version of the layout."""
-        file = self.path / "study.toml"
-        if not file.exists():
+        if not (self.path / "study.toml").exists():
             return
-        try:
-            found = tomllib.loads(file.read_text()).get("schema_version")
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BenchError(f"'{file}' is damaged ({error}); move the folder away or name another --study") from None
+        found = self._record().get("schema_version")
         if found != SCHEMA_VERSION:
             raise BenchError(
                 f"results folder '{self.path}' has schema {found}, this version writes {SCHEMA_VERSION}; "
                 "name another --study, or read it with the version that wrote it"
             )
+
+    def _record(self) -> dict[str, Any]:
+        """What earlier calls recorded in ``study.toml``."""
+        file = self.path / "study.toml"
+        if not file.exists():
+            return {}
+        try:
+            record: dict[str, Any] = tomllib.loads(file.read_text()).get("record", {})
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BenchError(f"'{file}' is damaged ({error}); move the folder away or name another --study") from None
+        return record
 
     def planned(self) -> list[str]:
         """Ids of all runs that any call planned."""
@@ -85,7 +97,7 @@ class Store:
             return []
         try:
             runs: list[str] = json.loads(file.read_text())["runs"]
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise BenchError(f"'{file}' is damaged ({error}); delete it, the next run writes it anew") from None
         return runs
 
@@ -110,6 +122,32 @@ class Store:
             raise BenchError(f"'{file}' is damaged ({error}); delete its folder and run the study again") from None
         return result
 
+    def spec(self, run: str) -> RunSpec:
+        """A committed run's spec.
+
+        Raises
+        ------
+        BenchError
+            If there is none, or it is damaged.
+        """
+        file = self.runs / run / "spec.json"
+        try:
+            return RunSpec.model_validate_json(file.read_bytes())
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise BenchError(f"'{file}' is damaged ({reason}); delete its folder and run the study again") from None
+
+    def is_claimed(self, run: str) -> bool:
+        """Whether some process is working on the run."""
+        file = self.work / f"{run}.lock"
+        if not file.exists():
+            return False
+        try:
+            with FileLock(file, timeout=0):
+                return False
+        except Timeout:
+            return True
+
     def failures(self, run: str) -> list[Path]:
         """Records of this run's failed attempts, oldest first."""
         return sorted(self.failed.glob(f"{run}.*.json"))
@@ -127,6 +165,10 @@ class Store:
         try:
             folder = self.work / run
             folder.mkdir(exist_ok=True)
+            replaced = self.work / f"{run}.replaced"
+            if replaced.exists() and not self.is_done(run):
+                # Killed between the two renames of a replacement: the earlier result is the one there is.
+                replaced.rename(self.runs / run)
             yield folder
         finally:
             lock.release()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, ValidationError
@@ -66,7 +67,7 @@ class StudySpec(Model):
     methods: list[str] = Field(default=["all"])
     controls: list[str] = Field(default=[])
     datasets: list[str] = Field(default=["dsprites"])
-    seeds: list[int] = Field(list(range(10)), min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(list(range(10)), min_length=1)
     train: TrainSettings = Field(default_factory=lambda: TrainSettings.model_validate({}))
     evaluation: EvaluationSettings = Field(default_factory=lambda: EvaluationSettings.model_validate({}))
     method: dict[str, Table] = Field(default={})
@@ -79,7 +80,7 @@ def presets() -> list[str]:
 
 
 def resolve(
-    preset: str = "quick",
+    preset: str | None = None,
     *,
     study_file: Path | None = None,
     settings: list[str] | None = None,
@@ -89,8 +90,8 @@ def resolve(
 
     Parameters
     ----------
-    preset : str
-        Name of a preset; a study file may name another one.
+    preset : str, optional
+        Name of a preset; by default the study file's, else "quick".
     study_file : Path, optional
         TOML of the same schema.
     settings : list of str, optional
@@ -103,21 +104,25 @@ def resolve(
     BenchError
         Unknown names or keys, values of the wrong type or range, unreadable files.
     """
-    layers: list[Table] = []
-    if study_file is not None:
-        layers.append(_read_toml(study_file))
-        preset = layers[0].pop("preset", preset)
-    if preset not in presets():
-        raise BenchError(
-            f"unknown preset '{preset}'{did_you_mean(preset, presets())}; there are: {', '.join(presets())}"
-        )
-    layers.insert(0, _read_toml(PRESETS / f"{preset}.toml") | {"preset": preset})
-    layers.append(_settings_table(settings or []))
-    layers.append({key: value for key, value in flags.items() if value is not None})
-    merged: Table = {}
-    for layer in layers:
+    file = _read_toml(study_file) if study_file is not None else {}
+    # What a run recorded in its study.toml isn't part of what was asked for.
+    file.pop("record", None)
+    chosen = preset or file.get("preset") or "quick"
+    if chosen not in presets():
+        raise BenchError(f"unknown preset '{chosen}'{did_you_mean(str(chosen), presets())}; see `bench list presets`")
+    settled = _settings_table(settings or [])
+    given = {key: value for key, value in flags.items() if value is not None}
+    merged: Table = _read_toml(PRESETS / f"{chosen}.toml")
+    plain = dict(merged)
+    for layer in (file, settled, given, {"preset": chosen}):
         merged = _merge(merged, layer)
-    where = f"study file '{study_file}'" if study_file is not None else f"preset '{preset}'"
+    changes = [*_changes(plain, merged)]
+    if changes and "notice" not in file:
+        # The preset's own words are about the preset; whoever changes it must not be able to quote them unchanged.
+        words = f"preset '{chosen}' changed: {', '.join(changes)}"
+        merged["notice"] = "; ".join(filter(None, [words, plain.get("notice", "")]))
+        merged["description"] = f"'{chosen}' with changes"
+    where = f"study file '{study_file}'" if study_file is not None else f"preset '{chosen}'"
     try:
         spec = StudySpec.model_validate(merged)
     except ValidationError as error:
@@ -143,6 +148,11 @@ def expand(study: StudySpec) -> list[RunSpec]:
         n_images=study.evaluation.n_images,
         metrics=dict(sorted(metrics.items())),
     )
+    for kind in ("methods", "datasets"):
+        if not getattr(study, kind):
+            raise BenchError(f"no {kind} are chosen; see `bench list {kind}`")
+    if not metrics:
+        raise BenchError("no metrics are chosen; see `bench list metrics`")
     chosen = [parse_selection(item) for item in [*study.methods, *study.controls]]
     methods = [one for selection in chosen for one in _variants(selection, METHODS.match(selection.name))]
     datasets = [
@@ -165,6 +175,8 @@ def _check_fit(spec: RunSpec) -> None:
     dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
     with torch.device("meta"):
         networks.build(spec.network.name, 1, dataset.image_shape, spec.network.latent_dim)
+    if spec.device == "cuda" and not torch.cuda.is_available():
+        raise BenchError("device 'cuda': torch sees no GPU here; leave out train.device, or use 'cpu'")
     Order(spec.seed, len(dataset), spec.batch_size)
 
 
@@ -173,8 +185,11 @@ def _run_spec(
 ) -> RunSpec:
     entry = METHODS.get(name)
     table = dict(study.method.get(name, {}))
+    own = table.pop("train", {})
+    if not isinstance(own, dict):
+        raise BenchError(f"method '{name}': train={own!r}: write it as {name}.train.key=value")
     try:
-        train = TrainSettings.model_validate(study.train.model_dump() | table.pop("train", {}))
+        train = TrainSettings.model_validate(study.train.model_dump() | own)
     except ValidationError as error:
         raise BenchError(_one_line(error, f"method '{name}', table 'train'", {})) from None
     hyper = resolve_hyper(name, table | values)
@@ -208,6 +223,21 @@ def _variants(selection: Selection, names: list[str]) -> list[tuple[str, Table]]
     keys = list(selection.values)
     grid = itertools.product(*(selection.values[key] for key in keys))
     return [(name, dict(zip(keys, point, strict=True))) for point in grid for name in names]
+
+
+def _changes(plain: Table, merged: Table, prefix: str = "") -> Iterator[str]:
+    """What `merged` sets otherwise than the preset, but for the choice of methods and seeds."""
+    for key, value in merged.items():
+        if prefix == "" and key in ("preset", "description", "notice", "methods", "controls", "seeds"):
+            continue
+        if isinstance(value, dict):
+            yield from _changes(plain.get(key) or {}, value, f"{prefix}{key}.")
+        elif key not in plain or plain[key] != value:
+            yield f"{prefix}{key}={_brief(value)}"
+
+
+def _brief(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _settings_table(settings: list[str]) -> Table:

@@ -31,6 +31,7 @@ class FactorVAE(Method):
     """
 
     n_batches = 2
+    shared = ("discriminator_lr",)
 
     @dataclass(frozen=True)
     class Hyper:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -68,7 +69,7 @@ def test_help_takes_under_a_second_and_imports_no_torch():
 @pytest.mark.slow
 def test_run_says_what_it_is_what_it_did_and_where_the_report_is(finished):
     folder, done = finished
-    assert "NOTE smoke test" in done.stdout
+    assert "NOTE preset 'smoke' changed: train.steps=20; smoke test" in done.stdout
     assert "4 runs, 0 done already; 1 processes x 1 threads on cpu, float32, deterministic" in done.stdout
     assert "| VAE | 2 |" in done.stdout
     assert "Too few seeds to compare" in done.stdout
@@ -107,6 +108,31 @@ def test_status_show_aggregate_and_list(finished, bench, monkeypatch):
     assert len(table) == 5
     assert {"run", "seed", "mig", "kl", "reconstruction_bce"} <= set(table[0].split(","))
     assert "smoke-dsprites" in bench("list", "studies")[1]
+    code, _, err = bench("aggregate", "smoke-dsprites", "--out", "/nonexistent/x.csv")
+    assert (code, err.strip()) == (2, "bench: --out '/nonexistent/x.csv': No such file or directory")
+    # What a run recorded is a study file.
+    again = json.loads(bench("plan", "--config", "results/smoke-dsprites/study.toml", "--json")[1])
+    assert sorted(row["run"] for row in again) == sorted(run)
+
+
+@pytest.mark.slow
+def test_interrupted_says_how_to_go_on_and_status_says_stopped(tmp_path):
+    command = [sys.executable, "-m", "bench", "run", "--preset", "smoke", "-m", "vae", "--seeds", "0-0"]
+    command += ["--set", "train.steps=200000", "--set", "train.log_every=100", "-j", "1", "--study", "s"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("results/s/.tmp/*/progress")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        status = [sys.executable, "-m", "bench", "status", "s"]
+        assert "in work, step" in subprocess.run(status, cwd=tmp_path, capture_output=True, text=True).stdout
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "this study will take about" in out, "long runs are timed before they start"
+    assert "stopped; finished runs are kept, the same command goes on from here" in err
+    assert "Traceback" not in err
+    assert "stopped, at step" in subprocess.run(status, cwd=tmp_path, capture_output=True, text=True).stdout
 
 
 def test_plan_prints_resolved_runs_and_dry_run_runs_nothing(bench, tmp_path):
@@ -163,6 +189,7 @@ def test_show_a_method_with_its_settings(bench):
         (("run", "-m", "dynamic_vae[set_point=0.1]"), "set_point=0.1 lies below set_point_start=0.5; it can only grow"),
         (("plan", "--set", "train.network=H"), "network 'H' is for 64x64 images, the dataset's are 32x32"),
         (("plan", "--set", "train.batch_size=5000"), "batch_size=5000 is larger than the dataset (1536 images)"),
+        (("run", "-m", ""), "bench: no methods are chosen"),
         (("status", "nothing"), "bench: no study 'nothing' in 'results'; there is none yet"),
         (("report", "nothing"), "bench: no study 'nothing' in 'results'"),
         (("list", "method"), "bench: unknown kind 'method'; did you mean 'methods'?"),
@@ -185,7 +212,7 @@ def test_unknown_option_and_command_exit_with_2(bench):
 def test_older_results_are_refused_before_anything_runs(bench, tmp_path):
     study = tmp_path / "results" / "smoke-dsprites"
     study.mkdir(parents=True)
-    (study / "study.toml").write_text(tomli_w.dumps({"schema_version": 0, "name": "smoke-dsprites"}))
+    (study / "study.toml").write_text(tomli_w.dumps({"record": {"schema_version": 0}}))
     code, _, err = bench("run", "--preset", "smoke")
     assert code == 2
     assert "has schema 0, this version writes 1; name another --study" in err
@@ -207,10 +234,12 @@ def test_a_plug_in_method_runs_and_a_failing_study_exits_with_1(bench, tmp_path)
     assert "| Tiny | 1 |" in out
     provenance = json.loads(next(Path("results").glob("*/runs/*tiny_vae*/provenance.json")).read_text())
     assert provenance["plugins"]["tiny.py"]
-    Path("tiny.py").write_text(PLUGIN.replace("return Objective", "raise RuntimeError('no luck'); return Objective"))
+    Path("tiny.py").write_text(
+        PLUGIN.replace("return Objective", "raise RuntimeError('no luck [/x]'); return Objective")
+    )
     code, out, err = bench("run", "-m", "tiny_vae", *words, "--rerun", "all", "--study", "second")
     assert code == 1
-    assert "RuntimeError: no luck" in out
+    assert "RuntimeError: no luck [/x]" in out
     assert "Traceback" not in out + err
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import re
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 
 import numpy as np
 import pytest
@@ -36,12 +36,15 @@ def terms(n_runs=2, n_batch=6, k=4, *, requires_grad=False, steps_seed=0):
     second = Encoded(*(torch.randn(n_runs, n_batch, k, generator=generator) for _ in range(3)))
     own = tuple(torch_stream(run, "own") for run in range(n_runs))
     reconstruction = z.square().sum(dim=(1, 2))
-    return Terms(reconstruction, kl_per_latent(mean, logvar), Encoded(mean, logvar, z), second, own), mean
+    images = torch.rand(n_runs, n_batch, 1, 4, 4, generator=generator)
+    logits = z.sum(dim=2)[:, :, None, None, None] * torch.ones_like(images)
+    rest = {"second": second, "images": images, "logits": logits, "generators": own}
+    return Terms(reconstruction, kl_per_latent(mean, logvar), Encoded(mean, logvar, z), **rest), mean
 
 
 def build(name, n_runs=2, k=4):
     cls = METHODS.get(name).value
-    method = cls([cls.Hyper(**resolve_hyper(name, {}))] * n_runs, latent_dim=k)
+    method = cls([cls.Hyper(**resolve_hyper(name, {}))] * n_runs, latent_dim=k, n_train=100, n_steps=10)
     modules = method.modules()
     if modules is not None:
         networks.initialise(modules, "he", list(range(n_runs)), "method")
@@ -111,12 +114,12 @@ class TestMethods:
         method, _ = build(name)
         first, _ = terms()
         second, _ = terms()
-        changed = Terms(
-            first.reconstruction + torch.tensor([0.0, 1.0]),
-            first.kl_per_latent * torch.tensor([[1.0], [2.0]]),
-            first.encoded,
-            first.second,
-            first.generators,
+        changed = replace(
+            first,
+            reconstruction=first.reconstruction + torch.tensor([0.0, 1.0]),
+            kl_per_latent=first.kl_per_latent * torch.tensor([[1.0], [2.0]]),
+            encoded=Encoded(*(v * torch.tensor([1.0, 1.1])[:, None, None] for v in vars(first.encoded).values())),
+            logits=first.logits * torch.tensor([1.0, 2.0])[:, None, None, None, None],
         )
         a = method.loss(second, method.initial_state(), 1)
         b = method.loss(changed, method.initial_state(), 1)
@@ -126,12 +129,12 @@ class TestMethods:
     def test_order_of_images_in_the_batch_does_not_matter(self, name):
         method, _ = build(name)
         batch, _ = terms()
-        flipped = Terms(
-            batch.reconstruction,
-            batch.kl_per_latent,
-            Encoded(*(v.flip(1) for v in (batch.encoded.mean, batch.encoded.logvar, batch.encoded.z))),
-            batch.second,
-            tuple(torch_stream(run, "own") for run in range(2)),
+        flipped = replace(
+            batch,
+            encoded=Encoded(*(v.flip(1) for v in vars(batch.encoded).values())),
+            images=batch.images.flip(1),
+            logits=batch.logits.flip(1),
+            generators=tuple(torch_stream(run, "own") for run in range(2)),
         )
         a = method.loss(batch, method.initial_state(), 1).loss
         torch.testing.assert_close(a, method.loss(flipped, method.initial_state(), 1).loss)

@@ -57,7 +57,7 @@ def data():
 
 
 def trained(specs, data, until=None):
-    training = engine.prepare(specs, data[0].image_shape)
+    training = engine.prepare(specs, data[0].image_shape, 60)
     engine.train(training, *data, until=until)
     return training
 
@@ -67,7 +67,7 @@ def test_the_loop_equals_a_plain_one(data):
     spec = make("beta_vae", steps=6, beta=4.0)
     ours = trained([spec], data)
 
-    start = engine.prepare([spec], (1, 8, 8))
+    start = engine.prepare([spec], (1, 8, 8), 60)
 
     def mirror(sequence):
         layers = []
@@ -124,7 +124,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(name, data, tmp_path):
     whole = trained([spec], data)
     first = trained([spec], data, until=6)
     checkpoint.save(first, tmp_path / "c.safetensors")
-    second = engine.prepare([spec], (1, 8, 8))
+    second = engine.prepare([spec], (1, 8, 8), 60)
     checkpoint.load(second, tmp_path / "c.safetensors")
     assert second.step == 6
     engine.train(second, *data)
@@ -139,7 +139,7 @@ def test_a_checkpoint_without_the_controller_would_be_seen(data, tmp_path):
     whole = trained([spec], data)
     first = trained([spec], data, until=6)
     checkpoint.save(first, tmp_path / "c.safetensors")
-    second = engine.prepare([spec], (1, 8, 8))
+    second = engine.prepare([spec], (1, 8, 8), 60)
     checkpoint.load(second, tmp_path / "c.safetensors")
     second.state = second.method.initial_state()
     engine.train(second, *data)
@@ -156,7 +156,7 @@ def test_a_damaged_checkpoint_is_refused(damage, data, tmp_path):
     else:
         path.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"")
     with pytest.raises(BenchError, match="can't be used"):
-        checkpoint.load(engine.prepare([make("dynamic_vae")], (1, 8, 8)), path)
+        checkpoint.load(engine.prepare([make("dynamic_vae")], (1, 8, 8), 60), path)
 
 
 def test_methods_share_init_and_data_order(data):
@@ -176,15 +176,27 @@ def test_a_diverging_run_stops_and_keeps_its_last_good_step(data):
             objective = super().loss(terms, state, step)
             return type(objective)(loss=objective.loss * (float("nan") if step > 6 else 1.0), beta=objective.beta)
 
-    training = engine.prepare([make("vae", steps=40)], (1, 8, 8))
+    training = engine.prepare([make("vae", steps=40)], (1, 8, 8), 60)
     training.method = Exploding([METHODS.get("vae").value.Hyper()], latent_dim=4)
     engine.train(training, *data)
     assert training.diverged == [6]
     assert training.step == 8
 
 
+def test_runs_that_differ_in_more_than_floats_do_not_go_in_lockstep():
+    pairs = [
+        (make("factor_vae", discriminator_lr=1e-4), make("factor_vae", discriminator_lr=1e-2)),
+        (make("dynamic_vae"), make("dynamic_vae", window=3)),
+        (make("vae"), make("vae", steps=13)),
+        (make("vae"), make("beta_vae")),
+    ]
+    for pair in pairs:
+        with pytest.raises(ValueError, match="lockstep"):
+            engine.prepare(pair, (1, 8, 8), 60)
+
+
 def test_one_diverged_run_leaves_its_neighbours_alone(data):
-    together = engine.prepare([make("vae", 0), make("vae", 1)], (1, 8, 8))
+    together = engine.prepare([make("vae", 0), make("vae", 1)], (1, 8, 8), 60)
     with torch.no_grad():
         together.vae.encoder[1].weight[0].fill_(float("nan"))
     engine.train(together, *data)
@@ -210,7 +222,7 @@ def test_batch_larger_than_the_data():
 
 
 def test_factor_vae_uses_an_independent_second_batch_and_trains_its_discriminator(data):
-    training = engine.prepare([make("factor_vae")], (1, 8, 8))
+    training = engine.prepare([make("factor_vae")], (1, 8, 8), 60)
     before = [p.clone() for p in training.modules.parameters()]
     engine.train(training, *data)
     assert all(not torch.equal(a, b) for a, b in zip(before, training.modules.parameters(), strict=True))

@@ -76,9 +76,9 @@ def test_the_page_says_what_ran(study_builder: Build, tmp_path: Path, no_figures
 
 
 def test_the_stored_command_is_printed(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
-    builder = study_builder(command="bench run --method all --seeds 10")
+    builder = study_builder(commands=["bench run --method all --seeds 10", "bench run --seeds 20"])
     text = render(builder.fill([0], ["vae"]), tmp_path / "out").read_text(encoding="utf-8")
-    assert "```\nbench run --method all --seeds 10\n```" in text
+    assert "```\nbench run --method all --seeds 10\nbench run --seeds 20\n```" in text
 
 
 def test_partial_study_with_diverged_and_failed_runs(study_builder: Build, tmp_path: Path, no_figures: None) -> None:

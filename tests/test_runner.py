@@ -10,9 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bench import runner
+from bench import job, runner
 from bench.registry import METHODS
 from bench.spec import MethodSpec
 from bench.store import Store, write_json
@@ -87,7 +88,7 @@ def test_two_processes_give_the_same_bytes_as_one(reference, tmp_path):
 
 def test_done_runs_are_skipped_and_all_can_be_asked_for_again(reference):
     before = {p: p.stat().st_mtime_ns for p in reference.runs.glob("*/result.json")}
-    assert runner.plan(specs_of(), reference).todo == []
+    assert runner.plan(specs_of(), reference).todo == {}
     assert len(runner.plan(specs_of(), reference, "all").todo) == 4
     assert {p: p.stat().st_mtime_ns for p in reference.runs.glob("*/result.json")} == before
 
@@ -126,7 +127,7 @@ def test_a_long_run_goes_on_from_its_checkpoint_with_the_same_bytes(reference, t
     spec = next(s for s in specs_of() if s.method.name == "dynamic_vae")
     store = Store(tmp_path / "study")
     store.create({}, [spec])
-    task = runner.Task(spec, store.path, (), False, 0.0)
+    task = runner.Task(spec, store.path, checkpoint_s=0.0)
     from bench import checkpoint
 
     save, saved = checkpoint.save, []
@@ -155,8 +156,8 @@ def test_a_damaged_checkpoint_means_starting_again(reference, tmp_path):
     store = Store(tmp_path / "study")
     store.create({}, [spec])
     (store.work / spec.run_id).mkdir()
-    (store.work / spec.run_id / runner.CHECKPOINT).write_bytes(b"half a file")
-    assert runner.execute(runner.Task(spec, store.path, (), False, 60.0)).state == "ok"
+    (store.work / spec.run_id / job.CHECKPOINT).write_bytes(b"half a file")
+    assert runner.execute(runner.Task(spec, store.path, checkpoint_s=60.0)).state == "ok"
     mine = digests(store)
     assert mine == {key: value for key, value in digests(reference).items() if key in mine}
 
@@ -215,9 +216,9 @@ def test_failing_diverging_and_killed_runs_hide_nothing(tmp_path):
         assert "killed 3 times" in states["dies"].message
         diverged = store.result(states["explodes"].run)
         assert (diverged["status"], diverged["last_good_step"], diverged["scores"]) == ("diverged", 20, {})
-        todo = {s.method.name for s in runner.plan(specs, store).todo}
+        todo = {s.method.name for s in runner.plan(specs, store).left}
         assert todo == {"raises", "dies"}, "failed runs are tried again, the rest is done"
-        assert {s.method.name for s in runner.plan(specs, store, "diverged").todo} == {
+        assert {s.method.name for s in runner.plan(specs, store, "diverged").left} == {
             "raises",
             "dies",
             "explodes",
@@ -245,13 +246,13 @@ def test_a_full_disk_fails_the_run_with_words_and_loses_nothing(tmp_path, monkey
     spec = next(s for s in specs_of() if s.method.name == "vae")
     store = Store(tmp_path / "study")
     store.create({}, [spec])
-    task = runner.Task(spec, store.path, (), False, 60.0)
+    task = runner.Task(spec, store.path, checkpoint_s=60.0)
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "_write_curves", full)
+        patch.setattr(job, "_write_curves", full)
         outcome = runner.execute(task)
     assert outcome.state == "failed"
     assert "the disk is full" in outcome.message
@@ -267,3 +268,107 @@ def test_spec_on_disk_is_the_spec_that_ran(reference):
         assert MethodSpec(**spec["method"])
     write_json(reference.path / "x.json", {})
     assert Path(reference.path / "x.json").read_text() == "{}\n"
+
+
+def test_a_new_metric_is_measured_on_the_stored_weights(reference, tmp_path):
+    specs = specs_of(methods=["dynamic_vae"], controls=[], evaluation={"metrics": ["mig"]})
+    store, _ = run(tmp_path / "study", specs)
+    weights = next(store.runs.glob("*/weights.safetensors"))
+    before = weights.read_bytes()
+    more = specs_of(methods=["dynamic_vae"], controls=[], evaluation={"metrics": ["kl"]})
+    assert more[0].run_id == specs[0].run_id
+    assert runner.plan(more, store).todo == {specs[0].run_id: "measure"}
+    store, outcomes = run(tmp_path / "study", more)
+    assert {"mig", "kl"} <= set(outcomes[0].scores), "what was measured before isn't lost"
+    assert weights.read_bytes() == before
+    provenance = json.loads((weights.parent / "provenance.json").read_text())
+    assert provenance["trained_by"]["train_s"] == provenance["train_s"]
+    assert runner.plan(more, store).todo == {}
+    assert runner.plan(specs, store).todo == {}
+    full = {s.run_id: s for s in specs_of()}[specs[0].run_id]
+    whole = reference.result(full.run_id)["scores"]
+    assert {name: whole[name] for name in ("mig", "kl")} == {n: outcomes[0].scores[n] for n in ("mig", "kl")}
+
+
+def test_weights_that_were_changed_are_not_measured(tmp_path):
+    specs = specs_of(methods=["vae"], controls=[], evaluation={"metrics": ["mig"]})
+    store, _ = run(tmp_path / "study", specs)
+    weights = next(store.runs.glob("*/weights.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-4] + b"zzzz")
+    more = specs_of(methods=["vae"], controls=[], evaluation={"metrics": ["kl"]})
+    _, outcomes = run(tmp_path / "study", more)
+    assert outcomes[0].state == "failed"
+    assert "isn't what the run recorded" in outcomes[0].message
+    assert set(store.result(specs[0].run_id)["scores"]) == {"mig"}, "the earlier result stays"
+
+
+def test_a_failing_measurement_does_not_cost_the_training(tmp_path, monkeypatch):
+    spec = next(s for s in specs_of() if s.method.name == "vae")
+    store = Store(tmp_path / "study")
+    store.create({}, [spec])
+
+    def broken(*_):
+        raise RuntimeError("a metric is broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.evaluate.evaluate", broken)
+        assert runner.execute(runner.Task(spec, store.path)).message == "RuntimeError: a metric is broken"
+    assert runner.execute(runner.Task(spec, store.path)).state == "ok"
+    provenance = json.loads((store.runs / spec.run_id / "provenance.json").read_text())
+    assert provenance["resumed_at_step"] == 40
+
+
+def test_leftovers_of_a_killed_writer_are_not_committed(reference, tmp_path):
+    spec = next(s for s in specs_of() if s.method.name == "vae")
+    store = Store(tmp_path / "study")
+    store.create({}, [spec])
+    (store.work / spec.run_id).mkdir()
+    for name in ("checkpoint.safetensors.part", "result.json.99.part", "curves.csv"):
+        (store.work / spec.run_id / name).write_bytes(b"half")
+    assert runner.execute(runner.Task(spec, store.path)).state == "ok"
+    mine, theirs = (sorted(p.name for p in (s.runs / spec.run_id).iterdir()) for s in (store, reference))
+    assert mine == theirs
+
+
+def write_images(file, value):
+    np.savez(file, images=np.eye(8, dtype=np.uint8)[None].repeat(40, 0) * value)
+
+
+def test_data_that_changed_since_the_plan_are_refused(tmp_path):
+    file = tmp_path / "a.npz"
+    write_images(file, 255)
+    specs = specs_of(methods=["vae"], controls=[], datasets=[f"npz[path={file}]"])
+    write_images(file, 254)
+    _, outcomes = run(tmp_path / "study", specs)
+    assert outcomes[0].state == "failed"
+    assert "its data have changed since this run was planned" in outcomes[0].message
+
+
+def test_moving_a_file_does_not_change_the_run(tmp_path):
+    (tmp_path / "sub").mkdir()
+    ids = set()
+    for file in (tmp_path / "a.npz", tmp_path / "sub" / "b.npz"):
+        write_images(file, 255)
+        ids |= {s.run_id for s in specs_of(methods=["vae"], controls=[], datasets=[f"npz[path={file}]"])}
+    assert len(ids) == 1
+
+
+def test_a_worker_killed_while_nobody_listens_stops_nothing(tmp_path):
+    """The consumer is slow, the pool breaks meanwhile: the rest is done all the same."""
+    plugin = tmp_path / "bad_methods.py"
+    plugin.write_text(PLUGIN)
+    from bench.registry import load_plugin
+
+    load_plugin(plugin)
+    try:
+        specs = specs_of(methods=["vae", "dies", "factor_vae"], controls=[], seeds=[0])
+        store = Store(tmp_path / "study")
+        store.create({}, specs)
+        states = []
+        for outcome in runner.run(runner.plan(specs, store), store, n_jobs=2, plugins=[plugin]):
+            states.append(outcome.state)
+            time.sleep(3)
+        assert sorted(states) == ["failed", "ok", "ok"]
+    finally:
+        for name in ("raises", "explodes", "dies"):
+            METHODS._entries.pop(name, None)

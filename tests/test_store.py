@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 
 import pytest
 import tomli_w
@@ -22,15 +23,17 @@ def specs():
 @pytest.fixture
 def store(tmp_path, specs):
     store = Store(tmp_path / "results" / "s")
-    store.create({"notice": "x"}, specs)
+    store.create({"notice": "x"}, specs, "bench run")
     return store
 
 
 def test_create_records_the_plan_beside_earlier_ones(store, specs):
     more = expand(resolve("smoke", methods=["beta_vae"], controls=[], seeds=[0]))
-    store.create({"notice": "x"}, more)
+    store.create({"notice": "x"}, more, "bench run again")
     assert store.planned() == sorted(s.run_id for s in [*specs, *more])
-    assert (store.path / "study.toml").read_text().count("planned = 3") == 1
+    record = tomllib.loads((store.path / "study.toml").read_text())["record"]
+    assert record["planned"] == 3
+    assert record["commands"] == ["bench run", "bench run again"]
 
 
 def test_commit_is_a_rename_and_the_first_writer_wins(store):
@@ -53,6 +56,16 @@ def test_rerun_replaces_only_when_the_new_one_is_there(store):
     assert store.result("r") == {"who": "second"}
 
 
+def test_a_kill_between_the_two_renames_of_a_replacement_loses_nothing(store):
+    with store.claim("r") as folder:
+        write_json(folder / "result.json", {"who": "first"})
+        store.commit(folder, "r")
+    (store.runs / "r").rename(store.work / "r.replaced")
+    assert not store.is_done("r")
+    with store.claim("r"):
+        assert store.result("r") == {"who": "first"}
+
+
 def test_a_claimed_run_is_not_given_twice_and_is_free_after_a_kill(store):
     code = (
         "import sys, time; from pathlib import Path; from bench.store import Store\n"
@@ -70,7 +83,7 @@ def test_a_claimed_run_is_not_given_twice_and_is_free_after_a_kill(store):
 
 
 def test_an_older_schema_is_refused_with_a_way_out(store, specs):
-    (store.path / "study.toml").write_text(tomli_w.dumps({"schema_version": 0, "name": "s"}))
+    (store.path / "study.toml").write_text(tomli_w.dumps({"record": {"schema_version": 0, "name": "s"}}))
     with pytest.raises(BenchError, match=r"has schema 0, this version writes 1; name another --study"):
         store.create({}, specs)
 

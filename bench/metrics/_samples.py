@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.metric import Floats, Ints
+from bench.metric import Floats, Ints, NotApplicableError
 
 Cells = list[list[float | None]]
 
@@ -38,7 +38,7 @@ def scorable_factors(factors: Ints, *, least: int = 1, metric: str) -> list[int]
     columns = [k for k, column in enumerate(factors.T) if len(column) and (column != column[0]).any()]
     if len(columns) < least:
         needs = "a factor" if least == 1 else f"{least} factors"
-        raise ValueError(
+        raise NotApplicableError(
             f"{metric} needs {needs} with at least two values in the sample; {len(columns)} of the "
             f"{factors.shape[1]} factors have that in its {len(factors)} rows"
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.metric import Score, check_codes, register_metric
+from bench.metric import NotApplicableError, Score, check_codes, register_metric
 
 
 @register_metric(
@@ -45,7 +45,7 @@ def active_units(codes: Any, *, threshold: float = 0.01, rng: np.random.Generato
     """
     table, _ = check_codes(codes)
     if len(table) < 2:
-        raise ValueError("active units need at least 2 rows: one has no variance")
+        raise NotApplicableError("active units need at least 2 rows: one has no variance")
     # The mean of equal numbers can be off by rounding; a constant latent has variance 0 exactly.
     variance = np.where((table != table[0]).any(axis=0), table.var(axis=0, ddof=1), 0.0)
     active = int((variance > threshold).sum())

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.metric import Floats, Ints, Score, check_codes, register_metric
+from bench.metric import Floats, Ints, NotApplicableError, Score, check_codes, register_metric
 from bench.metrics._samples import count_active, left_out, per_factor, per_pair, scorable_factors
 
 Predictor = Literal["hist_gbt", "sklearn_gbt"]
@@ -150,7 +150,7 @@ def _split(n_rows: int, n_train: int, n_test: int, rng: np.random.Generator) -> 
     if min(n_train, n_test) < 1:
         raise ValueError(f"n_train and n_test must be at least 1, got {n_train} and {n_test}")
     if n_rows < 3:
-        raise ValueError(f"DCI needs at least 3 rows to fit and test on, got {n_rows}")
+        raise NotApplicableError(f"DCI needs at least 3 rows to fit and test on, got {n_rows}")
     rows = rng.permutation(n_rows)
     if n_rows < n_train + n_test:
         n_test = max(n_rows // 3, 1)
