@@ -11,6 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 import typer
 
 from bench.errors import BenchError, did_you_mean
+from bench.options import (
+    Config,
+    Datasets,
+    Jobs,
+    Json,
+    Methods,
+    Metrics,
+    Mixed,
+    Plugins,
+    Preset,
+    Quiet,
+    Reports,
+    Results,
+    Seeds,
+    Settings,
+    StudyName,
+    Terms,
+)
 
 if TYPE_CHECKING:
     from bench.spec import RunSpec
@@ -25,49 +43,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Methods = Annotated[
-    Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
-    typer.Option("-m", "--method", help="all, a name, a glob, or name[key=v1,v2]; repeatable. Default: the preset's."),
-]
-Datasets = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("-d", "--dataset", help="A name, or name[option=value]; repeatable. Default: the preset's."),
-]
-Metrics = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--metric", help="all, a name or a glob; repeatable."),
-]
-Seeds = Annotated[Optional[str], typer.Option("--seeds", help="A count (10), a range (0-4) or a list (3,7).")]  # noqa: UP045
-Preset = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--preset", help="smoke, quick (the default), standard or paper."),
-]
-Config = Annotated[Optional[Path], typer.Option("--config", help="A study file (TOML).")]  # noqa: UP045
-Settings = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--set", help="table.key=value, for example dynamic_vae.ki=0.001 or train.steps=1000; repeatable."),
-]
-StudyName = Annotated[Optional[str], typer.Option("--study", help="Name of the results folder.")]  # noqa: UP045
-Results = Annotated[Path, typer.Option("--results", help="Where studies are kept.")]
-Reports = Annotated[Path, typer.Option("--reports", help="Where reports are written.")]
-Jobs = Annotated[int, typer.Option("-j", "--jobs", help="Worker processes; 0: one per core.", min=0)]
-Plugins = Annotated[
-    Optional[list[Path]],  # noqa: UP045
-    typer.Option("--plugin", help="A Python file that registers methods, datasets or metrics; repeatable."),
-]
-Mixed = Annotated[bool, typer.Option("--mixed", help="Allow runs of different versions, kept apart by label.")]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only errors and the path of the report.")]
-
 
 @app.command()
 def run(
+    config: Config = None,
     method: Methods = None,
     dataset: Datasets = None,
     metric: Metrics = None,
     seeds: Seeds = None,
     preset: Preset = None,
-    config: Config = None,
+    terms: Terms = None,
     set_: Settings = None,
     study: StudyName = None,
     results: Results = Path("results"),
@@ -80,12 +65,16 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, run nothing.")] = False,
     plugin: Plugins = None,
     mixed: Mixed = False,
+    reuse: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--reuse", help="Take finished runs with the same id from this study; repeatable."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train and measure every run of a study that isn't done yet, then write its report."""
     from bench import console, progress
 
-    spec, specs, name = _resolve(preset, config, set_, method, dataset, metric, seeds, study, plugin)
+    spec, specs, name = _resolve(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms)
     if rerun not in (None, "diverged", "all"):
         raise BenchError(f"--rerun {rerun}{did_you_mean(rerun, ['diverged', 'all'])}; it is diverged or all")
     if dry_run:
@@ -102,6 +91,7 @@ def run(
             plugins=[path.resolve() for path in plugin or []],
             command=shlex.join(["bench", *sys.argv[1:]]),
             mixed=mixed,
+            reuse=[_study_folder(other, results) for other in reuse or []],
             quiet=quiet,
         )
     except KeyboardInterrupt:
@@ -119,12 +109,13 @@ def run(
 
 @app.command()
 def plan(
+    config: Config = None,
     method: Methods = None,
     dataset: Datasets = None,
     metric: Metrics = None,
     seeds: Seeds = None,
     preset: Preset = None,
-    config: Config = None,
+    terms: Terms = None,
     set_: Settings = None,
     study: StudyName = None,
     results: Results = Path("results"),
@@ -137,7 +128,7 @@ def plan(
     """Print what `run` would do with the same options, fully resolved."""
     from bench import console
 
-    spec, specs, name = _resolve(preset, config, set_, method, dataset, metric, seeds, study, plugin)
+    spec, specs, name = _resolve(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms)
     if print_config:
         import tomli_w
 
@@ -245,7 +236,7 @@ def main() -> NoReturn:
 
 def _resolve(
     preset: str | None,
-    config: Path | None,
+    config: str | None,
     settings: list[str] | None,
     method: list[str] | None,
     dataset: list[str] | None,
@@ -253,9 +244,11 @@ def _resolve(
     seeds: str | None,
     study: str | None,
     plugin: list[Path] | None,
+    terms: str | None,
 ) -> tuple[StudySpec, list[RunSpec], str]:
+    from bench.expand import expand
     from bench.selectors import parse_seeds, split_list
-    from bench.study import expand, resolve
+    from bench.study import find_study, resolve
 
     _load_plugins(plugin)
     flags: dict[str, Any] = {
@@ -263,10 +256,13 @@ def _resolve(
         "datasets": [part for item in dataset for part in split_list(item)] if dataset else None,
         "evaluation": {"metrics": [part for item in metric for part in split_list(item)]} if metric else None,
         "seeds": parse_seeds(seeds) if seeds is not None else None,
+        "terms": terms,
     }
-    spec = resolve(preset, study_file=config, settings=settings, **flags)
+    file = find_study(config) if config else None
+    spec = resolve(preset, study_file=file, settings=settings, **flags)
     specs = expand(spec)
-    name = study or (config.stem if config else "-".join([spec.preset, *sorted({s.dataset.name for s in specs})]))
+    parts = [file.stem, spec.preset] if file else [spec.preset, *sorted({s.dataset.name for s in specs})]
+    name = study or "-".join(parts)
     if not name or name in (".", "..") or "/" in name or "\\" in name:
         raise BenchError(f"--study '{name}' can't be a folder's name")
     return spec, specs, name

@@ -105,12 +105,7 @@ def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None
     }
     rows: list[dict[str, Any]]
     if kind == "presets":
-        import tomllib
-
-        rows = [
-            {"name": name, "summary": tomllib.loads((PRESETS / f"{name}.toml").read_text())["description"]}
-            for name in presets()
-        ]
+        rows = [_summary_of(PRESETS / f"{name}.toml") for name in presets()]
     elif kind == "studies":
         rows = [
             {"name": path.parent.relative_to(results).as_posix(), "summary": ""}
@@ -157,6 +152,12 @@ def print_one(name: str, results: Path, *, as_json: bool) -> None:
         known += [entry.name for entry in each]
     known += list(folders)
     raise BenchError(f"nothing is called '{name}'{did_you_mean(name, known)}; see `bench list methods`, `bench status`")
+
+
+def _summary_of(file: Path) -> dict[str, Any]:
+    import tomllib
+
+    return {"name": file.stem, "summary": tomllib.loads(file.read_text())["description"]}
 
 
 def _settings(value: Any) -> dict[str, Any]:

@@ -61,12 +61,13 @@ def positional_pi(
     kp: Tensor,
     ki: Tensor,
     floor: Tensor,
+    bias: Tensor | None = None,
     anti_windup: AntiWindup = "released",
     proportional: Literal["sigmoid", "linear"] = "sigmoid",
 ) -> tuple[Tensor, PositionalState]:
     """One step of ControlVAE's positional PI controller.
 
-    ``I -= ki * e`` unless frozen; ``u = P(e) + floor + I``; ``beta = max(u, floor)``; P is ``kp * S(e)``, or
+    ``I -= ki * e`` unless frozen; ``u = P(e) + bias + I``; ``beta = max(u, floor)``; P is ``kp * S(e)``, or
     ``-kp * e`` in the linear variant.
 
     Parameters
@@ -77,6 +78,8 @@ def positional_pi(
         Of the current batch, before its gradient step; nats.
     kp, ki, floor : Tensor, (R,), float64
         Gains (both positive) and the lower bound of beta. There is no upper bound.
+    bias : Tensor, (R,), float64, optional
+        Output at no error and no integral but for P; the floor by default, as released.
     anti_windup : {"released", "clamped"}
         ``released``: the integral is frozen while the *unclamped* previous output is below the floor, for either sign
         of e, as in the authors' code; it can latch for good. ``clamped``: the integral is cut back so that the
@@ -93,15 +96,15 @@ def positional_pi(
     ----------
     Shao et al., "ControlVAE: Controllable Variational Autoencoder", ICML 2020, and its released code.
     """
+    bias = floor if bias is None else bias
     e = set_point.double() - kl.double()
     p = kp * torch.sigmoid(-e) if proportional == "sigmoid" else -kp * e
     integral = state.integral - ki * e
     if anti_windup == "released":
         integral = torch.where(state.raw >= floor, integral, state.integral)
-        raw = p + floor + integral
     else:
-        integral = torch.maximum(integral, -p)
-        raw = p + floor + integral
+        integral = torch.maximum(integral, floor - bias - p)
+    raw = p + bias + integral
     return torch.maximum(raw, floor), PositionalState(integral, raw)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench import networks
 from bench.batches import ImageStore, Order
 from bench.data import Dataset
-from bench.method import Encoded, Method, State, Terms, shared_hyper
+from bench.method import Encoded, Method, Stage, State, Terms, shared_hyper
 from bench.registry import METHODS
 from bench.seeds import torch_stream
 from bench.spec import RunSpec
@@ -74,16 +74,15 @@ def prepare(specs: Sequence[RunSpec], shape: tuple[int, int, int], n_train: int)
         raise ValueError("runs in lockstep may differ in seed and in unshared float hyper-parameters only")
     seeds = [spec.seed for spec in specs]
     entry = METHODS.get(first.method.name)
-    vae = networks.build(first.network.name, len(specs), shape, first.network.latent_dim)
-    networks.initialise(vae, first.network.init, seeds, "vae")
     hypers = [entry.value.Hyper(**spec.method.hyper) for spec in specs]
     method: Method = entry.value(
         hypers, latent_dim=first.network.latent_dim, n_train=n_train, n_steps=first.steps, device=first.device
     )
-    modules = method.modules()
+    vae = method.build(shape) or networks.build(first.network.name, len(specs), shape, first.network.latent_dim)
+    networks.initialise(vae, first.network.init, seeds, "vae")
     vae.to(first.device)
-    opt = first.optimizer
-    optimizers = [torch.optim.Adam(vae.parameters(), lr=opt.lr, betas=(opt.beta1, opt.beta2), eps=opt.eps, fused=True)]
+    modules = method.modules()
+    optimizers = [_adam(vae, first)]
     if modules is not None:
         networks.initialise(modules, first.network.init, seeds, "method")
         modules.to(first.device)
@@ -115,6 +114,8 @@ def train(
     moments at which a checkpoint is exact.
     """
     first = training.specs[0]
+    if training.step == 0:
+        training.method.fit(training.vae, store, [spec.seed for spec in training.specs])
     last = first.steps if until is None else min(until, first.steps)
     if last <= training.step:
         return
@@ -122,13 +123,16 @@ def train(
         [Order(spec.seed, store.n, spec.batch_size, name) for spec in training.specs]
         for name in ("data", "data:second")[: training.method.n_batches]
     ]
-    forward = _Forward(training, dataset.likelihood)
+    forward = _Forward(training, dataset.likelihood, store)
+    starts = training.method.stage_starts()
     width = len(COLUMNS) + first.network.latent_dim
     buffer = torch.zeros(first.log_every, len(training.specs), width, dtype=torch.float64, device=first.device)
     filled = 0
     for step in range(training.step + 1, last + 1):
-        batches = [store.gather(np.stack([order(step) for order in each])).to(first.device) for each in orders]
-        buffer[filled] = forward(batches, step)
+        if step in starts:
+            forward.begin_stage(step)
+        rows = [np.stack([order(step) for order in each]) for each in orders]
+        buffer[filled] = forward(rows, step)
         filled += 1
         if filled == first.log_every or step == first.steps:
             _log(training, step, buffer[:filled].mean(dim=0).cpu().numpy())
@@ -143,26 +147,57 @@ def train(
 class _Forward:
     """One optimisation step; a class only to look things up once instead of at every step."""
 
-    def __init__(self, training: Training, likelihood: str) -> None:
+    def __init__(self, training: Training, likelihood: str, store: ImageStore) -> None:
         self.training = training
         self.likelihood = likelihood
+        self.store = store
+        self.device = training.specs[0].device
         self.vae_parameters = list(training.vae.parameters())
         self.decoder_parameters = list(training.vae.decoder.parameters())
         self.own_parameters = list(training.modules.parameters()) if training.modules is not None else []
+        self.frozen: tuple[Tensor, Tensor] | None = None
 
-    def encode(self, x: Tensor, step: int) -> Encoded:
-        mean, logvar = self.training.vae.encode(x)
-        noise = torch.stack([torch.randn(mean.shape[1:], generator=g, device=mean.device) for g in self.training.noise])
-        return Encoded(mean, logvar, self.training.method.code(mean, logvar, noise, self.training.state, step))
+    def all_codes(self) -> tuple[Tensor, Tensor]:
+        """Means and log-variances of all training images, (R, N, K) each."""
+        parts = []
+        with torch.no_grad():
+            for start in range(0, self.store.n, 1024):
+                rows = np.arange(start, min(start + 1024, self.store.n))
+                x = self.store.gather(np.tile(rows, (len(self.training.specs), 1))).to(self.device)
+                parts.append(self.training.vae.encode(x))
+        means, logvars = zip(*parts, strict=True)
+        return torch.cat(means, dim=1), torch.cat(logvars, dim=1)
 
-    def __call__(self, batches: list[Tensor], step: int) -> Tensor:
+    def begin_stage(self, step: int) -> None:
         t = self.training
-        encoded = self.encode(batches[0], step)
+
+        def fresh_decoder(role: str) -> None:
+            networks.initialise(t.vae.decoder, t.specs[0].network.init, [spec.seed for spec in t.specs], role)
+            t.optimizers[0] = _adam(t.vae, t.specs[0])
+
+        t.state = t.method.begin_stage(Stage(step, t.state, self.all_codes, fresh_decoder))
+
+    def encode(self, x: Tensor, rows: np.ndarray, step: int) -> Encoded:
+        t = self.training
+        if t.method.encoder_frozen(step):
+            self.frozen = self.frozen or self.all_codes()
+            index = torch.from_numpy(rows).to(self.device)
+            runs = torch.arange(len(rows), device=self.device)[:, None]
+            mean, logvar = (value[runs, index] for value in self.frozen)
+        else:
+            mean, logvar = t.vae.encode(x)
+        noise = torch.stack([torch.randn(mean.shape[1:], generator=g, device=mean.device) for g in t.noise])
+        return Encoded(mean, logvar, t.method.code(mean, logvar, noise, t.state, step))
+
+    def __call__(self, rows: list[np.ndarray], step: int) -> Tensor:
+        t = self.training
+        batches = [self.store.gather(each).to(self.device) for each in rows]
+        encoded = self.encode(batches[0], rows[0], step)
         logits = t.vae.decode(encoded.z)
         second = None
         if len(batches) > 1:
             with torch.no_grad():
-                second = self.encode(batches[1], step)
+                second = self.encode(batches[1], rows[1], step)
         terms = Terms(
             reconstruction=reconstruction(logits, batches[0], self.likelihood),
             kl_per_latent=kl_per_latent(encoded.mean, encoded.logvar),
@@ -184,7 +219,7 @@ class _Forward:
             torch.autograd.backward(auxiliary.sum(), inputs=self.own_parameters)
         for optimizer in t.optimizers:
             optimizer.step()
-        return _row(terms, objective.beta, objective.set_point)
+        return _row(terms, objective.beta, objective.set_point, stochastic=t.method.stochastic)
 
 
 def reconstruction(logits: Tensor, x: Tensor, likelihood: str) -> Tensor:
@@ -231,15 +266,27 @@ def final(curves: np.ndarray, share: float = 0.05) -> dict[str, float | None]:
     return {name: float(value) if np.isfinite(value) else None for name, value in zip(COLUMNS, means, strict=True)}
 
 
-def _row(terms: Terms, beta: Tensor, set_point: Tensor | None) -> Tensor:
+def _adam(vae: networks.VAE, spec: RunSpec) -> torch.optim.Adam:
+    opt = spec.optimizer
+    return torch.optim.Adam(vae.parameters(), lr=opt.lr, betas=(opt.beta1, opt.beta2), eps=opt.eps, fused=True)
+
+
+def _row(terms: Terms, beta: Tensor, set_point: Tensor | None, *, stochastic: bool) -> Tensor:
     if set_point is None:
         set_point = torch.full_like(beta, torch.nan)
     head = torch.stack([terms.reconstruction.detach(), terms.kl.detach(), beta.detach(), set_point], dim=1)
-    return torch.cat([head, terms.kl_per_latent.detach()], dim=1)
+    row = torch.cat([head, terms.kl_per_latent.detach()], dim=1)
+    if not stochastic:
+        # Codes without noise have no KL: not zero, and not what an untrained variance head would give.
+        row[:, [1, *range(len(COLUMNS), row.shape[1])]] = torch.nan
+    return row
 
 
 def _log(training: Training, step: int, means: np.ndarray) -> None:
-    watched = np.delete(means, COLUMNS.index("set_point"), axis=1)
+    empty = [COLUMNS.index("set_point")]
+    if not training.method.stochastic:
+        empty += [COLUMNS.index("kl"), *range(len(COLUMNS), means.shape[1])]
+    watched = np.delete(means, empty, axis=1)
     for run, finite in enumerate(np.isfinite(watched).all(axis=1)):
         if not finite and training.diverged[run] is None:
             training.diverged[run] = training.step

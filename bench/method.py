@@ -10,13 +10,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import SimpleNamespace
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from bench.data import validate_dataclass
 from bench.registry import METHODS
+
+if TYPE_CHECKING:
+    from bench.batches import ImageStore
+    from bench.networks import VAE, ImageShape
 
 State = Mapping[str, Tensor]
 
@@ -111,6 +115,28 @@ class Objective:
     trains: Literal["all", "decoder"] = "all"
 
 
+@dataclass(frozen=True)
+class Stage:
+    """What a method may change between two stages.
+
+    Attributes
+    ----------
+    step : int
+        First step of the new stage.
+    state : mapping of str to Tensor
+        The method's.
+    codes : callable
+        Gives posterior means and log-variances of all training images, each (R, N, K).
+    fresh_decoder : callable
+        Initialises the decoder anew, from streams of the given role, and forgets the optimiser's moments.
+    """
+
+    step: int
+    state: State
+    codes: Callable[[], tuple[Tensor, Tensor]]
+    fresh_decoder: Callable[[str], None]
+
+
 class Method(ABC):
     """A training objective.
 
@@ -190,6 +216,26 @@ class Method(ABC):
         """State before the first step: tensors only, all with leading axis R."""
         return {}
 
+    def build(self, shape: ImageShape) -> VAE | None:
+        """An encoder and decoder of the method's own, or None for the run's network."""
+        return None
+
+    def fit(self, vae: VAE, store: ImageStore, seeds: list[int]) -> None:
+        """Set weights in closed form before the first step, for methods that aren't trained by gradients."""
+        return
+
+    def encoder_frozen(self, step: int) -> bool:
+        """Whether the encoder stays as it is from this step on; its codes are then computed once."""
+        return False
+
+    def stage_starts(self) -> tuple[int, ...]:
+        """Steps before which `begin_stage` is called."""
+        return ()
+
+    def begin_stage(self, stage: Stage) -> State:
+        """Change the network or the state between two stages; gives the new state."""
+        return stage.state
+
     def modules(self) -> nn.Module | None:
         """Trainable modules of the method itself (layers of `bench.networks`), or None."""
         return None
@@ -219,7 +265,9 @@ def register_method(
     groups : tuple of str
         Names that select it together with others; ``("all",)`` puts it into ``--method all``.
     **info
-        ``order``: place in lists and tables (50 if not given); ``trains=False`` for a control that is only evaluated.
+        ``order``: place in lists and tables (50 if not given). ``trains=False``: a control that is only evaluated.
+        ``published``: by dataset, what the authors' code sets otherwise than this file's defaults, as
+        ``{"train": {...}, "hyper": {...}}``; it is what ``--terms as_published`` runs.
     """
     return METHODS.register(name, version=version, label=label or name, groups=groups, **info)
 
@@ -232,8 +280,18 @@ def resolve_hyper(name: str, values: dict[str, Any]) -> dict[str, Any]:
     BenchError
         Unknown method or hyper-parameter, or an impossible value.
     """
-    cls = METHODS.get(name).value
-    return validate_dataclass(cls.Hyper, values, where=f"method '{name}'", what="hyper-parameter")
+    cls = METHODS.get(name).value.Hyper
+    resolved = validate_dataclass(cls, values, where=f"method '{name}'", what="hyper-parameter")
+    neutral = {item.name: item.default for item in fields(cls) if item.metadata.get("neutral")}
+    return {key: value for key, value in resolved.items() if key not in neutral or value != neutral[key]}
+
+
+def neutral(default: Any) -> Any:
+    """Default of an option that does nothing at this value: left out of the spec there.
+
+    A method can so gain an option without renaming every run that doesn't use it.
+    """
+    return field(default=default, metadata={"neutral": True})
 
 
 def shared_hyper(name: str, hyper: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from bench.spec import RunSpec
     from bench.study import StudySpec
 
+#: What the header says of a study's terms.
+TERMS = {
+    "equal": "equal: all methods share network, initialisation, data order, optimiser and steps",
+    "as_published": "as published: each method has its authors' network, batch size and steps where they are known",
+}
 #: Scores shown on the line of a finished run, in this order, where the run has them.
 LINE_SCORES = ("reconstruction_bce", "kl", "mig", "dci_disentanglement", "factor_vae_score")
 #: Runs longer than this many steps are timed on a few steps before they start.
@@ -39,6 +44,7 @@ def run_study(
     plugins: Sequence[Path],
     command: str,
     mixed: bool,
+    reuse: Sequence[Path],
     quiet: bool,
 ) -> int:
     """Run what isn't done, showing progress; returns the number of failed runs."""
@@ -46,10 +52,13 @@ def run_study(
     store.create(study.model_dump(mode="json"), specs, command)
     if not mixed:
         labels.check_versions(folder, specs)
+    adopted = [spec for spec in specs for other in reuse if store.adopt(Store(other), spec.run_id)]
     plan = runner.plan(specs, store, rerun)
     jobs = min(n_jobs or os.cpu_count() or 1, max(1, len(plan.todo)))
     console = Console(quiet=quiet, highlight=False, soft_wrap=True, markup=False)
     _header(console, study, plan, folder, jobs)
+    if adopted:
+        console.print(f"{len(adopted)} runs were taken over from {', '.join(str(path) for path in reuse)}")
     _estimate(console, [spec for spec in plan.left if plan.todo[spec.run_id] != "measure"], jobs)
     err = Console(highlight=False, soft_wrap=True, markup=False)
     failed: list[Outcome] = []
@@ -138,6 +147,7 @@ def _header(console: Console, study: StudySpec, plan: Plan, folder: Path, jobs: 
     console.print(study.description)
     if study.notice:
         console.print(f"NOTE {study.notice}")
+    console.print(f"terms: {TERMS[study.terms]}")
     console.print(
         f"{len(plan.specs)} runs, {skipped} done already; {jobs} processes x {train.threads} threads on "
         f"{train.device}, {train.precision}, deterministic"

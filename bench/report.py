@@ -169,6 +169,8 @@ def _facts(study: Study) -> list[str]:
     lines = [f"**Runs:** {', '.join(counts)}" + (" (**partial: the study isn't finished**)" if missing else "")]
     if meta.get("preset"):
         lines.append(f"**Preset:** {meta['preset']}")
+    if meta.get("terms"):
+        lines.append(f"**Terms:** {meta['terms'].replace('_', ' ')}")
     lines.append(f"**Methods:** {'; '.join(_method(study, label) for label in dict.fromkeys(runs['label']))}")
     lines.append(f"**Seeds:** {ranges(runs['seed'].unique().tolist())}")
     for label, dataset in dict(zip(runs["dataset_label"], runs["run"], strict=True)).items():

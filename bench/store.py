@@ -195,6 +195,18 @@ class Store:
                 shutil.rmtree(folder, ignore_errors=True)
         _fsync(self.runs)
 
+    def adopt(self, other: Store, run: str) -> bool:
+        """Copy a finished run of another study, whose id says that it is the same run; False if it has none."""
+        if self.is_done(run) or not other.is_done(run):
+            return False
+        with self.claim(run) as folder:
+            if folder is None or self.is_done(run):
+                return False
+            shutil.rmtree(folder)
+            shutil.copytree(other.runs / run, folder)
+            self.commit(folder, run)
+        return True
+
     def fail(self, spec: RunSpec, error: str, trace: str) -> None:
         """Record a failed attempt."""
         attempt = len(self.failures(spec.run_id)) + 1

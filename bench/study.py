@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import Field, ValidationError
 
-from bench import networks
-from bench.batches import Order
-from bench.data import load_dataset, resolve_options
 from bench.errors import BenchError, did_you_mean
-from bench.method import resolve_hyper
-from bench.registry import DATASETS, METHODS, METRICS, NETWORKS
-from bench.selectors import Selection, parse_selection, parse_value
+from bench.registry import DATASETS, METHODS
+from bench.selectors import parse_value
 from bench.spec import (
-    DatasetSpec,
-    EvaluationSpec,
-    MethodSpec,
     Model,
-    NetworkSpec,
-    OptimizerSpec,
-    RunSpec,
 )
 
 PRESETS = Path(__file__).parent / "presets"
+STUDIES = Path(__file__).parent / "studies"
 Table = dict[str, Any]
 
 
@@ -67,6 +56,7 @@ class StudySpec(Model):
     methods: list[str] = Field(default=["all"])
     controls: list[str] = Field(default=[])
     datasets: list[str] = Field(default=["dsprites"])
+    terms: Literal["equal", "as_published"] = "equal"
     seeds: list[Annotated[int, Field(ge=0)]] = Field(list(range(10)), min_length=1)
     train: TrainSettings = Field(default_factory=lambda: TrainSettings.model_validate({}))
     evaluation: EvaluationSettings = Field(default_factory=lambda: EvaluationSettings.model_validate({}))
@@ -77,6 +67,26 @@ class StudySpec(Model):
 def presets() -> list[str]:
     """Names of the presets."""
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def studies() -> list[str]:
+    """Names of the studies that come with Disbench."""
+    return sorted(path.stem for path in STUDIES.glob("*.toml"))
+
+
+def find_study(name: str) -> Path:
+    """The file of a study: one that comes with Disbench, or a path.
+
+    Raises
+    ------
+    BenchError
+        If it is neither.
+    """
+    if name in studies():
+        return STUDIES / f"{name}.toml"
+    if Path(name).suffix == ".toml":
+        return Path(name)
+    raise BenchError(f"unknown study '{name}'{did_you_mean(name, studies())}; see `bench list studies`")
 
 
 def resolve(
@@ -107,9 +117,12 @@ def resolve(
     file = _read_toml(study_file) if study_file is not None else {}
     # What a run recorded in its study.toml isn't part of what was asked for.
     file.pop("record", None)
+    at = file.pop("at", {})
     chosen = preset or file.get("preset") or "quick"
     if chosen not in presets():
         raise BenchError(f"unknown preset '{chosen}'{did_you_mean(str(chosen), presets())}; see `bench list presets`")
+    # A study says in [at.quick] what it sets otherwise at that preset (set points lie elsewhere on a small grid).
+    file = _merge(file, at.get(chosen, {}))
     settled = _settings_table(settings or [])
     given = {key: value for key, value in flags.items() if value is not None}
     merged: Table = _read_toml(PRESETS / f"{chosen}.toml")
@@ -126,103 +139,12 @@ def resolve(
     try:
         spec = StudySpec.model_validate(merged)
     except ValidationError as error:
-        raise BenchError(_one_line(error, where, merged)) from None
+        raise BenchError(one_line(error, where)) from None
     for name in spec.method:
         METHODS.get(name)
     for name in spec.dataset:
         DATASETS.get(name)
     return spec
-
-
-def expand(study: StudySpec) -> list[RunSpec]:
-    """One spec per method, hyper-parameter setting, dataset and seed, seeds innermost, without repeats.
-
-    Raises
-    ------
-    BenchError
-        Unknown names, impossible hyper-parameters or options, a network or batch size that doesn't fit the data.
-    """
-    metrics = {name: METRICS.get(name).version for item in study.evaluation.metrics for name in METRICS.match(item)}
-    evaluation = EvaluationSpec(
-        n_codes=study.evaluation.n_codes,
-        n_images=study.evaluation.n_images,
-        metrics=dict(sorted(metrics.items())),
-    )
-    for kind in ("methods", "datasets"):
-        if not getattr(study, kind):
-            raise BenchError(f"no {kind} are chosen; see `bench list {kind}`")
-    if not metrics:
-        raise BenchError("no metrics are chosen; see `bench list metrics`")
-    chosen = [parse_selection(item) for item in [*study.methods, *study.controls]]
-    methods = [one for selection in chosen for one in _variants(selection, METHODS.match(selection.name))]
-    datasets = [
-        _dataset_spec(study, name, values)
-        for item in study.datasets
-        for selection in [parse_selection(item)]
-        for name, values in _variants(selection, DATASETS.match(selection.name))
-    ]
-    runs: dict[str, RunSpec] = {}
-    for dataset, (name, values), seed in itertools.product(datasets, methods, study.seeds):
-        spec = _run_spec(study, dataset, name, values, seed, evaluation)
-        runs.setdefault(spec.digest, spec)
-    for spec in {(s.network.name, s.batch_size, s.dataset.sha256): s for s in runs.values()}.values():
-        _check_fit(spec)
-    return list(runs.values())
-
-
-def _check_fit(spec: RunSpec) -> None:
-    """Refuse at planning time what could only fail when the run starts."""
-    dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
-    with torch.device("meta"):
-        networks.build(spec.network.name, 1, dataset.image_shape, spec.network.latent_dim)
-    if spec.device == "cuda" and not torch.cuda.is_available():
-        raise BenchError("device 'cuda': torch sees no GPU here; leave out train.device, or use 'cpu'")
-    Order(spec.seed, len(dataset), spec.batch_size)
-
-
-def _run_spec(
-    study: StudySpec, dataset: DatasetSpec, name: str, values: Table, seed: int, evaluation: EvaluationSpec
-) -> RunSpec:
-    entry = METHODS.get(name)
-    table = dict(study.method.get(name, {}))
-    own = table.pop("train", {})
-    if not isinstance(own, dict):
-        raise BenchError(f"method '{name}': train={own!r}: write it as {name}.train.key=value")
-    try:
-        train = TrainSettings.model_validate(study.train.model_dump() | own)
-    except ValidationError as error:
-        raise BenchError(_one_line(error, f"method '{name}', table 'train'", {})) from None
-    hyper = resolve_hyper(name, table | values)
-    network = NETWORKS.get(train.network)
-    return RunSpec(
-        method=MethodSpec(name=name, version=entry.version, hyper=hyper),
-        dataset=dataset,
-        network=NetworkSpec(name=train.network, version=network.version, latent_dim=train.latent_dim, init=train.init),
-        optimizer=OptimizerSpec(name="adam", lr=train.lr, beta1=train.beta1, beta2=train.beta2, eps=train.eps),
-        batch_size=train.batch_size,
-        steps=train.steps if entry.info.get("trains", True) else 0,
-        seed=seed,
-        log_every=train.log_every,
-        evaluation=evaluation,
-        threads=train.threads,
-        precision=train.precision,
-        device=train.device,
-    )
-
-
-def _dataset_spec(study: StudySpec, name: str, values: Table) -> DatasetSpec:
-    options = resolve_options(name, study.dataset.get(name, {}) | values)
-    entry = DATASETS.get(name)
-    # Absolute, because workers and later calls may have another working directory.
-    paths = {key: str(Path(options.pop(key)).expanduser().resolve()) for key in entry.value.paths if options.get(key)}
-    dataset = load_dataset(name, options | paths)
-    return DatasetSpec(name=name, version=entry.version, options=options, paths=paths, sha256=dataset.fingerprint())
-
-
-def _variants(selection: Selection, names: list[str]) -> list[tuple[str, Table]]:
-    keys = list(selection.values)
-    grid = itertools.product(*(selection.values[key] for key in keys))
-    return [(name, dict(zip(keys, point, strict=True))) for point in grid for name in names]
 
 
 def _changes(plain: Table, merged: Table, prefix: str = "") -> Iterator[str]:
@@ -279,7 +201,8 @@ def _read_toml(path: Path) -> Table:
         raise BenchError(f"study file '{path}' can't be read: {error}") from None
 
 
-def _one_line(error: ValidationError, where: str, given: Table) -> str:
+def one_line(error: ValidationError, where: str) -> str:
+    """What pydantic found, in one line: where, which key, which value, what it may be."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":

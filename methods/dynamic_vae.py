@@ -8,11 +8,24 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from bench.controllers import IncrementalState, hybrid, incremental_pi
-from bench.method import Method, Objective, State, Terms, register_method
+from bench.controllers import IncrementalState, PositionalState, hybrid, incremental_pi, positional_pi
+from bench.method import Method, Objective, State, Terms, neutral, register_method
+
+#: What the released code trains with, by data set; its constants are this file's defaults unless they stand here.
+PUBLISHED = {
+    "dsprites": {"train": {"network": "H", "init": "he", "batch_size": 128, "steps": 2_000_000, "lr": 1e-4}},
+    "mnist": {
+        "train": {"network": "H", "init": "he", "batch_size": 128, "steps": 1_500_000, "lr": 1e-4},
+        "hyper": {"beta0": 100.0},
+    },
+    "smallnorb": {
+        "train": {"network": "H", "init": "he", "batch_size": 64, "steps": 1_500_000, "lr": 1e-4},
+        "hyper": {"beta0": 90.0, "set_point": 13.0, "set_point_start": 0.1, "window": 10},
+    },
+}
 
 
-@register_method("dynamic_vae", label="DynamicVAE", order=6, groups=("all",))
+@register_method("dynamic_vae", label="DynamicVAE", order=6, groups=("all",), published=PUBLISHED)
 class DynamicVAE(Method):
     """DynamicVAE: ``min R + beta(t) * KL``, beta from an incremental PI controller on the moving-average KL.
 
@@ -26,8 +39,9 @@ class DynamicVAE(Method):
     and its released code, whose dSprites constants are the defaults: beta0 50, floor 0.1, no upper bound, Kp 0.01,
     Ki 0.005 (written as -0.005 there), uniform mean of T = 5 zero-padded values, set point from 0.5 in steps of 0.15
     every 6,000 iterations, ramps of 1,000, to 20. Ablations: ``window=1`` (no average), ``ramp=1`` (steps only),
-    ``ramp=set_point_every`` (ramp only). Known deviations: none under the defaults; ``anti_windup="clamped"`` is ours
-    (the released one latches at the floor).
+    ``ramp=set_point_every`` (ramp only), ``form="positional"`` (ControlVAE's form with the same average and annealing
+    and beta0 as bias; its integral is kept in the state's ``error``). Known deviations: none under the defaults;
+    ``anti_windup="clamped"`` is ours (the released one latches at the floor).
     """
 
     @dataclass(frozen=True)
@@ -45,6 +59,7 @@ class DynamicVAE(Method):
         ki: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.005
         window: Annotated[int, Field(ge=1)] = 5
         anti_windup: Literal["released", "clamped"] = "released"
+        form: Literal["incremental", "positional"] = neutral("incremental")
 
         def __post_init__(self) -> None:
             if self.set_point_start > self.set_point:
@@ -70,15 +85,16 @@ class DynamicVAE(Method):
             every=h.set_point_every,
             ramp=h.ramp,
         )
-        beta, new = incremental_pi(
-            IncrementalState(state["raw"], state["error"], state["window"]),
-            terms.kl.detach(),
-            target,
-            kp=h.kp,
-            ki=h.ki,
-            floor=h.beta_min,
-            anti_windup=h.anti_windup,
-        )
+        kl, gains = terms.kl.detach(), {"kp": h.kp, "ki": h.ki, "floor": h.beta_min, "anti_windup": h.anti_windup}
+        if h.form == "positional":
+            # Without clamps this is algebraically the incremental form: the increments' sum, S(0) = 1/2 taken off.
+            window = torch.cat([state["window"][:, 1:], kl.double().unsqueeze(1)], dim=1)
+            last = PositionalState(integral=state["error"], raw=state["raw"])
+            beta, now = positional_pi(last, window.mean(dim=1), target, bias=h.beta0 - h.kp / 2, **gains)
+            new = IncrementalState(raw=now.raw, error=now.integral, window=window)
+        else:
+            last = IncrementalState(state["raw"], state["error"], state["window"])
+            beta, new = incremental_pi(last, kl, target, **gains)
         return Objective(
             loss=terms.reconstruction + beta * terms.kl,
             beta=beta,

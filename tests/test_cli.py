@@ -111,7 +111,7 @@ def test_status_show_aggregate_and_list(finished, bench, monkeypatch):
     code, _, err = bench("aggregate", "smoke-dsprites", "--out", "/nonexistent/x.csv")
     assert (code, err.strip()) == (2, "bench: --out '/nonexistent/x.csv': No such file or directory")
     # What a run recorded is a study file.
-    again = json.loads(bench("plan", "--config", "results/smoke-dsprites/study.toml", "--json")[1])
+    again = json.loads(bench("plan", "results/smoke-dsprites/study.toml", "--json")[1])
     assert sorted(row["run"] for row in again) == sorted(run)
 
 
@@ -153,7 +153,7 @@ def test_print_config_is_a_study_file(bench, tmp_path):
     _, out, _ = bench("plan", "--preset", "smoke", "--set", "beta_vae.beta=9", "--print-config")
     Path("mine.toml").write_text(out)
     a = json.loads(bench("plan", "--preset", "smoke", "--set", "beta_vae.beta=9", "--json")[1])
-    b = json.loads(bench("plan", "--config", "mine.toml", "--json")[1])
+    b = json.loads(bench("plan", "mine.toml", "--json")[1])
     assert [row["run"] for row in a] == [row["run"] for row in b]
 
 
@@ -183,7 +183,7 @@ def test_show_a_method_with_its_settings(bench):
         (("run", "--seeds", "ten"), "bench: --seeds ten: 'ten' isn't a seed"),
         (("run", "--rerun", "al"), "bench: --rerun al; did you mean 'all'?"),
         (("run", "--study", "a/b"), "bench: --study 'a/b' can't be a folder's name"),
-        (("run", "--config", "none.toml"), "bench: study file 'none.toml': no such file"),
+        (("run", "none.toml"), "bench: study file 'none.toml': no such file"),
         (("run", "--plugin", "none.py"), "bench: plug-in 'none.py': no such file"),
         (("run", "-d", "npz[path=none.npz]"), "none.npz: no such file"),
         (("run", "-m", "dynamic_vae[set_point=0.1]"), "set_point=0.1 lies below set_point_start=0.5; it can only grow"),

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from bench import job, runner
+from bench.expand import expand
 from bench.registry import METHODS
 from bench.spec import MethodSpec
 from bench.store import Store, write_json
-from bench.study import expand, resolve
+from bench.study import resolve
 
 pytestmark = pytest.mark.slow
 

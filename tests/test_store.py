@@ -11,8 +11,9 @@ import pytest
 import tomli_w
 
 from bench.errors import BenchError
+from bench.expand import expand
 from bench.store import Store, explain, write_json
-from bench.study import expand, resolve
+from bench.study import resolve
 
 
 @pytest.fixture

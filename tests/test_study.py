@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from bench.errors import BenchError
+from bench.expand import expand
 from bench.spec import RunSpec
-from bench.study import expand, presets, resolve
+from bench.study import presets, resolve
 
 
 def smoke(**flags):

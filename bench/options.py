@@ -1,0 +1,49 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+Methods = Annotated[
+    Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
+    typer.Option("-m", "--method", help="all, a name, a glob, or name[key=v1,v2]; repeatable. Default: the preset's."),
+]
+Datasets = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("-d", "--dataset", help="A name, or name[option=value]; repeatable. Default: the preset's."),
+]
+Metrics = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--metric", help="all, a name or a glob; repeatable."),
+]
+Terms = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--terms", help="equal: all methods share network, init, batches, optimiser, steps; as_published."),
+]
+Seeds = Annotated[Optional[str], typer.Option("--seeds", help="A count (10), a range (0-4) or a list (3,7).")]  # noqa: UP045
+Preset = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--preset", help="smoke, quick (the default), standard or paper."),
+]
+Config = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Argument(metavar="[STUDY]", help="A study: a name from `bench list studies`, or a TOML file."),
+]
+Settings = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", help="table.key=value, for example dynamic_vae.ki=0.001 or train.steps=1000; repeatable."),
+]
+StudyName = Annotated[Optional[str], typer.Option("--study", help="Name of the results folder.")]  # noqa: UP045
+Results = Annotated[Path, typer.Option("--results", help="Where studies are kept.")]
+Reports = Annotated[Path, typer.Option("--reports", help="Where reports are written.")]
+Jobs = Annotated[int, typer.Option("-j", "--jobs", help="Worker processes; 0: one per core.", min=0)]
+Plugins = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option("--plugin", help="A Python file that registers methods, datasets or metrics; repeatable."),
+]
+Mixed = Annotated[bool, typer.Option("--mixed", help="Allow runs of different versions, kept apart by label.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only errors and the path of the report.")]
