@@ -135,3 +135,15 @@ def test_json_refuses_nan(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "x.json", {"a": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_finished_run_is_adopted_from_another_study(store, specs, tmp_path):
+    other = Store(tmp_path / "results" / "other")
+    other.create({}, specs)
+    with other.claim("r") as folder:
+        write_json(folder / "result.json", {"who": "other"})
+        other.commit(folder, "r")
+    assert store.adopt(other, "r")
+    assert store.result("r") == {"who": "other"} == other.result("r")
+    assert not store.adopt(other, "r"), "it is there already"
+    assert not store.adopt(other, "nothing")

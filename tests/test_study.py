@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
 from bench.errors import BenchError
 from bench.expand import expand
 from bench.spec import RunSpec
-from bench.study import presets, resolve
+from bench.study import find_study, presets, resolve, studies
 
 
 def smoke(**flags):
@@ -222,3 +225,65 @@ def test_bad_study_files(text, message, tmp_path):
 def test_missing_study_file(tmp_path):
     with pytest.raises(BenchError, match="no such file"):
         resolve("smoke", study_file=tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("name", studies())
+def test_every_study_expands_at_smoke_and_quick(name):
+    for preset in ("smoke", "quick"):
+        study = resolve(preset, study_file=find_study(name), seeds=[0])
+        assert study.description
+        assert not study.notice.startswith("preset"), "a study chooses methods, it doesn't change the preset"
+        assert len(expand(study)) > 2
+
+
+def test_a_study_may_say_what_differs_at_a_preset(tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text('methods = ["beta_vae[beta=4]"]\n[at.smoke]\nmethods = ["beta_vae[beta=1,2]"]\n')
+    betas = [s.method.hyper.get("beta") for s in expand(resolve("smoke", study_file=file, seeds=[0]))]
+    assert betas == [1.0, 2.0, None]
+    betas = [s.method.hyper.get("beta") for s in expand(resolve("quick", study_file=file, seeds=[0]))]
+    assert betas == [4.0, None]
+
+
+def test_unknown_study():
+    with pytest.raises(BenchError, match=r"unknown study 'equal_lk'; did you mean 'equal_kl'\?"):
+        find_study("equal_lk")
+
+
+def test_terms_are_one_flag_away():
+    equal = {s.method.name: s for s in expand(resolve("standard", seeds=[0]))}
+    published = {s.method.name: s for s in expand(resolve("standard", seeds=[0], terms="as_published"))}
+    assert len({(s.network, s.batch_size, s.steps) for s in equal.values() if s.steps}) == 1
+    assert published["factor_vae"].network.name == "kim"
+    assert published["dynamic_vae"].batch_size == 128
+    assert resolve("paper").terms == "as_published"
+    assert "terms=as_published" in resolve("standard", terms="as_published").notice
+
+
+def test_equal_terms_leave_no_room_for_a_method_of_its_own():
+    with pytest.raises(BenchError, match="on equal terms all methods share theirs"):
+        smoke(settings=["beta_vae.train.lr=0.1"])
+    specs = smoke(
+        settings=["beta_vae.train.lr=0.1"], terms="as_published", datasets=["dsprites[size=64]"], methods=["beta_vae"]
+    )
+    assert specs[0].optimizer.lr == 0.1
+
+
+def test_no_published_settings_for_these_data(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((40, 8, 8), dtype=np.uint8))
+    with pytest.raises(BenchError, match="method 'vae' has no published settings on dataset 'npz'"):
+        smoke(methods=["vae"], datasets=[f"npz[path={tmp_path / 'a.npz'}]"], terms="as_published")
+
+
+def test_an_option_at_its_neutral_value_does_not_rename_runs():
+    spec = smoke(methods=["beta_vae"], controls=[], seeds=[0])[0]
+    assert "free_bits" not in spec.method.hyper
+    same = smoke(methods=["beta_vae[free_bits=0]"], controls=[], seeds=[0])[0]
+    other = smoke(methods=["beta_vae[free_bits=0.1]"], controls=[], seeds=[0])[0]
+    assert same.run_id == spec.run_id != other.run_id
+
+
+def test_the_committed_reference_is_what_this_code_would_run():
+    """Same ids: nobody changed a default, a preset or a version without running the reference study anew."""
+    committed = Path(__file__).parent.parent / "results" / "reference" / "quick-dsprites" / "runs"
+    assert {s.run_id for s in expand(resolve("quick"))} == {folder.name for folder in committed.iterdir()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -66,8 +67,17 @@ _LOOKS: dict[str, tuple[str, str, Dashes]] = {
     "control_vae": ("#E69F00", "v", (0, (3, 1, 1, 1, 1, 1))),
     "dynamic_vae": ("#D55E00", "P", "solid"),
     "beta_tcvae": ("#CC79A7", "<", (0, (7, 2))),
+    "dip_vae": ("#B8A800", "h", (0, (6, 1, 1, 1))),
+    "info_vae": ("#8C564B", "p", (0, (3, 2))),
+    "sigma_vae": ("#5E4FA2", "8", (0, (1, 2))),
+    "switch_beta": ("#1B7F8C", "d", (0, (8, 2, 2, 2))),
+    "two_stage": ("#A6192E", ">", (0, (2, 1))),
+    "autoencoder": ("#404040", "1", (0, (1, 1.5))),
+    "pca": ("#909090", "2", (0, (6, 2))),
     CONTROL: (GREY, "X", (0, (4, 3))),
 }
+#: More configurations than this are too many for a panel or a line each.
+MOST = 10
 #: For methods that aren't listed, chosen by a hash of the name.
 _OTHERS: tuple[tuple[str, str, Dashes], ...] = (
     ("#CC79A7", ">", (0, (2, 1))),
@@ -161,6 +171,21 @@ def trained(study: Study, dataset: str) -> list[str]:
     return list(dict.fromkeys(chosen["label"]))
 
 
+def shown(study: Study, dataset: str) -> list[str]:
+    """Trained configurations, or of more than `MOST` only the first of each method: for figures with a panel each."""
+    labels = trained(study, dataset)
+    if len(labels) <= MOST:
+        return labels
+    runs = study.runs[study.runs["dataset_label"] == dataset]
+    method = dict(zip(runs["label"], runs["method"], strict=True))
+    return list({method[label]: label for label in reversed(labels)}.values())[::-1]
+
+
+def wrapped(text: str, width: int = 32) -> str:
+    """A label on several lines if it is long."""
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False))
+
+
 def runs_of(study: Study, dataset: str, label: str) -> pd.DataFrame:
     """Select the runs of a configuration that ended well, lowest seed first."""
     runs = study.runs
@@ -186,7 +211,10 @@ def cell(study: Study, dataset: str, label: str, score: str) -> Mapping[str, Any
 
 def legend_below(figure: Figure, handles: Iterable[Line2D], columns: int) -> None:
     """Put one legend under all panels."""
-    figure.legend(handles=list(handles), loc="outside lower center", ncols=columns, handlelength=2.6)
+    made = list(handles)
+    for handle in made:
+        handle.set_label(wrapped(str(handle.get_label()), 100 // columns))
+    figure.legend(handles=made, loc="outside lower center", ncols=columns, handlelength=2.6)
 
 
 def better(axes: Axes, *, higher: bool, axis: str) -> None:

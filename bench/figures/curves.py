@@ -19,7 +19,7 @@ from bench.figures._style import (
     new_figure,
     per_dataset,
     runs_of,
-    trained,
+    shown,
 )
 from bench.registry import FIGURES
 
@@ -31,7 +31,7 @@ BURN_IN = 0.25
 LOG_ABOVE = 20.0
 
 
-@FIGURES.register("curves", version=1, order=2)
+@FIGURES.register("curves", version=1, order=3)
 def curves(study: Study) -> Figure | dict[str, Figure]:
     """Training curves: mean over seeds, with a band of one standard deviation, on training batches.
 
@@ -53,7 +53,7 @@ def curves(study: Study) -> Figure | dict[str, Figure]:
 
 def _draw(study: Study, dataset: str) -> Figure | None:
     look = looks(study)
-    stacks = {label: _stack(study, dataset, label) for label in trained(study, dataset)}
+    stacks = {label: _stack(study, dataset, label) for label in shown(study, dataset)}
     stacks = {label: stack for label, stack in stacks.items() if not stack.empty}
     if not stacks:
         return None

@@ -10,14 +10,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
 from bench.aggregate import Study, read_curves
-from bench.figures._style import DOUBLE, SINGLE, legend_below, new_figure, per_dataset, runs_of, trained
+from bench.figures._style import DOUBLE, SINGLE, legend_below, new_figure, per_dataset, runs_of, shown
 from bench.registry import FIGURES
 
 #: Final KL (nats) above which a latent counts as active here.
 DEAD = 0.1
 
 
-@FIGURES.register("kl_per_latent", version=1, order=4)
+@FIGURES.register("kl_per_latent", version=1, order=5)
 def kl_per_latent(study: Study) -> Figure | dict[str, Figure]:
     """KL of every latent during training, lowest seed of each method, sorted by the KL at the end.
 
@@ -38,7 +38,7 @@ def kl_per_latent(study: Study) -> Figure | dict[str, Figure]:
 
 def _draw(study: Study, dataset: str) -> Figure | None:
     panels = {}
-    for label in trained(study, dataset):
+    for label in shown(study, dataset):
         first = runs_of(study, dataset, label).iloc[0]
         curve = read_curves(study, str(first["run"]))
         if len(curve):

@@ -6,11 +6,11 @@ from matplotlib.figure import Figure
 
 from bench.aggregate import Study
 from bench.figures._montage import read_montages
-from bench.figures._style import DOUBLE, control_label, new_figure, per_dataset, trained
+from bench.figures._style import DOUBLE, control_label, new_figure, per_dataset, shown
 from bench.registry import FIGURES
 
 
-@FIGURES.register("reconstructions", version=1, order=6)
+@FIGURES.register("reconstructions", version=1, order=7)
 def reconstructions(study: Study) -> Figure | dict[str, Figure]:
     """Originals and their reconstructions from the mean code, lowest seed of each method.
 
@@ -29,7 +29,7 @@ def reconstructions(study: Study) -> Figure | dict[str, Figure]:
 
 def _draw(study: Study, dataset: str) -> Figure | None:
     control = control_label(study, dataset)
-    labels = [*trained(study, dataset), *([control] if control else [])]
+    labels = [*shown(study, dataset), *([control] if control else [])]
     montages = read_montages(study, dataset, labels, "reconstructions.png")
     if not montages:
         return None

@@ -20,6 +20,7 @@ from bench.figures._style import (
     per_dataset,
     runs_of,
     trained,
+    wrapped,
 )
 from bench.registry import FIGURES
 
@@ -28,7 +29,7 @@ from bench.registry import FIGURES
 FAR = 1.0
 
 
-@FIGURES.register("strip", version=1, order=3)
+@FIGURES.register("strip", version=1, order=4)
 def strip(study: Study) -> Figure | dict[str, Figure]:
     """Every score of every seed, with mean and 95 % interval.
 
@@ -55,9 +56,10 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         return None
     control = control_label(study, dataset)
     rows = [*labels, *([control] if control else [])]
-    columns = min(4, len(scores))
+    long = max(map(len, rows)) > 24
+    columns = min(3 if long else 4, len(scores))
     lines = math.ceil(len(scores) / columns)
-    figure = new_figure(DOUBLE, 0.1 + lines * (0.55 + 0.19 * len(rows)))
+    figure = new_figure(DOUBLE, 0.1 + lines * (0.55 + (0.26 if long else 0.19) * len(rows)))
     panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
     look = looks(study)
     for axes, score in zip(panels.flat, scores, strict=False):
@@ -76,7 +78,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         axes.set_visible(False)
     panels[0, 0].set_ylim(len(rows) - 0.5, -0.5)
     for axes in panels[:, 0]:
-        axes.set_yticks(range(len(rows)), rows)
+        axes.set_yticks(range(len(rows)), [wrapped(row, 34) for row in rows])
     return figure
 
 

@@ -61,7 +61,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     ]
     if not scores or not labels:
         return None
-    rows = -(-(len(labels) + 1) // 3)
+    rows = -(-(len(labels) + 1) // 3) * (2 if max(map(len, labels)) > 24 else 1)
     figure = new_figure(SINGLE if len(scores) == 1 else DOUBLE, 2.5 + 0.16 * rows)
     panels = figure.subplots(1, len(scores), sharex=True, squeeze=False)[0]
     control = control_label(study, dataset)

@@ -7,14 +7,14 @@ from matplotlib.figure import Figure
 
 from bench.aggregate import Study
 from bench.figures._montage import Montage, final_kl, read_montages
-from bench.figures._style import DOUBLE, new_figure, per_dataset, trained
+from bench.figures._style import DOUBLE, new_figure, per_dataset, shown
 from bench.registry import FIGURES
 
 #: Images per query: each latent goes from -3 to 3 in steps of 2/3.
 STEPS = 10
 
 
-@FIGURES.register("traversals", version=1, order=5)
+@FIGURES.register("traversals", version=1, order=6)
 def traversals(study: Study) -> Figure | dict[str, Figure]:
     """Latent traversals of the lowest seed of each method, all latents, largest KL first.
 
@@ -36,7 +36,7 @@ def traversals(study: Study) -> Figure | dict[str, Figure]:
 
 
 def _draw(study: Study, dataset: str) -> Figure | None:
-    montages = read_montages(study, dataset, trained(study, dataset), "traversals.png")
+    montages = read_montages(study, dataset, shown(study, dataset), "traversals.png")
     if not montages:
         return None
     heights = [0.33 + (DOUBLE - 0.6) * m.pixels.shape[0] / m.pixels.shape[1] for m in montages]

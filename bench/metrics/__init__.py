@@ -1,10 +1,27 @@
 """Metrics, one file each. All take a table of codes and, where they need them, the factors."""
 
 from bench.metrics.active_units import active_units
+from bench.metrics.beta_vae_score import beta_vae_score
 from bench.metrics.dci import dci
 from bench.metrics.factor_vae_score import factor_vae_score
 from bench.metrics.kl import kl
 from bench.metrics.mig import mig
+from bench.metrics.mig_sampled import mig_sampled
+from bench.metrics.modularity import modularity
 from bench.metrics.reconstruction import reconstruction
+from bench.metrics.rmig import rmig
+from bench.metrics.sap import sap
 
-__all__ = ["active_units", "dci", "factor_vae_score", "kl", "mig", "reconstruction"]
+__all__ = [
+    "active_units",
+    "beta_vae_score",
+    "dci",
+    "factor_vae_score",
+    "kl",
+    "mig",
+    "mig_sampled",
+    "modularity",
+    "reconstruction",
+    "rmig",
+    "sap",
+]
