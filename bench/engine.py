@@ -94,7 +94,7 @@ def prepare(specs: Sequence[RunSpec], shape: tuple[int, int, int], n_train: int)
         modules=modules,
         optimizers=optimizers,
         noise=tuple(torch_stream(seed, "noise", first.device) for seed in seeds),
-        own=tuple(torch_stream(seed, f"method:{first.method.name}", first.device) for seed in seeds),
+        own=tuple(torch_stream(seed, f"method:{method.stream or first.method.name}", first.device) for seed in seeds),
         state=method.initial_state(),
         diverged=[None] * len(specs),
     )
@@ -172,7 +172,10 @@ class _Forward:
         t = self.training
 
         def fresh_decoder(role: str) -> None:
+            # The streams are the CPU's, so that a run starts alike on every device.
+            t.vae.decoder.cpu()
             networks.initialise(t.vae.decoder, t.specs[0].network.init, [spec.seed for spec in t.specs], role)
+            t.vae.decoder.to(self.device)
             t.optimizers[0] = _adam(t.vae, t.specs[0])
 
         t.state = t.method.begin_stage(Stage(step, t.state, self.all_codes, fresh_decoder))

@@ -165,12 +165,15 @@ class Method(ABC):
         Float hyper-parameters in which runs in lockstep must agree (an optimiser has one rate).
     stochastic : bool
         False if codes carry no noise: there is then no KL to speak of.
+    stream : str
+        Method whose name keys the stream of `Terms.generators`, if not this one's: a wrapper draws what its base draws.
     """
 
     Hyper: ClassVar[type] = NoHyper
     shared: ClassVar[tuple[str, ...]] = ()
     n_batches: int = 1
     stochastic: bool = True
+    stream: str = ""
 
     def __init__(
         self, hypers: Sequence[Any], *, latent_dim: int, n_train: int = 1, n_steps: int = 1, device: str = "cpu"

@@ -22,8 +22,9 @@ class DIPVAE(Method):
     Notes
     -----
     Source: Kumar, Sattigeri & Balakrishnan, "Variational Inference of Disentangled Latent Concepts from Unlabeled
-    Observations", ICLR 2018, eqs. 5 to 7. Defaults: lambda_od 10 and, for variant I, lambda_d 10 times lambda_od, the
-    ratio of disentanglement_lib (1 for variant II: set lambda_d). Known deviations: none.
+    Observations", ICLR 2018, eqs. 5 to 7. Defaults: variant II with lambda_od = lambda_d = 10. disentanglement_lib
+    sets lambda_d to 10 times lambda_od for variant I and to lambda_od for variant II: for variant I set lambda_d=100.
+    Known deviations: none.
     """
 
     @dataclass(frozen=True)

@@ -34,6 +34,10 @@ class InfoVAE(Method):
         alpha: Annotated[float, Field(le=1, allow_inf_nan=False)] = 0.0
         lambda_: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1000.0
 
+        def __post_init__(self) -> None:
+            if self.alpha + self.lambda_ < 1:
+                raise ValueError(f"alpha + lambda_ = {self.alpha + self.lambda_:g} is below 1: the MMD would grow")
+
     def loss(self, terms: Terms, state: State, step: int) -> Objective:
         """Negative ELBO with part of the KL exchanged for the MMD."""
         h = self.hyper

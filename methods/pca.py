@@ -49,9 +49,12 @@ class PCA(Method):
             x = store.gather(np.sort(rows)).flatten(1).double()
             mean = x.mean(dim=0)
             _, singular, axes = torch.linalg.svd(x - mean, full_matrices=False)
+            # A direction in which nothing varies gives a dead latent, not rounding errors divided by themselves.
+            deviation = (singular / math.sqrt(max(len(x) - 1, 1)))[:k]
+            deviation = deviation[deviation > 1e-6]
+            axes = axes[: len(deviation)]
             # The sign of a component is arbitrary; its largest loading is made positive.
-            axes = axes[:k] * axes[:k].gather(1, axes[:k].abs().argmax(dim=1, keepdim=True)).sign()
-            deviation = (singular[:k] / math.sqrt(len(x) - 1)).clamp(min=1e-12)
+            axes = axes * axes.gather(1, axes.abs().argmax(dim=1, keepdim=True)).sign()
             encoder, decoder = vae.encoder[1], vae.decoder[0]
             with torch.no_grad():
                 for layer in (encoder, decoder):

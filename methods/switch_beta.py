@@ -35,6 +35,7 @@ class SwitchBeta(Method):
     def loss(self, terms: Terms, state: State, step: int) -> Objective:
         """Weighted negative ELBO with the beta of this step."""
         h = self.hyper
-        late = (step > (1 - h.late_share) * self.n_steps).double()
+        # 1e-6: (1 - 0.9) * 10 is a little less than 1.
+        late = (step > (1 - h.late_share) * self.n_steps + 1e-6).double()
         beta = h.beta + late * (h.beta_late - h.beta)
         return Objective(loss=terms.reconstruction + beta * terms.kl, beta=beta)

@@ -37,39 +37,52 @@ class TwoStage(Method):
     batch norm and more steps than stage 1; here both stages share the run's steps, and both decoders the run's network.
     """
 
+    shared = ("stage2_share",)
+
     @dataclass(frozen=True)
     class Hyper:
-        """base, base_hyper ("beta=100;..."): stage 1; stage2_share: of the steps; the rest says what decoder 2 gets."""
+        """base, base_hyper ("beta=100;..."): stage 1; stage2_share: of the steps; the rest: what decoder 2 gets.
+
+        base_version is filled in, whatever is given.
+        """
 
         base: str = "beta_vae"
-        base_hyper: str = "beta=100"
+        base_hyper: str = ""
+        base_version: int = 0
         stage2_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5
         code_mode: Literal["mean", "sample", "mean_plus_std"] = "mean"
         decoder: Literal["fresh", "warm"] = "fresh"
         standardise: bool = False
 
         def __post_init__(self) -> None:
-            try:
-                base_settings(self.base, self.base_hyper)
-            except BenchError as error:
-                raise ValueError(str(error)) from None
             if self.base == "two_stage":
                 raise ValueError("base='two_stage' would nest it in itself")
+            try:
+                settings = base_settings(self.base, self.base_hyper)
+            except BenchError as error:
+                raise ValueError(str(error)) from None
+            # Fully resolved, with the base's version: whoever changes a default of the base makes other runs of this.
+            spelt = ";".join(f"{key}={value}" for key, value in sorted(settings.items()))
+            object.__setattr__(self, "base_hyper", spelt)
+            object.__setattr__(self, "base_version", METHODS.get(self.base).version)
+            cls = METHODS.get(self.base).value
+            if cls.build is not Method.build or cls.fit is not Method.fit:
+                raise ValueError(f"base='{self.base}' isn't trained on the run's network: it has no decoder to replace")
 
     def __init__(self, hypers: Sequence[Any], **context: Any) -> None:
         super().__init__(hypers, **context)
         cls = METHODS.get(self.hyper.base).value
         settings = base_settings(self.hyper.base, self.hyper.base_hyper)
-        self.base: Method = cls([cls.Hyper(**settings)] * len(hypers), **context)
-        self.n_batches = self.base.n_batches
-        self.stochastic = self.base.stochastic
-
-    @property
-    def stage2_start(self) -> int:
-        """First step of stage 2."""
         trains = METHODS.get(self.hyper.base).info.get("trains", True)
         share = float(self.hyper.stage2_share[0]) if trains else 1.0
-        return int((1 - share) * self.n_steps) + 1
+        # 1e-6: (1 - 0.9) * 10 is a little less than 1.
+        self.stage2_start = int((1 - share) * self.n_steps + 1e-6) + 1
+        # The base's own schedule, where it has one, is that of stage 1.
+        stage1 = context | {"n_steps": self.stage2_start - 1}
+        self.base: Method = cls([cls.Hyper(**settings)] * len(hypers), **stage1)
+        self.stream = self.base.stream or self.hyper.base
+        self.n_batches = self.base.n_batches
+        self.stochastic = self.base.stochastic
 
     def encoder_frozen(self, step: int) -> bool:
         """In stage 2."""

@@ -137,7 +137,7 @@ class TestMethods:
             generators=tuple(torch_stream(run, "own") for run in range(2)),
         )
         a = method.loss(batch, method.initial_state(), 1).loss
-        torch.testing.assert_close(a, method.loss(flipped, method.initial_state(), 1).loss)
+        torch.testing.assert_close(a, method.loss(flipped, method.initial_state(), 1).loss, rtol=1e-5, atol=1e-4)
 
     def test_its_modules_get_an_auxiliary_loss_and_one_optimiser(self, name):
         method, modules = build(name)
@@ -302,4 +302,4 @@ def test_hyper_parameters_survive_json():
     for entry in METHODS:
         resolved = resolve_hyper(entry.name, {})
         assert resolve_hyper(entry.name, json.loads(json.dumps(resolved))) == resolved
-        assert asdict(entry.value.Hyper(**resolved)) == resolved
+        assert resolved.items() <= asdict(entry.value.Hyper(**resolved)).items()

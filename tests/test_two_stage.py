@@ -50,6 +50,8 @@ def data():
 
 
 def make(name="two_stage", steps=STEPS, **hyper) -> RunSpec:
+    if name == "two_stage" and "base" not in hyper:
+        hyper = {"base_hyper": "beta=100"} | hyper
     return RunSpec(
         method={"name": name, "version": 1, "hyper": resolve_hyper(name, hyper)},
         dataset={"name": "blobs", "version": 1, "sha256": "0"},

@@ -3,25 +3,31 @@
 from bench.metrics.active_units import active_units
 from bench.metrics.beta_vae_score import beta_vae_score
 from bench.metrics.dci import dci
+from bench.metrics.elbo import elbo
 from bench.metrics.factor_vae_score import factor_vae_score
 from bench.metrics.kl import kl
 from bench.metrics.mig import mig
 from bench.metrics.mig_sampled import mig_sampled
 from bench.metrics.modularity import modularity
+from bench.metrics.mutual_information import mutual_information
 from bench.metrics.reconstruction import reconstruction
 from bench.metrics.rmig import rmig
 from bench.metrics.sap import sap
+from bench.metrics.total_correlation import total_correlation
 
 __all__ = [
     "active_units",
     "beta_vae_score",
     "dci",
+    "elbo",
     "factor_vae_score",
     "kl",
     "mig",
     "mig_sampled",
     "modularity",
+    "mutual_information",
     "reconstruction",
     "rmig",
     "sap",
+    "total_correlation",
 ]

@@ -212,7 +212,8 @@ def quadrature(mean: Floats, sigma: Floats, n_points: int) -> tuple[Floats, Floa
     mean, sigma : ndarray of shape (N,), float64
         Means and standard deviations.
     n_points : int
-        Points, more than 13, equally spaced from `REACH` deviations below the lowest posterior to as many above the highest.
+        Points, more than 13, equally spaced from `REACH` deviations below the lowest posterior to as many above
+        the highest.
 
     Returns
     -------

@@ -135,7 +135,7 @@ def binned_posteriors(mean: Floats, sigma: Floats, n_bins: int = 100, limit: flo
         end bin if that is outside.
     """
     width = 2 * limit / n_bins
-    centres = -limit + width * (np.arange(n_bins) + 0.5)
+    centres: Floats = -limit + width * (np.arange(n_bins, dtype=np.float64) + 0.5)
     mass = gaussian(centres, mean, sigma)
     faint = mass.max(axis=1) < FAINT
     place = np.floor((np.clip(mean[faint], -limit, limit) + limit) / width).astype(np.int64)
