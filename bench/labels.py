@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def label_runs(specs: Mapping[str, Spec], methods: Iterable[str] = ()) -> dict[s
 
     def settings(spec: Spec) -> dict[str, Any]:
         taken = spec.get("evaluation", {}).get("metrics", {})
-        return method_settings(spec) | {f"metric {name}": taken[name] for name in conflicting & taken.keys()}
+        metrics = {f"metric {name}": taken[name] for name in conflicting & taken.keys()}
+        return _neutral(spec) | method_settings(spec) | metrics
 
     labels = _describe(
         {run: (datasets[run][0], spec["method"]["name"], settings(spec)) for run, spec in specs.items()}, METHODS
@@ -107,6 +109,13 @@ def label_runs(specs: Mapping[str, Spec], methods: Iterable[str] = ()) -> dict[s
         )
         out[run] = (dataset, label, (*place, spec["seed"], run))
     return out
+
+
+def _neutral(spec: Spec) -> dict[str, Any]:
+    """Options at the value at which specs leave them out, so that they compare with runs that set them."""
+    name = spec["method"]["name"]
+    cls = getattr(METHODS.get(name).value, "Hyper", None) if name in METHODS else None
+    return {item.name: item.default for item in fields(cls) if item.metadata.get("neutral")} if cls else {}
 
 
 def _registered_order(name: str) -> int:
@@ -172,13 +181,28 @@ def _describe(
     varying = {(name, setting) for (_, name, setting), seen in values.items() if len(seen) > 1}
     printed = {name: printed_name(registry, name) for name in settings_of}
     shared = {label for label, count in Counter(printed.values()).items() if count > 1}
+    usual = _usual([(name, settings) for _, name, settings in items.values()], varying)
     out: dict[str, tuple[str, Any]] = {}
     for run, (_, name, settings) in items.items():
-        shown = [(key, settings.get(key)) for key in settings_of[name] if (name, key) in varying]
+        differing = [(key, settings.get(key)) for key in settings_of[name] if (name, key) in varying]
+        shown = [(key, value) for key, value in differing if _canonical(value) != usual.get((name, key))]
         suffix = ", ".join(f"{key}={_show(value)}" for key, value in shown)
         label = name if printed[name] in shared else printed[name]
-        out[run] = (f"{label} ({suffix})" if suffix else label, tuple(map(_sortable, shown)))
+        # The configuration that everything else is a variation of comes first.
+        out[run] = (f"{label} ({suffix})" if suffix else label, (bool(shown), *map(_sortable, differing)))
     return out
+
+
+def _usual(items: Iterable[tuple[str, Mapping[str, Any]]], varying: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """What most configurations of a name agree on where they differ: an ablation need only say what it changes."""
+    distinct = {(name, _canonical(settings)): settings for name, settings in items}
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for (name, _), settings in distinct.items():
+        for key in settings:
+            counts[name, key][_canonical(settings[key])] += 1
+    most = {place: counter.most_common(1)[0] for place, counter in counts.items() if place in varying}
+    # Of two configurations none is usual.
+    return {place: value for place, (value, n) in most.items() if 2 * n > counts[place].total() > 2}
 
 
 def _canonical(value: Any) -> str:

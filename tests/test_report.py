@@ -19,7 +19,7 @@ from bench.report import render
 
 Build = Callable[..., Any]  # builders of study folders, see conftest.py
 METHODS = ["beta_vae", "dynamic_vae", "untrained"]
-FIGURE_NAMES = ["curves", "kl_per_latent", "reconstructions", "strip", "tradeoff", "traversals"]
+FIGURE_NAMES = ["rate_distortion", "curves", "kl_per_latent", "reconstructions", "strip", "tradeoff", "traversals"]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -103,7 +103,7 @@ def test_data_without_factors(study_builder: Build, tmp_path: Path) -> None:
     path = study_builder().fill([0], ["vae", "untrained"], factors=False, rows=5)
     page = render(path, tmp_path / "out")
     names = {item.stem for item in page.parent.glob("fig_*.png")}
-    assert names == {"fig_curves", "fig_kl_per_latent", "fig_strip"}
+    assert names == {"fig_curves", "fig_kl_per_latent", "fig_rate_distortion", "fig_strip"}
     assert "n/a" in page.read_text(encoding="utf-8")
 
 

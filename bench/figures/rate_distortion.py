@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -63,7 +64,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         points = sorted(_points(study, dataset, own, score))
         axes.plot([p[0] for p in points], [p[1] for p in points], color=first.colour, linewidth=0.8, zorder=2)
         for rate, distortion, across, up, value in points:
-            fill = tuple(colours.to_rgba([value])[0]) if value is not None else "white"
+            fill = tuple(colours.to_rgba(np.asarray([value]))[0]) if value is not None else "white"
             axes.errorbar(rate, distortion, xerr=across, yerr=up, fmt="none", ecolor=first.colour, elinewidth=0.8)
             axes.plot(rate, distortion, first.marker, color=fill, markeredgecolor=first.colour, markersize=6, zorder=3)
         handles[method] = Line2D(
