@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -95,10 +96,18 @@ def load(training: Training, path: Path) -> None:
 def save_atomically(tensors: dict[str, Tensor], path: Path) -> None:
     """Write safetensors without metadata (with it, the file's hash isn't reproducible), then rename into place."""
     part = path.with_name(path.name + ".part")
-    save_file(tensors, part)
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        save_file(tensors, part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except SafetensorError as error:
+        # The library turns the system's error into a text of its own.
+        if "os error 28" in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _identity(training: Training) -> Tensor:

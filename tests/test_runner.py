@@ -262,6 +262,24 @@ def test_a_full_disk_fails_the_run_with_words_and_loses_nothing(tmp_path, monkey
     assert not store.failures(spec.run_id), "a success clears the record of earlier attempts"
 
 
+def test_a_disk_that_fills_while_weights_are_written_is_said_in_words(tmp_path, monkeypatch):
+    import torch
+    from safetensors import SafetensorError
+
+    from bench import checkpoint
+
+    def full(_, path):
+        path.write_bytes(b"half")
+        # What the library says on a full tmpfs.
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        checkpoint.save_atomically({"a": torch.zeros(3)}, tmp_path / "w")
+    assert error.value.errno == 28
+    assert not list(tmp_path.iterdir())
+
+
 def test_spec_on_disk_is_the_spec_that_ran(reference):
     for folder in reference.runs.iterdir():
         spec = json.loads((folder / "spec.json").read_text())
