@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import matplotlib.style
@@ -126,11 +127,20 @@ def style() -> AbstractContextManager[None]:
 def looks(study: Study) -> dict[str, Look]:
     """Label to look. Configurations of a method share marker and hue, not lightness, filling and dashes."""
     out: dict[str, Look] = {}
+    alone = len(set(study.runs["method"]) - {CONTROL}) == 1
     for method, group in study.runs.groupby("method", sort=False):
         name = str(method)
         pick = int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(_OTHERS)
         colour, marker, dashes = _LOOKS.get(name, _OTHERS[pick])
         labels = list(dict.fromkeys(group["label"]))
+        if alone and name != CONTROL and len(labels) > 2:
+            # Variations of one method: shades of its colour can't be told apart, and no other method needs the rest.
+            others = [look for key, look in _LOOKS.items() if key not in (name, CONTROL)]
+            for label, (own, shape, line) in zip(
+                labels, cycle([_LOOKS.get(name, _OTHERS[pick]), *others]), strict=False
+            ):
+                out[label] = Look(to_rgb(own), shape, line, hollow=False)
+            continue
         for index, label in enumerate(labels):
             fade = 0.65 * index / max(len(labels) - 1, 1)
             line = dashes if index == 0 else _DASHES[index % len(_DASHES)]
