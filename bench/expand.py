@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.method import resolve_hyper
 from bench.registry import DATASETS, METHODS, METRICS, NETWORKS
 from bench.selectors import Selection, parse_selection
-from bench.spec import DatasetSpec, EvaluationSpec, MethodSpec, NetworkSpec, OptimizerSpec, RunSpec
+from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, NetworkSpec, OptimizerSpec, RunSpec
 from bench.study import StudySpec, TrainSettings, one_line
 
 Table = dict[str, Any]
@@ -97,6 +97,7 @@ def _run_spec(
     hyper = resolve_hyper(name, published.get("hyper", {}) | table | values)
     network = NETWORKS.get(train.network)
     return RunSpec(
+        engine=ENGINE_VERSION,
         method=MethodSpec(name=name, version=entry.version, hyper=hyper),
         dataset=dataset,
         network=NetworkSpec(name=train.network, version=network.version, latent_dim=train.latent_dim, init=train.init),

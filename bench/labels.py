@@ -138,6 +138,7 @@ def refuse_mixed(path: Path, specs: Mapping[str, Spec]) -> None:
         seen[f"method {method['name']}"].add(method.get("version"))
         seen[data].add(dataset.get("version"))
         seen[f"network {network.get('name')}"].add(network.get("version"))
+        seen["engine"].add(spec.get("engine", 1))
         seen["evaluation protocol"].add(evaluation.get("protocol"))
         seen["evaluation sample"].add(f"{evaluation.get('n_codes')} codes, {evaluation.get('n_images')} images")
         for metric, version in evaluation.get("metrics", {}).items():

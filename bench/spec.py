@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 #: Layout of ``spec.json`` and ``result.json``; raised when a reader of older folders would go wrong.
 SCHEMA_VERSION = 1
+#: Raised when the training loop or its streams change scores; part of a run's identity.
+ENGINE_VERSION = 1
 #: Raised when the way codes are made or handed to the metrics changes scores.
 PROTOCOL_VERSION = 1
 
@@ -81,6 +83,7 @@ class RunSpec(Model):
     """
 
     schema_version: int = SCHEMA_VERSION
+    engine: int = 1
     method: MethodSpec
     dataset: DatasetSpec
     network: NetworkSpec
@@ -100,6 +103,9 @@ class RunSpec(Model):
         What is measured isn't in it, nor where the user's files lie; the checksum of their data is.
         """
         content = self.model_dump(mode="json", exclude={"dataset": {"paths"}, "evaluation": True})
+        # The first engine's runs were named before there was a number for it.
+        if content["engine"] == 1:
+            del content["engine"]
         return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property

@@ -287,3 +287,9 @@ def test_the_committed_reference_is_what_this_code_would_run():
     """Same ids: nobody changed a default, a preset or a version without running the reference study anew."""
     committed = Path(__file__).parent.parent / "results" / "reference" / "quick-dsprites" / "runs"
     assert {s.run_id for s in expand(resolve("quick"))} == {folder.name for folder in committed.iterdir()}
+
+
+def test_another_engine_makes_other_runs(monkeypatch):
+    base = smoke(methods=["vae"], controls=[], seeds=[0])[0]
+    monkeypatch.setattr("bench.expand.ENGINE_VERSION", 2)
+    assert smoke(methods=["vae"], controls=[], seeds=[0])[0].run_id != base.run_id
