@@ -39,7 +39,7 @@ def test_gaussian_channel_has_its_closed_forms(noise):
     assert result["elbo_dimension_wise_kl"] == pytest.approx((variance - 1 - np.log(variance)) / 2, abs=5e-3)
     # Negative control: the log-variance taken for a log standard deviation.
     wrong = elbo(mean, np.full(mean.shape, np.log(noise)), rng=rng())
-    assert abs(wrong["elbo_index_code_mi"] - np.log(variance / noise**2) / 2) > 0.1
+    assert abs(wrong["elbo_index_code_mi"] - np.log(variance / noise**2) / 2) > 0.03
 
 
 def test_two_codes_of_one_signal_have_the_total_correlation_of_a_gaussian():
@@ -101,7 +101,7 @@ def test_every_row_is_sampled_before_any_twice():
 
 
 def test_reshaping_where_a_transpose_is_meant_changes_the_parts():
-    codes = gaussian_channel(300, 1.0, copies=2)
+    codes = rng(4).permutation(gaussian_channel(300, 1.0, copies=2))
     lv = np.full(codes.shape, -2.0)
     right, wrong = elbo(codes, lv, rng=rng()), elbo(codes.T.reshape(codes.shape), lv, rng=rng())
     assert wrong["kl"] == pytest.approx(right["kl"])

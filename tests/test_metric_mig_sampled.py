@@ -129,7 +129,8 @@ def test_factors_can_be_left_out():
     lv = log_of(0.3)
     every = mig_sampled(PERFECT, lv, FACTORS, rng=rng())
     part = mig_sampled(PERFECT, lv, FACTORS, exclude=(0,), rng=rng())
-    assert part["mig_per_factor"] == [None, *every["mig_per_factor"][1:]]
+    assert part["mig_per_factor"][0] is None
+    assert part["mig_per_factor"][1:] == pytest.approx(every["mig_per_factor"][1:], abs=1e-9)
     assert part["mig_sampled"] == pytest.approx(np.mean(every["mig_per_factor"][1:]))
     assert part["factors_left_out"] == [0]
     constant = mig_sampled(PERFECT, lv, np.insert(FACTORS, 1, 7, axis=1), exclude=(0,), rng=rng())
@@ -139,7 +140,7 @@ def test_factors_can_be_left_out():
 
 def test_uneven_factor_weighs_its_values_by_rows():
     factors = np.array([[0], [0], [0], [1]])
-    codes = np.where(factors == 0, -1.0, 1.0)
+    codes = np.array([[-3.0], [-2], [-1], [1]])  # the common value is spread, the rare one isn't
     result = mig_sampled(codes, np.full((4, 1), -6.0), factors, rng=rng())
     expected = -0.75 * np.log(0.75) - 0.25 * np.log(0.25)
     assert result["mutual_information"][0][0] == pytest.approx(expected, abs=1e-6)
@@ -156,7 +157,7 @@ def test_averages_over_values_are_those_of_a_loop():
 
 def test_grid_reaches_every_posterior():
     points, sigma, narrow = quadrature(np.array([0.0, 5.0]), np.array([1e-9, 0.5]), 200)
-    assert (points[0], points[-1]) == (pytest.approx(-6 * sigma[0]), pytest.approx(8))
+    assert (points[0], points[-1]) == (pytest.approx(-8 * sigma[0]), pytest.approx(9))
     assert (points[1] - points[0]) <= sigma.min() * (1 + 1e-9)
     assert narrow == 0.5
 

@@ -104,6 +104,11 @@ def test_unused_codes_dominate_the_score_and_not_the_active_variant():
     assert alone["explicitness"] == pytest.approx(0.5, abs=0.07)
 
 
+def test_information_by_rounding_counts_as_none():
+    # What a constant code has on 10,000 random rows: some 1e-17 nats, with one factor more than with the others.
+    assert modularity_of_codes(np.array([[0.0, 3e-17, 1e-16], [0.0, 2e-3, 1e-3]])).tolist() == [0, 0.875]
+
+
 def test_all_latents_constant():
     result = modularity(np.full((len(FACTORS), 3), 0.1), FACTORS, rng=rng())
     assert (result["modularity"], result["explicitness"], result["n_active"]) == (0, 0.5, 0)

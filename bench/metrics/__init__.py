@@ -5,6 +5,8 @@ from bench.metrics.beta_vae_score import beta_vae_score
 from bench.metrics.dci import dci
 from bench.metrics.elbo import elbo
 from bench.metrics.factor_vae_score import factor_vae_score
+from bench.metrics.infomec import infomec
+from bench.metrics.irs import irs
 from bench.metrics.kl import kl
 from bench.metrics.mig import mig
 from bench.metrics.mig_sampled import mig_sampled
@@ -13,7 +15,9 @@ from bench.metrics.mutual_information import mutual_information
 from bench.metrics.reconstruction import reconstruction
 from bench.metrics.rmig import rmig
 from bench.metrics.sap import sap
+from bench.metrics.ssim import ssim
 from bench.metrics.total_correlation import total_correlation
+from bench.metrics.udr import udr
 
 __all__ = [
     "active_units",
@@ -21,6 +25,8 @@ __all__ = [
     "dci",
     "elbo",
     "factor_vae_score",
+    "infomec",
+    "irs",
     "kl",
     "mig",
     "mig_sampled",
@@ -29,5 +35,7 @@ __all__ = [
     "reconstruction",
     "rmig",
     "sap",
+    "ssim",
     "total_correlation",
+    "udr",
 ]

@@ -14,7 +14,7 @@ from bench.metrics._samples import draw_rows, left_out, per_factor, per_pair, sc
 #: Posteriors evaluated at once: 4 MB at 1,000 points.
 BLOCK = 512
 #: The grid ends this many standard deviations beyond the outermost posteriors.
-REACH = 6.0
+REACH = 8.0
 
 
 @register_metric(
@@ -212,7 +212,7 @@ def quadrature(mean: Floats, sigma: Floats, n_points: int) -> tuple[Floats, Floa
     mean, sigma : ndarray of shape (N,), float64
         Means and standard deviations.
     n_points : int
-        Points, more than 13, equally spaced from `REACH` deviations below the lowest posterior to as many above
+        Points, more than 17, equally spaced from `REACH` deviations below the lowest posterior to as many above
         the highest.
 
     Returns

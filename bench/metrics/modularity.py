@@ -12,6 +12,9 @@ from bench.metrics._splits import split_rows
 from bench.metrics.beta_vae_score import fit_logistic
 from bench.metrics.mig import equal_width_bins, information_matrix
 
+#: Nats; a pure noise code has some 1e-3.
+ROUNDING = 1e-12
+
 
 @register_metric(
     "modularity",
@@ -130,7 +133,8 @@ def modularity_of_codes(information: Floats) -> Floats | None:
     n_factors = information.shape[1]
     if n_factors < 2:
         return None
-    squares = information**2
+    # Information of a constant code comes out as rounding, of which one factor's is the largest.
+    squares = np.where(information > ROUNDING, information, 0.0) ** 2
     best = squares.max(axis=1)
     rest = squares.sum(axis=1) - best
     live = best > 0

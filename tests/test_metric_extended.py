@@ -1,0 +1,107 @@
+"""What the metrics of the group "extended" have in common."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.metrics import elbo, kl, mig, mig_sampled, rmig
+from bench.registry import METRICS
+
+NAMES = METRICS.match("extended")
+DETERMINISTIC = ["irs", "mig_sampled", "mutual_information", "rmig", "total_correlation"]
+
+
+def rng(key: int = 0) -> np.random.Generator:
+    return np.random.default_rng(key)
+
+
+def inputs() -> dict[str, np.ndarray]:
+    factors = np.tile(np.stack(np.unravel_index(np.arange(60), (3, 4, 5)), axis=1), (5, 1))
+    codes = np.hstack([factors / factors.std(axis=0), rng(1).normal(size=(300, 1))])
+    codes += 0.2 * rng(2).normal(size=codes.shape)
+    images = rng(3).random((10, 1, 12, 12)).astype(np.float32)
+    return {
+        "codes": codes,
+        "logvar": rng(4).normal(size=codes.shape) - 2,
+        "factors": factors,
+        "images": images,
+        "decoded": rng(5).normal(size=images.shape).astype(np.float32),
+    }
+
+
+def score(name: str, table: dict[str, np.ndarray], **options) -> dict[str, float]:
+    entry = METRICS.get(name)
+    result = entry.value(*(table[need] for need in entry.info["inputs"]), rng=rng(), **options)
+    return {column: result[column] for column in entry.info["scores"]}
+
+
+def test_the_default_group_is_what_it_was():
+    own = {entry.name for entry in METRICS if entry.value.__module__.startswith("bench.metrics.")}
+    default = {"active_units", "dci", "factor_vae_score", "kl", "mig", "reconstruction"}
+    assert own & set(METRICS.match("all")) == default
+    assert own == default | set(NAMES)
+    assert set(DETERMINISTIC) <= set(NAMES)
+
+
+def test_no_two_metrics_share_a_column():
+    columns = [column for entry in METRICS for column in entry.info["scores"]]
+    assert len(columns) == len(set(columns))
+
+
+@pytest.mark.parametrize("entry", [e for e in METRICS if e.value.__module__.startswith("bench.metrics.")])
+def test_the_guide_names_it_and_its_columns(entry):
+    guide = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert f"`{entry.name}`" in guide
+    if "extended" in entry.info["groups"]:
+        assert all(f"`{column}`" in guide for column in entry.info["scores"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_says_what_it_measured(name):
+    entry, table = METRICS.get(name), inputs()
+    result = entry.value(*(table[need] for need in entry.info["inputs"]), rng=rng())
+    assert result["settings"]
+    assert {"n_samples", "n_rows", "n_train", "n_images"} & set(result)
+    assert "n_active" in result or "codes" not in entry.info["inputs"]
+    if "factors" in entry.info["inputs"]:
+        assert result["factors_left_out"] == []
+        assert any(key.endswith("_per_factor") and len(result[key]) == 3 for key in result)
+
+
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_order_of_rows_does_not_matter(name):
+    table = inputs()
+    order = rng(6).permutation(300)
+    shuffled = {key: value[order] if len(value) == 300 else value for key, value in table.items()}
+    assert score(name, shuffled) == pytest.approx(score(name, table), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "factors" in METRICS.get(n).info["inputs"]])
+def test_factors_of_other_rows_score_less(name):
+    table = inputs()
+    wrong = {**table, "factors": table["factors"][rng(7).permutation(300)]}
+    for column, value in score(name, table).items():
+        if column == "modularity":
+            continue  # the tiny information of a noise code has a largest entry too
+        better = METRICS.get(name).info["scores"][column].higher_is_better
+        assert (score(name, wrong)[column] < value) == better, column
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "codes" in METRICS.get(n).info["inputs"]])
+def test_single_precision_is_worked_on_in_double(name):
+    table = inputs()
+    single = {key: value.astype(np.float32) if value.dtype == np.float64 else value for key, value in table.items()}
+    double = {key: value.astype(np.float64) if value.dtype == np.float32 else value for key, value in single.items()}
+    assert score(name, single) == score(name, double)
+
+
+def test_the_noise_of_posteriors_is_counted_alike_by_whoever_counts_it():
+    table = inputs()
+    args = table["codes"], table["logvar"], table["factors"]
+    fine, coarse = mig_sampled(*args, rng=rng()), rmig(*args, rng=rng())
+    np.testing.assert_allclose(coarse["mutual_information"], fine["mutual_information"], atol=5e-3)
+    assert fine["mig_sampled"] < mig(table["codes"], table["factors"], rng=rng())["mig"]
+    parts = elbo(*args[:2], rng=rng())
+    np.testing.assert_allclose(parts["entropy_per_latent"], fine["entropy_per_latent"], atol=1e-9)
+    assert parts["kl"] == pytest.approx(kl(*args[:2])["kl"], abs=1e-9)
