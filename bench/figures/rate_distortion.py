@@ -27,8 +27,9 @@ COLOURS = "cividis_r"
 def rate_distortion(study: Study) -> Figure | dict[str, Figure]:
     """Rate against distortion: reconstruction at the KL that it cost, the fill showing the MIG.
 
-    Means with 95 % intervals; configurations of one method are joined in the order of their KL. At one KL lower is
-    better, and darker is more disentangled. Dashed lines are controls whose codes carry no noise, hence no rate.
+    Means with 95 % intervals; configurations of one method that differ in numbers only are joined in the order of
+    their KL. At one KL lower is better, and darker is more disentangled. Dashed lines are controls whose codes carry
+    no noise, hence no rate.
 
     Parameters
     ----------
@@ -58,11 +59,17 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     colours = ScalarMappable(Normalize(0, max(values, default=1.0)), COLOURS)
     look = looks(study)
     handles: dict[str, Line2D] = {}
+    everything = _points(study, dataset, placed, score)
+    limits = _limit([point[0] for point in everything]), _limit([point[1] for point in everything])
+    outside: list[str] = []
     for method in dict.fromkeys(methods[label] for label in placed):
         own = [label for label in placed if methods[label] == method]
         first = look[own[0]]
-        points = sorted(_points(study, dataset, own, score))
-        axes.plot([p[0] for p in points], [p[1] for p in points], color=first.colour, linewidth=0.8, zorder=2)
+        every = sorted(_points(study, dataset, own, score))
+        points = [point for point in every if point[0] <= limits[0] and point[1] <= limits[1]]
+        outside += [f"{method} (KL {point[0]:.0f}, BCE {point[1]:.0f})" for point in every if point not in points]
+        if _one_sweep(study, dataset, own):
+            axes.plot([p[0] for p in points], [p[1] for p in points], color=first.colour, linewidth=0.8, zorder=2)
         for rate, distortion, across, up, value in points:
             fill = tuple(colours.to_rgba(np.asarray([value]))[0]) if value is not None else "white"
             axes.errorbar(rate, distortion, xerr=across, yerr=up, fmt="none", ecolor=first.colour, elinewidth=0.8)
@@ -76,11 +83,29 @@ def _draw(study: Study, dataset: str) -> Figure | None:
             handles[label] = Line2D([], [], **look[label].line, linewidth=1, label=label)
     axes.set_xlabel("Rate: " + score_info(RATE).label)
     axes.set_ylabel("Distortion: " + score_info(DISTORTION).label)
+    axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
+    if outside:
+        note = "off the axes: " + "; ".join(outside)
+        axes.annotate(note, (0.98, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=7)
     if score:
         figure.colorbar(colours, ax=axes, label=score_info(score).label, pad=0.02)
     legend_below(figure, list(handles.values()), columns=3)
     return figure
+
+
+def _limit(values: list[float]) -> float:
+    """Tukey's far-out fence: one method far from the rest mustn't squash the plane."""
+    low, high = np.percentile(values, [25, 75])
+    return float(high + 3 * (high - low)) if len(values) > 4 else math.inf
+
+
+def _one_sweep(study: Study, dataset: str, labels: list[str]) -> bool:
+    """Whether configurations differ in numbers only, so that a line between them means something."""
+    runs = study.runs[(study.runs["dataset_label"] == dataset) & study.runs["label"].isin(labels)]
+    hypers = [study.specs[run]["method"]["hyper"] for run in runs["run"]]
+    kinds = {tuple((k, v) for k, v in sorted(hyper.items()) if not isinstance(v, float)) for hyper in hypers}
+    return len(kinds) == 1
 
 
 def _methods(study: Study, dataset: str, labels: list[str]) -> dict[str, str]:
