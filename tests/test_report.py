@@ -197,9 +197,21 @@ def test_configurations_of_a_method_can_be_told_apart(study_builder: Build) -> N
     builder = study_builder()
     for beta in (1.0, 4.0, 16.0):
         builder.run("beta_vae", 0, {"kl": 1.0}, hyper={"beta": beta})
-    looks = list(_style.looks(read_study(builder.study())).values())
+    builder.run("vae", 0, {"kl": 1.0})
+    looks = [look for label, look in _style.looks(read_study(builder.study())).items() if "beta" in label]
     assert len({look.colour for look in looks}) == len({str(look.dashes) for look in looks}) == 3
     assert len({look.marker for look in looks}) == 1
+
+
+def test_variations_of_the_only_method_get_colours_and_markers_of_their_own(study_builder: Build) -> None:
+    builder = study_builder()
+    for beta in (1.0, 4.0, 16.0):
+        builder.run("beta_vae", 0, {"kl": 1.0}, hyper={"beta": beta})
+    builder.run("untrained", 0, {"kl": 1.0})
+    looks = _style.looks(read_study(builder.study()))
+    assert len({look.colour for look in looks.values()}) == len({look.marker for look in looks.values()}) == 4
+    assert looks["β-VAE (beta=1)"].marker == _style._LOOKS["beta_vae"][1]
+    assert looks["untrained"].marker == _style._LOOKS["untrained"][1]
 
 
 def test_traversal_rows_carry_the_kl_of_the_stored_result(study_builder: Build) -> None:
