@@ -11,10 +11,10 @@ class Untrained(Method):
 
     Notes
     -----
-    Source: ours, a control. A metric that rewards it rewards random projections of the images (Locatello et al.,
-    ICML 2019, ask for such baselines).
+    Source: ours, a control. A metric that rewards it rewards random projections of the images. The network is the
+    preset's: where methods have networks of their own (``--terms as_published``) it is the control of those that share it.
     """
 
     def loss(self, terms: Terms, state: State, step: int) -> Objective:
-        """Negative ELBO; reported in the curves, never minimised."""
+        """Negative ELBO; never called in a run, which has no steps."""
         return Objective(loss=terms.reconstruction + terms.kl, beta=self.full(1.0))

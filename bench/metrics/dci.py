@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.metric import Floats, Ints, NotApplicableError, Score, check_codes, register_metric
+from bench.metric import Floats, Ints, Score, check_codes, register_metric
 from bench.metrics._samples import count_active, left_out, per_factor, per_pair, scorable_factors
+from bench.metrics._splits import split_rows
 
 Predictor = Literal["hist_gbt", "sklearn_gbt"]
 N_BINS = 64
@@ -82,7 +83,7 @@ def dci(
     table, classes = check_codes(codes, factors)
     if predictor not in ("hist_gbt", "sklearn_gbt"):
         raise ValueError(f"predictor must be 'hist_gbt' or 'sklearn_gbt', got {predictor!r}")
-    train, test = _split(len(table), n_train, n_test, rng)
+    train, test = split_rows(len(table), n_train, n_test, rng, metric="DCI")
     columns = scorable_factors(classes[train], metric="DCI")
     used = classes[:, columns]
     fit = _fit_hist_gbt if predictor == "hist_gbt" else _fit_sklearn_gbt
@@ -144,18 +145,6 @@ def disentanglement_score(importance: Floats) -> tuple[float | None, Floats | No
     total = importance.sum()
     weight = importance.sum(axis=1) / total if total > 0 else np.full(len(importance), 1 / len(importance))
     return min(float(weight @ per_row), 1.0), per_row
-
-
-def _split(n_rows: int, n_train: int, n_test: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    if min(n_train, n_test) < 1:
-        raise ValueError(f"n_train and n_test must be at least 1, got {n_train} and {n_test}")
-    if n_rows < 3:
-        raise NotApplicableError(f"DCI needs at least 3 rows to fit and test on, got {n_rows}")
-    rows = rng.permutation(n_rows)
-    if n_rows < n_train + n_test:
-        n_test = max(n_rows // 3, 1)
-        n_train = n_rows - n_test
-    return rows[:n_train], rows[n_train : n_train + n_test]
 
 
 def _fit_hist_gbt(train: Floats, classes: Ints, test: Floats, rng: np.random.Generator) -> tuple[Floats, Ints, Ints]:
