@@ -12,7 +12,8 @@ class Untrained(Method):
     Notes
     -----
     Source: ours, a control. A metric that rewards it rewards random projections of the images. The network is the
-    preset's: where methods have networks of their own (``--terms as_published``) it is the control of those that share it.
+    preset's: where methods have networks of their own (``--terms as_published``), it is the control only of those
+    that share it.
     """
 
     def loss(self, terms: Terms, state: State, step: int) -> Objective:
