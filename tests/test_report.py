@@ -228,3 +228,19 @@ def test_slugs_are_safe_and_distinct(text: str) -> None:
     assert re.fullmatch(r"[a-z0-9][a-z0-9.-]*|-[0-9a-f]{4}", slug)
     others = {_style.slug(other) for other in ("dsprites (resolution=64)", "a-b", "γ", ".")}
     assert slug not in others
+
+
+def test_codes_without_noise_get_no_panel_of_their_kl(study_builder: Build) -> None:
+    from bench.aggregate import read_curves
+    from bench.figures import kl_per_latent
+
+    path = study_builder().fill([0], ["vae", "beta_vae"], rows=5)
+    study = read_study(path)
+    titles = [axes.get_title() for axes in kl_per_latent.kl_per_latent(study).axes if axes.get_visible()]
+    assert len([title for title in titles if title]) == 2
+    run = study.runs["run"].iloc[0]
+    curves = read_curves(study, run)
+    curves[[column for column in curves.columns if column.startswith("kl")]] = float("nan")
+    curves.to_csv(path / "runs" / run / "curves.csv", index=False)
+    left = [axes.get_title() for axes in kl_per_latent.kl_per_latent(read_study(path)).axes if axes.get_visible()]
+    assert [title for title in left if title] == titles[1:2]

@@ -41,7 +41,8 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     for label in shown(study, dataset):
         first = runs_of(study, dataset, label).iloc[0]
         curve = read_curves(study, str(first["run"]))
-        if len(curve):
+        # Codes without noise have no KL: an empty panel would read as "no latent is active".
+        if len(curve) and curve["kl"].notna().any():
             panels[f"{label}, seed {first['seed']}"] = curve
     if not panels:
         return None
