@@ -220,6 +220,27 @@ def report(
     )
 
 
+@app.command()
+def speed(
+    section: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(help="data, evaluation, metrics, overhead, start, training; default: all."),
+    ] = None,
+    repeats: Annotated[int, typer.Option("--repeats", help="Timed rounds per case.", min=1)] = 3,
+    full: Annotated[bool, typer.Option("--full", help="Do long cases in full instead of extrapolating.")] = False,
+    json: Annotated[str, typer.Option("--json", help="Store the measurement in this file; - prints it.")] = "",
+    compare: Annotated[Optional[Path], typer.Option("--compare", help="An earlier --json file.")] = None,  # noqa: UP045
+    figure: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--figure", help="Draw the ratios: a PNG and a PDF of this name."),
+    ] = None,
+) -> None:
+    """Measure how fast everything is here, against the plain way of doing it (minutes)."""
+    from bench.speed import report as speed_report
+
+    speed_report.run(section or [], repeats=repeats, full=full, json_file=json, compare=compare, figure=figure)
+
+
 def main() -> NoReturn:
     """Entry point of the command ``bench``: the user's errors become one line and exit code 2."""
     try:

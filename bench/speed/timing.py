@@ -78,7 +78,7 @@ class Section:
     threads : int
         Threads of torch and BLAS in the process that was timed.
     precision : str
-        Of the arithmetic that was timed.
+        Of the arithmetic that was timed; empty where none was.
     """
 
     name: str

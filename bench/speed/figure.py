@@ -1,0 +1,82 @@
+"""The ratios of all sections as horizontal bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from bench.errors import BenchError
+from bench.figures._style import DOUBLE, GREY, new_figure, style, wrapped
+from bench.report import save_figure
+from bench.speed.report import number
+from bench.speed.timing import Row, Section
+
+#: Told apart by lightness: faster and slower than what they are compared with.
+FASTER, SLOWER = "#0072B2", "#d0d0d0"
+
+
+def draw(sections: Sequence[Section], path: Path) -> None:
+    """Draw a bar per ratio on a logarithmic axis, a panel per section, with the quartiles.
+
+    Parameters
+    ----------
+    sections : sequence of Section
+        Those without ratios have no panel.
+    path : Path
+        ``<path>.png`` and ``<path>.pdf`` are written.
+
+    Raises
+    ------
+    BenchError
+        If there is no ratio at all, or the files can't be written.
+    """
+    parts = [(section, [row for row in section.rows if row.ratio is not None]) for section in sections]
+    parts = [(section, rows) for section, rows in parts if rows]
+    if not parts:
+        raise BenchError("no figure: these sections have no ratios; `bench speed metrics` has")
+    labels = {row.name: wrapped(row.name, 38) for _, rows in parts for row in rows}
+    heights = [sum(0.14 + 0.12 * labels[row.name].count("\n") + 0.12 for row in rows) + 0.3 for _, rows in parts]
+    with style():
+        figure = new_figure(DOUBLE, sum(heights) + 0.35)
+        panels = figure.subplots(len(parts), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, (section, rows) in zip(panels, parts, strict=True):
+            axes.set_title(f"{section.title}", loc="left", fontweight="bold")
+            _bars(axes, rows, labels)
+        _axis(panels[-1], [row for _, rows in parts for row in rows])
+        try:
+            save_figure(figure, path)
+        except OSError as error:
+            raise BenchError(f"'{path}' can't be written: {error.strerror}") from None
+
+
+def _bars(axes: Axes, rows: Sequence[Row], labels: dict[str, str]) -> None:
+    for place, row in enumerate(rows):
+        ratio = float(row.ratio or 0)
+        low, high = row.ratio_low or ratio, row.ratio_high or ratio
+        axes.barh(place, ratio - 1, left=1, height=0.62, color=FASTER if ratio >= 1 else SLOWER, edgecolor="black",
+                  linewidth=0.5)  # fmt: skip
+        axes.plot([low, high], [place, place], color="black", linewidth=1.0)
+        axes.annotate(
+            f"{number(ratio)}× {row.versus}", xy=(max(high, 1), place), xytext=(4, 0), textcoords="offset points",
+            va="center", fontsize=7,
+        )  # fmt: skip
+    axes.axvline(1, color=GREY, linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [labels[row.name] for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+
+
+def _axis(axes: Axes, rows: Sequence[Row]) -> None:
+    ratios = [float(row.ratio or 1) for row in rows]
+    low, high = min(1.0, *ratios), max(1.0, *ratios)
+    axes.set_xscale("log")
+    # Room on the right for the longest line of text beside the longest bar.
+    axes.set_xlim(low / 1.15, high * math.exp(0.8 * math.log(10 * high / low)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("times as fast  → better")
