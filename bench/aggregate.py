@@ -16,18 +16,21 @@ import pandas as pd
 
 from bench.errors import BenchError
 from bench.labels import Spec, config_id, label_runs, refuse_mixed
+from bench.measure import column_info
 from bench.metric import Score
 from bench.records import AGAIN, entries, read_json, read_toml, reason
 from bench.registry import METRICS
 from bench.seeds import stream
 from bench.stats import summary
 
-#: Columns of `Study.runs` that are facts about a run. Names with a dot are hyper-parameters (``hyper.beta``)
-#: or means over the end of the curves (``final.kl``); every other column is a score.
+#: Columns of `Study.runs` that are facts about a run.
 FACTS = (
     "run", "status", "method", "label", "dataset", "dataset_label", "config", "seed", "steps", "steps_done",
     "last_good_step", "batch_size", "network", "wall_s",
 )  # fmt: skip
+#: Beginnings of the columns of hyper-parameters (``hyper.beta``) and of means over the end of the curves
+#: (``final.kl``); every other column is a score.
+DOTTED = ("hyper.", "final.")
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,7 @@ class Study:
         ``study.toml``: name, preset, notice, seeds, ...
     runs : DataFrame
         One row per run that finished, diverged or failed (``status``), in the order of the tables: by data
-        set, by method with the untrained control last, by seed. Columns are `FACTS`, then scores, then those
-        with a dot.
+        set, by method with the untrained control last, by seed. Columns are `FACTS`, then scores, then `DOTTED`.
     specs, provenance : dict of str to dict
         ``spec.json`` and ``provenance.json`` of every row.
     failures : list of dict
@@ -195,15 +197,15 @@ def summarise(runs: pd.DataFrame, *, study: str) -> pd.DataFrame:
 
 def score_columns(runs: pd.DataFrame) -> list[str]:
     """Names of the score columns of `Study.runs`."""
-    return [str(column) for column in runs.columns if column not in FACTS and "." not in str(column)]
+    return [str(column) for column in runs.columns if column not in FACTS and not str(column).startswith(DOTTED)]
 
 
 def score_info(column: str) -> Score:
     """Heading, range and direction of a score; one that no metric registers is headed by its own name."""
+    base, bracket, options = column.partition("[")
     for entry in METRICS:
-        if column in entry.info["scores"]:
-            found: Score = entry.info["scores"][column]
-            return found
+        if base in entry.info["scores"]:
+            return column_info(entry.name + bracket + options)[column]
     return Score(column, low=-math.inf, high=math.inf, higher_is_better=None)
 
 
@@ -229,11 +231,11 @@ def _tidy(
         )
         scores |= dict.fromkeys(result["scores"])
         for metric, why in result.get("not_applicable", {}).items():
-            for column in METRICS.get(metric).info["scores"] if metric in METRICS else (metric,):
+            for column in _columns(metric):
                 scores[column] = None
                 not_applicable[dataset_label, column] = why
     ordered = sorted(scores, key=_place)
-    dotted = sorted({column for row in rows for column in row if "." in column})
+    dotted = sorted({column for row in rows for column in row if column.startswith(DOTTED)})
     table = pd.DataFrame(rows, columns=[*FACTS, *ordered, *dotted])
     finals = [column for column in dotted if column.startswith("final.")]
     types = dict.fromkeys([*ordered, *finals, "wall_s"], "float64")
@@ -262,12 +264,18 @@ def _facts(
     }
 
 
-def _place(column: str) -> tuple[int, str, int]:
+def _columns(name: str) -> list[str]:
+    """Columns of a metric that has no value; `name` itself if it is a column, or a metric that nobody registers."""
+    return list(column_info(name)) if name.partition("[")[0] in METRICS else [name]
+
+
+def _place(column: str) -> tuple[int, str, int, str]:
     """Reconstruction, KL beside it, what needs no factors, what needs them, what nobody registered."""
+    base, _, options = column.partition("[")
     for entry in METRICS:
         scores = list(entry.info["scores"])
-        if column in scores:
-            inputs, index = entry.info["inputs"], scores.index(column)
+        if base in scores:
+            inputs, index = entry.info["inputs"], scores.index(base)
             kind = (0 if index == 0 else 2) if "decoded" in inputs else 4 if "factors" in inputs else 3
-            return 1 if column == "kl" else kind, entry.name, index
-    return 5, column, 0
+            return 1 if base == "kl" else kind, entry.name, index, options
+    return 5, column, 0, ""

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.errors import BenchError, did_you_mean
 from bench.registry import DATASETS
+from bench.seeds import stream
 
 Index = NDArray[np.int64]
 Images = NDArray[np.uint8]
@@ -108,6 +109,11 @@ class Dataset(ABC):
     def query_indices(self) -> Index:
         """Rows shown in reconstructions and traversals, the same for every method and seed; three by default."""
         return np.linspace(0, len(self) - 1, 5).astype(np.int64)[1:4]
+
+
+def sample_rows(dataset: Dataset, n: int) -> Index:
+    """Rows of the evaluation sample: fixed, the same for every method and seed; all rows if there are at most n."""
+    return stream(0, "evaluation").permutation(len(dataset))[:n]
 
 
 def register_dataset(name: str, *, version: int = 1, **info: Any) -> Callable[[type[Dataset]], type[Dataset]]:

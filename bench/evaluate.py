@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,38 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.batches import ImageStore
-from bench.data import Dataset, Index
+from bench.data import Dataset, Index, sample_rows
 from bench.engine import Training
-from bench.metric import NotApplicableError
-from bench.registry import METRICS
-from bench.seeds import stream
+from bench.measure import Evaluation, find_metric, measure
 
 #: Images per forward pass when encoding; a constant of the protocol, because it can change the last bits.
 CHUNK = 256
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What was measured.
-
-    Attributes
-    ----------
-    scores : dict of str to float
-        Column to value.
-    not_applicable : dict of str to str
-        Metric to the reason why it has no value (no factors, too few rows): never 0 instead.
-    details : dict of str to dict
-        Metric to what it reports beside its score.
-    """
-
-    scores: dict[str, float]
-    not_applicable: dict[str, str]
-    details: dict[str, dict[str, Any]]
-
-
-def sample_rows(dataset: Dataset, n: int) -> Index:
-    """Rows of the evaluation sample: fixed, the same for every method and seed; all rows if there are at most n."""
-    return stream(0, "evaluation").permutation(len(dataset))[:n]
 
 
 def encode(training: Training, store: ImageStore, rows: Index) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -94,32 +66,12 @@ def evaluate(training: Training, dataset: Dataset, store: ImageStore) -> Evaluat
     rows = sample_rows(dataset, spec.n_codes)
     mean, logvar = encode(training, store, rows)
     part = slice(min(spec.n_images, len(rows)))
-    inputs: dict[str, NDArray[Any]] = {"codes": mean, "logvar": logvar, "factors": dataset.factors(rows)}
-    if {"images", "decoded"} & {need for name in spec.metrics for need in METRICS.get(name).info["inputs"]}:
+    inputs: dict[str, NDArray[Any]] = {"codes": mean}
+    if training.method.stochastic:
+        inputs["logvar"] = logvar
+    if dataset.factor_names:
+        inputs["factors"] = dataset.factors(rows)
+    if {"images", "decoded"} & {need for name in spec.metrics for need in find_metric(name).inputs}:
         inputs["images"] = store.gather(rows[part]).numpy()
         inputs["decoded"] = decode(training, decoder_input(training, mean[part], logvar[part]))
-    scores: dict[str, float] = {}
-    missing: dict[str, str] = {}
-    details: dict[str, dict[str, Any]] = {}
-    for name in spec.metrics:
-        entry = METRICS.get(name)
-        if "factors" in entry.info["inputs"] and not dataset.factor_names:
-            missing[name] = "the dataset has no factors"
-            continue
-        if "logvar" in entry.info["inputs"] and not training.method.stochastic:
-            missing[name] = "the codes carry no noise"
-            continue
-        try:
-            given = [inputs[need] for need in entry.info["inputs"]]
-            result = entry.value(*given, rng=stream(seed, f"metric:{name}"))
-        except NotApplicableError as error:
-            missing[name] = str(error)
-            continue
-        for column in entry.info["scores"]:
-            value = result.pop(column)
-            if value is None or not math.isfinite(value):
-                missing[column] = "undefined on these codes"
-            else:
-                scores[column] = float(value)
-        details[name] = result
-    return Evaluation(scores, missing, details)
+    return measure(inputs, spec.metrics, seed=seed)

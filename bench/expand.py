@@ -13,8 +13,9 @@ from bench import networks
 from bench.batches import Order
 from bench.data import load_dataset, resolve_options
 from bench.errors import BenchError
+from bench.measure import find_metric, match_metrics
 from bench.method import resolve_hyper
-from bench.registry import DATASETS, METHODS, METRICS, NETWORKS
+from bench.registry import DATASETS, METHODS, NETWORKS
 from bench.selectors import Selection, parse_selection
 from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, NetworkSpec, OptimizerSpec, RunSpec
 from bench.study import StudySpec, TrainSettings, one_line
@@ -30,7 +31,8 @@ def expand(study: StudySpec) -> list[RunSpec]:
     BenchError
         Unknown names, impossible hyper-parameters or options, a network or batch size that doesn't fit the data.
     """
-    metrics = {name: METRICS.get(name).version for item in study.evaluation.metrics for name in METRICS.match(item)}
+    chosen_metrics = [name for item in study.evaluation.metrics for name in match_metrics(item)]
+    metrics = {name: find_metric(name).version for name in chosen_metrics}
     evaluation = EvaluationSpec(
         n_codes=study.evaluation.n_codes,
         n_images=study.evaluation.n_images,

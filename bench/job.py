@@ -19,6 +19,7 @@ from bench import checkpoint, engine, evaluate, pictures, provenance
 from bench.batches import ImageStore, store_of
 from bench.data import Dataset, load_dataset
 from bench.errors import BenchError
+from bench.measure import Evaluation
 from bench.spec import SCHEMA_VERSION, RunSpec
 from bench.store import RESULT, write_json
 
@@ -76,7 +77,7 @@ def work(
         took = time.perf_counter()
         before = json.loads((trained / "provenance.json").read_text())
         history = {key: before.get(key) for key in ("train_s", "resumed_at_step")} | {"trained_by": before}
-    measured = evaluate.Evaluation({}, {}, {})
+    measured = Evaluation({}, {}, {})
     if facts["status"] == "ok":
         measured = evaluate.evaluate(training, dataset, images)
         pictures.write(training, dataset, images, folder)

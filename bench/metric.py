@@ -7,8 +7,10 @@ called with, in order; everything a caller may set is a keyword with a default.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -41,7 +43,8 @@ class Score:
     Attributes
     ----------
     label : str
-        Column heading, with the unit where there is one.
+        Column heading, with the unit where there is one. ``{option}`` stands for the value of one of the metric's
+        options, for those without which the number can't be read (DCI's predictor).
     low, high : float
         Range; infinite where there is no bound.
     higher_is_better : bool or None
@@ -60,10 +63,11 @@ def register_metric(
     version: int,
     inputs: tuple[Input, ...],
     scores: dict[str, Score],
+    optional: tuple[Input, ...] = (),
     cost: Literal["cheap", "seconds", "minutes"] = "cheap",
     groups: tuple[str, ...] = ("all",),
 ) -> Callable[[MetricFunction], MetricFunction]:
-    """Register a metric.
+    """Register a metric, and let each of its results say what it is.
 
     Parameters
     ----------
@@ -75,13 +79,34 @@ def register_metric(
         What it is called with, positionally; see `Input`. One that needs ``factors`` is reported as not applicable
         on data without them.
     scores : dict of str to Score
-        The keys of its result that become columns. Everything else in the result is kept as detail.
+        The keys of its result that become columns. Everything else in the result is kept as detail. The decorated
+        function adds ``metric``: name, version, and each column's range (None for no bound) and better direction.
+    optional : tuple of str
+        What it can use but does without, by keyword.
     cost : {"cheap", "seconds", "minutes"}
         On 10,000 codes of dSprites' five factors, one core.
     groups : tuple of str
-        Names that select it together with others.
+        Names that select it together with others: ``all``, and ``core`` for what every preset measures.
     """
-    return METRICS.register(name, version=version, inputs=inputs, scores=scores, cost=cost, groups=groups)
+    about = {"name": name, "version": version, "scores": {column: _describe(score) for column, score in scores.items()}}
+
+    def decorate(function: MetricFunction) -> MetricFunction:
+        @functools.wraps(function)
+        def metric(*args: Any, **options: Any) -> dict[str, Any]:
+            return {**function(*args, **options), "metric": about}
+
+        return METRICS.register(
+            name, version=version, inputs=inputs, scores=scores, optional=optional, cost=cost, groups=groups
+        )(metric)
+
+    return decorate
+
+
+def _describe(score: Score) -> dict[str, Any]:
+    """A score in JSON's types, which have no infinity."""
+    bounds = {key: value for key, value in asdict(score).items() if key in ("low", "high")}
+    finite = {key: value if math.isfinite(value) else None for key, value in bounds.items()}
+    return {**finite, "higher_is_better": score.higher_is_better}
 
 
 def check_codes(codes: Any, factors: Any | None = None) -> tuple[Floats, Ints]:

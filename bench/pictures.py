@@ -11,9 +11,9 @@ from PIL import Image
 from scipy.special import expit
 
 from bench.batches import ImageStore
-from bench.data import Dataset
+from bench.data import Dataset, sample_rows
 from bench.engine import Training
-from bench.evaluate import decode, decoder_input, encode, sample_rows
+from bench.evaluate import decode, decoder_input, encode
 
 #: Values of a latent along a traversal: -3 to 3 in steps of 2/3, as the DynamicVAE authors' figures have.
 TRAVERSAL = np.linspace(-3.0, 3.0, 10)

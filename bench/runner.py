@@ -11,7 +11,8 @@ from typing import Literal
 
 from bench import backends
 from bench.errors import BenchError
-from bench.registry import METRICS, load_plugin
+from bench.measure import known_version
+from bench.registry import load_plugin
 from bench.spec import RunSpec
 from bench.store import Store, explain
 
@@ -158,7 +159,7 @@ def seconds_per_step(spec: RunSpec, steps: int = 8) -> float:
 def _with_earlier_metrics(spec: RunSpec, store: Store) -> RunSpec:
     """The spec with the metrics that the run has already, where they are still the same: measuring loses nothing."""
     earlier = store.spec(spec.run_id).evaluation.metrics
-    kept = {name: v for name, v in earlier.items() if name in METRICS and METRICS.get(name).version == v}
+    kept = {name: v for name, v in earlier.items() if known_version(name) == v}
     evaluation = spec.evaluation.model_copy(update={"metrics": dict(sorted((kept | spec.evaluation.metrics).items()))})
     return spec.model_copy(update={"evaluation": evaluation})
 

@@ -161,7 +161,8 @@ class TestMetrics:
             "images": (rng.random((20, 1, 8, 8)) < 0.5).astype(np.float32),
             "decoded": rng.normal(size=(20, 1, 8, 8)).astype(np.float32),
         }
-        return [table[need] for need in METRICS.get(name).info["inputs"]]
+        info = METRICS.get(name).info
+        return [table[need] for need in (*info["inputs"], *info["optional"])]
 
     def test_scores_lie_in_their_range_and_are_all_there(self, name):
         entry = METRICS.get(name)

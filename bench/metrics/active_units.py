@@ -15,6 +15,7 @@ from bench.metric import NotApplicableError, Score, check_codes, register_metric
     version=1,
     inputs=("codes",),
     scores={"active_units": Score("Active units", high=math.inf, higher_is_better=None)},
+    groups=("all", "core"),
 )
 def active_units(codes: Any, *, threshold: float = 0.01, rng: np.random.Generator | None = None) -> dict[str, Any]:
     """Active units: latents whose posterior mean varies over the data.

@@ -20,7 +20,6 @@ CHUNK = 2_000
     inputs=("codes", "factors"),
     scores={"beta_vae_score": Score("BetaVAE score")},
     cost="seconds",
-    groups=("extended",),
 )
 def beta_vae_score(
     codes: Any,

@@ -19,11 +19,12 @@ N_BINS = 64
     version=1,
     inputs=("codes", "factors"),
     scores={
-        "dci_disentanglement": Score("DCI disentanglement"),
-        "dci_completeness": Score("DCI completeness"),
-        "dci_informativeness": Score("DCI informativeness"),
+        "dci_disentanglement": Score("DCI-D ({predictor})"),
+        "dci_completeness": Score("DCI-C ({predictor})"),
+        "dci_informativeness": Score("DCI-I ({predictor})"),
     },
     cost="seconds",
+    groups=("all", "core"),
 )
 def dci(
     codes: Any,

@@ -29,7 +29,6 @@ PAIRS = 2_000_000
         ),
     },
     cost="seconds",
-    groups=("extended",),
 )
 def elbo(
     codes: Any,

@@ -19,6 +19,7 @@ CHUNK = 2_000
     version=1,
     inputs=("codes", "factors"),
     scores={"factor_vae_score": Score("FactorVAE score")},
+    groups=("all", "core"),
 )
 def factor_vae_score(
     codes: Any,

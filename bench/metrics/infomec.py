@@ -23,7 +23,6 @@ from bench.metrics.beta_vae_score import fit_logistic
         "infoc": Score("InfoC"),
     },
     cost="seconds",
-    groups=("extended",),
 )
 def infomec(
     codes: Any,

@@ -16,7 +16,6 @@ from bench.metrics.mig import equal_width_bins
     version=1,
     inputs=("codes", "factors"),
     scores={"irs": Score("IRS", low=-1.0)},
-    groups=("extended",),
 )
 def irs(
     codes: Any,

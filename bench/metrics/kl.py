@@ -15,6 +15,7 @@ from bench.metric import Score, check_codes, register_metric
     version=1,
     inputs=("codes", "logvar"),
     scores={"kl": Score("KL (nats)", high=math.inf, higher_is_better=None)},
+    groups=("all", "core"),
 )
 def kl(codes: Any, logvar: Any, *, threshold: float = 0.01, rng: np.random.Generator | None = None) -> dict[str, Any]:
     """Analytic KL(q(z|x) || N(0, I)), summed over latents, mean over images.

@@ -15,6 +15,7 @@ from bench.metrics._samples import count_active, draw_rows, left_out, per_factor
     version=1,
     inputs=("codes", "factors"),
     scores={"mig": Score("MIG")},
+    groups=("all", "core"),
 )
 def mig(
     codes: Any, factors: Any, *, n_bins: int = 20, n_samples: int = 10_000, rng: np.random.Generator

@@ -23,7 +23,6 @@ REACH = 8.0
     inputs=("codes", "logvar", "factors"),
     scores={"mig_sampled": Score("MIG (sampled codes)")},
     cost="seconds",
-    groups=("extended",),
 )
 def mig_sampled(
     codes: Any,

@@ -22,7 +22,6 @@ ROUNDING = 1e-12
     inputs=("codes", "factors"),
     scores={"modularity": Score("Modularity"), "explicitness": Score("Explicitness")},
     cost="seconds",
-    groups=("extended",),
 )
 def modularity(
     codes: Any,

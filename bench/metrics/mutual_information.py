@@ -19,7 +19,6 @@ from bench.metrics.mig import equal_width_bins, information_matrix
     scores={
         "mutual_information_codes": Score("MI between codes (nats)", high=math.inf, higher_is_better=False),
     },
-    groups=("extended",),
 )
 def mutual_information(
     codes: Any, *, n_bins: int = 20, n_samples: int = 10_000, rng: np.random.Generator

@@ -23,6 +23,7 @@ PSNR_CAP = 100.0
         "reconstruction_mse": Score("MSE (per pixel)", higher_is_better=False),
         "psnr_db": Score("PSNR (dB)", high=PSNR_CAP),
     },
+    groups=("all", "core"),
 )
 def reconstruction(images: Any, decoded: Any, *, rng: np.random.Generator | None = None) -> dict[str, Any]:
     """Reconstruction error of decoder outputs, three ways.

@@ -20,7 +20,6 @@ FAINT = 1e-5
     version=1,
     inputs=("codes", "logvar", "factors"),
     scores={"rmig": Score("RMIG"), "jemmig": Score("JEMMIG", higher_is_better=False)},
-    groups=("extended",),
 )
 def rmig(
     codes: Any,

@@ -19,7 +19,6 @@ MAX_STEPS = 100
     version=1,
     inputs=("codes", "factors"),
     scores={"sap": Score("SAP"), "sap_continuous": Score("SAP (continuous)")},
-    groups=("extended",),
 )
 def sap(
     codes: Any,

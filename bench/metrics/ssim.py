@@ -20,7 +20,6 @@ K1, K2 = 0.01, 0.03
     inputs=("images", "decoded"),
     scores={"ssim": Score("SSIM", low=-1.0)},
     cost="seconds",
-    groups=("extended",),
 )
 def ssim(images: Any, decoded: Any, *, window: int = 11, rng: np.random.Generator | None = None) -> dict[str, Any]:
     """Structural similarity: local means, contrasts and correlation compared in a Gaussian window.

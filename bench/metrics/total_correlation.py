@@ -15,16 +15,16 @@ from bench.metrics.mig_sampled import check_posteriors
 @register_metric(
     "total_correlation",
     version=1,
-    inputs=("codes", "logvar"),
+    inputs=("codes",),
+    optional=("logvar",),
     scores={
         "gaussian_tc_means": Score("Gaussian TC, means (nats)", high=math.inf, higher_is_better=False),
         "gaussian_tc_samples": Score("Gaussian TC, samples (nats)", high=math.inf, higher_is_better=False),
     },
-    groups=("extended",),
 )
 def total_correlation(
     codes: Any,
-    logvar: Any,
+    logvar: Any | None = None,
     *,
     threshold: float = 0.01,
     ridge: float = 1e-6,
@@ -43,8 +43,8 @@ def total_correlation(
     ----------
     codes : array-like of shape (N, D)
         Posterior means, finite; N at least 2 more than there are active codes.
-    logvar : array-like of shape (N, D)
-        Posterior log-variances, finite.
+    logvar : array-like of shape (N, D), optional
+        Posterior log-variances, finite. Codes without noise have none.
     threshold : float
         A code is active if the variance of its mean (divisor N - 1) is above this.
     ridge : float
@@ -59,9 +59,9 @@ def total_correlation(
     -------
     dict
         ``gaussian_tc_means`` and ``gaussian_tc_samples`` in nats, at least 0, and 0 with fewer than two active
-        codes; ``correlation_means``, ``correlation_samples``, matrices over the active codes; ``active``, their
-        column numbers; ``bias``, what independent codes give on this many rows in expectation, about ``n_active
-        (n_active - 1) / (4 N)``; ``n_active``; ``n_samples``; ``settings``.
+        codes, the second None without `logvar`; ``correlation_means``, ``correlation_samples``, matrices over the
+        active codes; ``active``, their column numbers; ``bias``, what independent codes give on this many rows in
+        expectation, about ``n_active (n_active - 1) / (4 N)``; ``n_active``; ``n_samples``; ``settings``.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def total_correlation(
     Locatello et al.: Challenging Common Assumptions in the Unsupervised Learning of Disentangled
     Representations, ICML 2019, section 5.1; total correlation is Watanabe's (1960).
     """
-    table, spread, _ = check_posteriors(codes, logvar)
+    table, spread, _ = check_posteriors(codes, np.zeros_like(codes) if logvar is None else logvar)
     if not ridge >= 0:
         raise ValueError(f"ridge must not be negative, got {ridge}")
     rows = draw_rows(len(table), n_samples, rng)
@@ -92,12 +92,12 @@ def total_correlation(
     covariance = centred.T @ centred / (len(table) - 1)
     noise = (spread[:, active] ** 2).mean(axis=0)
     means = correlation(covariance)
-    samples = correlation(covariance + np.diag(noise))
+    samples = None if logvar is None else correlation(covariance + np.diag(noise))
     return {
         "gaussian_tc_means": gaussian_tc(means, ridge),
-        "gaussian_tc_samples": gaussian_tc(samples, ridge),
+        "gaussian_tc_samples": None if samples is None else gaussian_tc(samples, ridge),
         "correlation_means": means.tolist(),
-        "correlation_samples": samples.tolist(),
+        "correlation_samples": None if samples is None else samples.tolist(),
         "active": active.tolist(),
         "bias": n_active * (n_active - 1) / (4 * len(table)),
         "n_active": n_active,

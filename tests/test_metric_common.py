@@ -1,5 +1,6 @@
-"""What the metrics of the group "extended" have in common."""
+"""What all metrics have in common."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from bench.metrics import elbo, kl, mig, mig_sampled, rmig
 from bench.registry import METRICS
 
-NAMES = METRICS.match("extended")
+OWN = [entry for entry in METRICS if entry.value.__module__.startswith("bench.metrics.")]
+NAMES = [entry.name for entry in OWN]
 DETERMINISTIC = ["irs", "mig_sampled", "mutual_information", "rmig", "total_correlation"]
 
 
@@ -36,11 +38,9 @@ def score(name: str, table: dict[str, np.ndarray], **options) -> dict[str, float
     return {column: result[column] for column in entry.info["scores"]}
 
 
-def test_the_default_group_is_what_it_was():
-    own = {entry.name for entry in METRICS if entry.value.__module__.startswith("bench.metrics.")}
-    default = {"active_units", "dci", "factor_vae_score", "kl", "mig", "reconstruction"}
-    assert own & set(METRICS.match("all")) == default
-    assert own == default | set(NAMES)
+def test_all_is_all_and_the_core_is_what_it_was():
+    assert set(NAMES) == set(METRICS.match("all"))
+    assert set(METRICS.match("core")) == {"active_units", "dci", "factor_vae_score", "kl", "mig", "reconstruction"}
     assert set(DETERMINISTIC) <= set(NAMES)
 
 
@@ -49,19 +49,24 @@ def test_no_two_metrics_share_a_column():
     assert len(columns) == len(set(columns))
 
 
-@pytest.mark.parametrize("entry", [e for e in METRICS if e.value.__module__.startswith("bench.metrics.")])
+@pytest.mark.parametrize("entry", OWN)
 def test_the_guide_names_it_and_its_columns(entry):
     guide = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
     assert f"`{entry.name}`" in guide
-    if "extended" in entry.info["groups"]:
-        assert all(f"`{column}`" in guide for column in entry.info["scores"])
+    assert all(f"`{column}`" in guide for column in entry.info["scores"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_says_what_it_measured(name):
     entry, table = METRICS.get(name), inputs()
     result = entry.value(*(table[need] for need in entry.info["inputs"]), rng=rng())
-    assert result["settings"]
+    assert (result["metric"]["name"], result["metric"]["version"]) == (name, entry.version)
+    for column, about in result["metric"]["scores"].items():
+        low, high = (-np.inf if about["low"] is None else about["low"], about["high"] or np.inf)
+        assert result[column] is None or low <= result[column] <= high
+        assert about["higher_is_better"] in (True, False, None)
+    json.dumps(result, allow_nan=False)
+    assert result["settings"] or name == "reconstruction"
     assert {"n_samples", "n_rows", "n_train", "n_images"} & set(result)
     assert "n_active" in result or "codes" not in entry.info["inputs"]
     if "factors" in entry.info["inputs"]:
