@@ -234,7 +234,7 @@ def _tidy(
             for column in _columns(metric):
                 scores[column] = None
                 not_applicable[dataset_label, column] = why
-    ordered = sorted(scores, key=_place)
+    ordered = sorted(scores, key=place)
     dotted = sorted({column for row in rows for column in row if column.startswith(DOTTED)})
     table = pd.DataFrame(rows, columns=[*FACTS, *ordered, *dotted])
     finals = [column for column in dotted if column.startswith("final.")]
@@ -269,7 +269,7 @@ def _columns(name: str) -> list[str]:
     return list(column_info(name)) if name.partition("[")[0] in METRICS else [name]
 
 
-def _place(column: str) -> tuple[int, str, int, str]:
+def place(column: str) -> tuple[int, str, int, str]:
     """Reconstruction, KL beside it, what needs no factors, what needs them, what nobody registered."""
     base, _, options = column.partition("[")
     for entry in METRICS:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 
+from bench import cli_measure
 from bench.errors import BenchError, did_you_mean
 from bench.options import (
     Config,
@@ -239,6 +240,9 @@ def speed(
     from bench.speed import report as speed_report
 
     speed_report.run(section or [], repeats=repeats, full=full, json_file=json, compare=compare, figure=figure)
+
+
+app.command()(cli_measure.score)
 
 
 def main() -> NoReturn:

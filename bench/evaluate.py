@@ -13,13 +13,14 @@ from bench.batches import ImageStore
 from bench.data import Dataset, Index, sample_rows
 from bench.engine import Training
 from bench.measure import Evaluation, find_metric, measure
+from bench.networks import VAE
 
 #: Images per forward pass when encoding; a constant of the protocol, because it can change the last bits.
 CHUNK = 256
 
 
-def encode(training: Training, store: ImageStore, rows: Index) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Posterior means and log-variances of these rows for a training of one run.
+def encode_images(vae: VAE, store: ImageStore, rows: Index, device: str = "cpu") -> tuple[NDArray[Any], NDArray[Any]]:
+    """Posterior means and log-variances of these rows by a network of one run.
 
     Returns
     -------
@@ -29,21 +30,31 @@ def encode(training: Training, store: ImageStore, rows: Index) -> tuple[NDArray[
     logvars: list[Tensor] = []
     with torch.no_grad():
         for start in range(0, len(rows), CHUNK):
-            x = store.gather(rows[start : start + CHUNK]).unsqueeze(0).to(training.method.device)
-            mean, logvar = training.vae.encode(x)
+            x = store.gather(rows[start : start + CHUNK]).unsqueeze(0).to(device)
+            mean, logvar = vae.encode(x)
             means.append(mean[0].cpu())
             logvars.append(logvar[0].cpu())
     return torch.cat(means).double().numpy(), torch.cat(logvars).double().numpy()
 
 
-def decode(training: Training, codes: NDArray[Any]) -> NDArray[np.float32]:
-    """Logits of the images of what the decoder is given, (n, K) to (n, C, H, W), for a training of one run."""
+def decode_codes(vae: VAE, codes: NDArray[Any], device: str = "cpu") -> NDArray[np.float32]:
+    """Logits of the images of what the decoder is given, (n, K) to (n, C, H, W), by a network of one run."""
     parts: list[Tensor] = []
     with torch.no_grad():
         for start in range(0, len(codes), CHUNK):
-            z = torch.from_numpy(codes[start : start + CHUNK]).float().unsqueeze(0).to(training.method.device)
-            parts.append(training.vae.decode(z)[0].cpu())
+            z = torch.from_numpy(codes[start : start + CHUNK]).float().unsqueeze(0).to(device)
+            parts.append(vae.decode(z)[0].cpu())
     return torch.cat(parts).numpy()
+
+
+def encode(training: Training, store: ImageStore, rows: Index) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Posterior means and log-variances, (len(rows), K) float64 each, for a training of one run."""
+    return encode_images(training.vae, store, rows, training.method.device)
+
+
+def decode(training: Training, codes: NDArray[Any]) -> NDArray[np.float32]:
+    """Logits of the images of what the decoder is given, (n, K) to (n, C, H, W), for a training of one run."""
+    return decode_codes(training.vae, codes, training.method.device)
 
 
 def decoder_input(training: Training, mean: NDArray[Any], logvar: NDArray[Any]) -> NDArray[np.float32]:
