@@ -145,7 +145,10 @@ def lasso(first: Floats, second: Floats, alpha: float) -> Floats:
     """Coefficients by which the first codes predict the second, shape (D_first, D_second)."""
     from sklearn.linear_model import Lasso
 
-    shape = (first.shape[1], second.shape[1])
-    if 0 in shape:
-        return np.zeros(shape)
-    return np.asarray(Lasso(alpha=alpha).fit(first, second).coef_).reshape(shape[::-1]).T
+    weights = np.zeros((first.shape[1], second.shape[1]))
+    # A constant code needs none, and older scikit-learn says of it that the fit doesn't converge.
+    moving = second.any(axis=0)
+    if len(weights) and moving.any():
+        fitted = Lasso(alpha=alpha).fit(first, second[:, moving])
+        weights[:, moving] = np.reshape(fitted.coef_, (-1, len(weights))).T
+    return weights
