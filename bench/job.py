@@ -102,6 +102,7 @@ def work(
         "scores": measured.scores,
         "not_applicable": measured.not_applicable,
         "details": measured.details,
+        "factor_names": list(dataset.factor_names),
         "files": {name: _sha256(folder / name) for name in ("spec.json", CURVES, WEIGHTS)},
     }
     # Last, because it makes the run "done"; the checkpoint goes after it, because until then it is all there is.

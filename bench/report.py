@@ -11,6 +11,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from bench import per_factor
 from bench.aggregate import Study, read_study
 from bench.errors import BenchError
 from bench.figures._style import slug, style
@@ -31,6 +32,8 @@ HOW_TO_READ = """\
   bold means that these seeds can't tell.
 - Read disentanglement beside reconstruction and KL: a model that encodes fewer nats reconstructs worse, and
   may look more disentangled for that alone.
+- DCI's numbers belong to the predictor that is part of their name. Read D and C next to I factor by factor: a factor
+  that can't be predicted above chance has importances all the same, and they mean nothing.
 - `untrained` is the preset's network at its initialisation. A score near that row says nothing about training.
 - Scores are taken on images that the models were trained on, as in the papers: these data sets have no split.
 - Diverged and failed runs are counted and listed, and have no part in the means.
@@ -144,6 +147,8 @@ def _page(study: Study, tables: list[Table], pictures: list[tuple[str, str]]) ->
     blocks += ["## What ran", "\n".join(f"- {line}" for line in _facts(study))]
     for table in tables:
         blocks += [f"## {table.dataset}", markdown(table).strip(), _files(table)]
+        of_factors = per_factor.markdown(study, table.dataset)
+        blocks += [f"### Factor by factor ({table.dataset})", of_factors] if of_factors else []
     blocks += ["### How to read it", HOW_TO_READ.strip(), "## Figures"]
     blocks += [f"![{stem}]({stem}.png)\n\n{caption} ([PDF]({stem}.pdf))" for stem, caption in pictures]
     troubles = _troubles(study)
