@@ -38,6 +38,9 @@ def score(
     print_keys: Annotated[
         bool, typer.Option("--print-keys", help="Print a key map for --network to fill in, and stop.")
     ] = False,
+    udr: Annotated[
+        bool, typer.Option("--udr", help="Also rank them without labels, as runs of one setting that differ in seed.")
+    ] = False,
     n_codes: Annotated[int, typer.Option("--n-codes", help="Images to encode.", min=2)] = 15_000,
     n_images: Annotated[int, typer.Option("--n-images", help="Images to decode (--weights).", min=1)] = 5_000,
     seed: Annotated[int, typer.Option("--seed", help="Of the metrics' draws.", min=0)] = 0,
@@ -65,6 +68,7 @@ def score(
     from rich.console import Console
 
     from bench import representations, scorecard
+    from bench.score import rank_without_labels
     from bench.score import score as score_all
     from bench.selectors import split_list
 
@@ -79,12 +83,13 @@ def score(
     chosen = [part for item in metric or ["all"] for part in split_list(item)]
     with Console(stderr=True).status("measuring") as status:
         scored = score_all(found, chosen, seed=seed, tell=lambda text: status.update(text))
+    ranking = rank_without_labels(found, seed=seed) if udr else None
     if out is not None:
         try:
-            out.write_text(scorecard.render(scored, out.suffix, seed=seed), encoding="utf-8", newline="\n")
+            out.write_text(scorecard.render(scored, out.suffix, seed=seed, udr=ranking), encoding="utf-8", newline="\n")
         except OSError as error:
             raise BenchError(f"--out '{out}': {error.strerror}") from None
-    typer.echo(scorecard.render(scored, ".json" if json else ".md", seed=seed), nl=False)
+    typer.echo(scorecard.render(scored, ".json" if json else ".md", seed=seed, udr=ranking), nl=False)
 
 
 def _key_map(network: str, dataset: str) -> str:

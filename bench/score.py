@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench.errors import BenchError
 from bench.measure import Evaluation, match_metrics, measure
+from bench.metrics import kl, udr
 from bench.representations import Representation
+from bench.seeds import stream
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,22 @@ def score(
             raise BenchError(f"{item.name}: {error}") from None
         scored.append(Scored(item, found))
     return scored
+
+
+def rank_without_labels(representations: Sequence[Representation], *, seed: int = 0) -> dict[str, Any]:
+    """UDR of representations that differ in their seed only; see `bench.metrics.udr`.
+
+    Raises
+    ------
+    BenchError
+        Fewer than two, different images, or no log-variances, from which UDR tells which codes are informative.
+    """
+    for item in representations:
+        if "logvar" not in item.inputs:
+            raise BenchError(f"--udr: {item.name} has no log-variances, which tell the informative codes")
+    tables = [item.inputs["codes"] for item in representations]
+    try:
+        nats = [kl(item.inputs["codes"], item.inputs["logvar"])["kl_per_latent"] for item in representations]
+        return udr(tables, nats, rng=stream(seed, "metric:udr"))
+    except ValueError as error:
+        raise BenchError(f"--udr: {error}") from None

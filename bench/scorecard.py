@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -19,11 +19,18 @@ from bench.score import Scored
 LIBRARIES = ("disbench", "numpy", "scipy", "scikit-learn")
 
 
-def render(scored: Sequence[Scored], suffix: str, *, seed: int) -> str:
-    """Print as ``.md``, ``.csv`` or ``.json``."""
+def render(scored: Sequence[Scored], suffix: str, *, seed: int, udr: Mapping[str, Any] | None = None) -> str:
+    """Print as ``.md``, ``.csv`` or ``.json``, with UDR where it was asked for."""
     if suffix == ".json":
-        return to_json(scored, seed=seed)
-    return to_csv(scored) if suffix == ".csv" else markdown(scored)
+        return to_json(scored, seed=seed, udr=udr)
+    if suffix == ".csv":
+        return to_csv(scored, udr=udr)
+    if udr is None:
+        return markdown(scored)
+    rows = [["UDR ↑ (agreement of seeds)", *map(_number, udr["udr"])]]
+    rows += [["informative codes", *map(str, udr["n_informative"])]]
+    table = _table(["without labels", *(item.representation.name for item in scored)], rows)
+    return markdown(scored) + "\n" + "\n".join(table) + "\n"
 
 
 def markdown(scored: Sequence[Scored]) -> str:
@@ -52,7 +59,7 @@ def markdown(scored: Sequence[Scored]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_csv(scored: Sequence[Scored]) -> str:
+def to_csv(scored: Sequence[Scored], *, udr: Mapping[str, Any] | None = None) -> str:
     """Print a row per representation and score, full precision; empty where there is no value."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -64,10 +71,13 @@ def to_csv(scored: Sequence[Scored]) -> str:
             better = "" if info.higher_is_better is None else str(info.higher_is_better).lower()
             shown = "" if value is None else repr(value)
             writer.writerow([item.representation.name, column, shown, *bounds, better, _version(column)])
+    if udr is not None:
+        for item, value in zip(scored, udr["udr"], strict=True):
+            writer.writerow([item.representation.name, "udr", repr(value), 0.0, 1.0, "true", ""])
     return out.getvalue()
 
 
-def to_json(scored: Sequence[Scored], *, seed: int) -> str:
+def to_json(scored: Sequence[Scored], *, seed: int, udr: Mapping[str, Any] | None = None) -> str:
     """Print everything: scores, reasons, and each metric's details (per factor, matrices, settings, sample sizes)."""
     found = [
         {
@@ -81,7 +91,12 @@ def to_json(scored: Sequence[Scored], *, seed: int) -> str:
         }
         for item in scored
     ]
-    content = {"seed": seed, "versions": {name: version(name) for name in LIBRARIES}, "representations": found}
+    content: dict[str, Any] = {
+        "seed": seed,
+        "versions": {name: version(name) for name in LIBRARIES},
+        "representations": found,
+    }
+    content |= {} if udr is None else {"udr": udr}
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 

@@ -200,6 +200,24 @@ class TestCommand:
         assert "DCI-D (hist_gbt)" in out
         assert "dci informativeness (hist_gbt)" in out
 
+    def test_udr_ranks_seeds_without_labels(self, bench):
+        codes, _ = code_table()
+        logvar = np.full_like(codes, -3.0)
+        turned = codes @ np.linalg.qr(np.random.default_rng(3).normal(size=(4, 4)))[0]
+        for name, table in {"a": codes, "b": codes[:, ::-1], "c": turned}.items():
+            np.savez(f"{name}.npz", codes=table, logvar=logvar)
+        code, out, _ = bench("a.npz", "b.npz", "c.npz", "--metric", "active_units", "--udr", "--json")
+        assert code == 0
+        found = json.loads(out)["udr"]
+        assert found["udr"][0] == pytest.approx(found["udr"][1], abs=0.02)
+        assert found["pairs"][0][1] > 0.6 > 0.5 > found["udr"][2]
+        _, out, _ = bench("a.npz", "b.npz", "--metric", "active_units", "--udr", "--out", "t.csv")
+        assert "UDR ↑" in out
+        assert Path("t.csv").read_text(encoding="utf-8").count(",udr,") == 2
+        np.savez("bare.npz", codes=codes)
+        assert bench("a.npz", "bare.npz", "--udr")[0] == 2
+        assert "at least two" in bench("a.npz", "--udr", "--metric", "kl")[2]
+
     @pytest.mark.parametrize(
         ("words", "said"),
         [
