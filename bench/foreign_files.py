@@ -1,0 +1,190 @@
+"""What is read for weights trained elsewhere: the file of tensors, and the map of its names to ours."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, ValidationError, field_validator, model_validator
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from bench.errors import BenchError, did_you_mean
+from bench.spec import Model
+
+
+@dataclass(frozen=True)
+class State:
+    """The tensors of a file.
+
+    Attributes
+    ----------
+    tensors : dict of str to Tensor
+        By the names they have in the file, in its order.
+    ordered : bool
+        Whether that order is the one the tensors were saved in; a safetensors file is sorted by name.
+    where : str
+        The file, as error messages name it.
+    """
+
+    tensors: dict[str, Tensor]
+    ordered: bool = True
+    where: str = "these weights"
+
+
+class KeyMap(Model):
+    """How a file's tensors become a network's.
+
+    Attributes
+    ----------
+    inside : str
+        Which of a checkpoint's state dicts, by the keys that lead to it ("model_states.net").
+    prefix : str
+        Dropped from the names in the file that begin with it ("module.").
+    ignore : list of str
+        Globs on the names in the file, after `prefix`, of tensors that aren't the network's.
+    head : {"stacked", "interleaved"}
+        Rows of the encoder's last layer: the K means and then the K second parameters, or the two by turns.
+    mean, logvar : str
+        Two layers of the file that together are the encoder's last one, in place of `head`.
+    second : {"logvar", "log_sigma"}
+        What the second parameter is: the posterior's log-variance, or half of it.
+    keys : dict of str to str
+        Names of our parameters to the file's. Empty: they are matched by order and shape.
+    """
+
+    inside: str = ""
+    prefix: str = ""
+    ignore: list[str] = Field(default=[])
+    head: Literal["stacked", "interleaved"] = "stacked"
+    mean: str = ""
+    logvar: str = ""
+    second: Literal["logvar", "log_sigma"] = "logvar"
+    keys: dict[str, str] = Field(default={})
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _flatten(cls, value: Any) -> Any:
+        # To TOML, encoder.1.weight without quotes is a table in a table.
+        return dict(_leaves(value)) if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _one_head(self) -> KeyMap:
+        if bool(self.mean) != bool(self.logvar):
+            raise ValueError("'mean' and 'logvar' name the two layers of one head: give both or neither")
+        if self.mean and "head" in self.model_fields_set:
+            raise ValueError("'head' is for one layer, 'mean' and 'logvar' are for two: give one or the other")
+        return self
+
+
+def read_key_map(path: Path) -> KeyMap:
+    """Read a key map from its TOML file.
+
+    Raises
+    ------
+    BenchError
+        Missing or malformed file, unknown keys, values of the wrong kind.
+    """
+    where = f"key map '{path}'"
+    try:
+        return KeyMap.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise BenchError(f"{where}: no such file") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise BenchError(f"{where}: unknown key '{field}'{did_you_mean(field, KeyMap.model_fields)}") from None
+        given = f"{field}={first['input']!r}: " if field else ""
+        raise BenchError(f"{where}: {given}{first['msg'].removeprefix('Value error, ')}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"{where} can't be read: {_first_line(error)}") from None
+
+
+def read_state(path: Path, inside: str = "") -> State:
+    """Read a file's tensors; no code in it is run.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.safetensors`` file, or what ``torch.save`` made of a state dict, alone or nested in a checkpoint.
+    inside : str
+        Which state dict of a checkpoint (`KeyMap.inside`); needed only where it holds several.
+
+    Raises
+    ------
+    BenchError
+        If there is no such file, it is damaged, needs code to be opened, or doesn't hold exactly one state dict.
+    """
+    where = f"weights '{path}'"
+    if not path.is_file():
+        raise BenchError(f"{where}: no such file")
+    ordered = path.suffix != ".safetensors"
+    try:
+        content = _unpickle(path, where) if ordered else load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise BenchError(f"{where} can't be read: {_first_line(error)}") from None
+    found = dict(_state_dicts(content))
+    if not found:
+        raise BenchError(f"{where}: holds no state dict, which is names to tensors and nothing else")
+    if inside and inside not in found:
+        hint = did_you_mean(inside, found) or f"; there is {listed(found)}"
+        raise BenchError(f"{where}: no state dict inside '{inside}'{hint}")
+    if not inside and len(found) > 1:
+        raise BenchError(f"{where}: several state dicts; name one in a key map (--keys) by inside: {listed(found)}")
+    return State(found[inside] if inside else next(iter(found.values())), ordered, where)
+
+
+def listed(words: Iterable[str], most: int = 4) -> str:
+    """The first few of them, and how many more there are."""
+    all_words = [word or "the file itself" for word in words]
+    more = f" and {len(all_words) - most} more" if len(all_words) > most else ""
+    return ", ".join(repr(word)[1:-1] for word in islice(all_words, most)) + more
+
+
+def _unpickle(path: Path, where: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged pickle can fail in any way
+        code = re.search(r"GLOBAL ([\w.]+)|(TorchScript)", str(error))
+        if code:
+            raise BenchError(
+                f"{where}: opening it would run code ({code[1] or code[2]}), which is unsafe and refused: save "
+                "model.state_dict() alone, by safetensors.torch.save_file or torch.save"
+            ) from None
+        raise BenchError(f"{where} can't be read: damaged, or not a file of torch.save") from None
+
+
+def _state_dicts(content: Any, path: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Every mapping of names to nothing but tensors, and the keys that lead to it."""
+    if not isinstance(content, dict) or not content:
+        return
+    # An optimiser's state is keyed by numbers.
+    if all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()):
+        yield path, dict(content)
+    for key, value in content.items():
+        if isinstance(key, str):
+            yield from _state_dicts(value, f"{path}.{key}" if path else key)
+
+
+def _leaves(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        name = f"{path}.{key}" if path else key
+        yield from _leaves(value, name) if isinstance(value, dict) else ((name, value),)
+
+
+def _first_line(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text.strip().split("\n")[0] or type(error).__name__
