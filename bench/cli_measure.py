@@ -80,6 +80,8 @@ def score(
             representations.encode_with_weights(path, network, data, keys=keys, n_codes=n_codes, n_images=n_images)
             for path in weights or []
         ]
+    for warning in filter(None, (item.warning for item in found)):
+        typer.echo(f"bench: warning: {warning}", err=True)
     chosen = [part for item in metric or ["all"] for part in split_list(item)]
     with Console(stderr=True).status("measuring") as status:
         scored = score_all(found, chosen, seed=seed, tell=lambda text: status.update(text))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.data import Dataset, load_dataset, sample_rows
 from bench.errors import BenchError, did_you_mean
+from bench.metrics import reconstruction
 from bench.selectors import parse_selection
 
 #: Arrays that `read_codes` knows.
@@ -41,6 +42,8 @@ class Representation:
         Why an input is missing.
     source : dict
         Where the codes come from, for the record.
+    warning : str
+        What looks wrong with them, in one line; empty if nothing does.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Representation:
     factor_names: tuple[str, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
+    warning: str = ""
 
 
 def choose_dataset(text: str) -> Dataset:
@@ -215,7 +219,21 @@ def encode_with_weights(
         "network": network,
         "rows": len(rows),
     }
-    return Representation(path.stem, inputs, dataset.factor_names, {}, source)
+    warning = _reads_wrong(inputs["images"], inputs["decoded"])
+    return Representation(path.stem, inputs, dataset.factor_names, {}, source, f"{path}: {warning}" if warning else "")
+
+
+def _reads_wrong(images: NDArray[Any], decoded: NDArray[Any]) -> str:
+    """What shapes can't show: a head read in the wrong order decodes to worse than the mean image."""
+    mean = np.clip(images.mean(axis=0, dtype=np.float64), 1e-6, 1 - 1e-6)
+    plain = np.broadcast_to(np.log(mean / (1 - mean)), images.shape)
+    ours, least = (reconstruction(images, logits)["reconstruction_bce"] for logits in (decoded, plain))
+    if ours <= least:
+        return ""
+    return (
+        f"reconstructs worse ({ours:.1f} nats per image) than the mean image does ({least:.1f}): untrained, "
+        "trained on other images, or in need of a key map (--keys: head, order of layers)"
+    )
 
 
 def _rows(path: Path, index: NDArray[Any] | None, dataset: Dataset, n: int) -> NDArray[np.int64]:

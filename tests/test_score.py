@@ -40,8 +40,8 @@ def bench(tmp_path, monkeypatch, capfd):
 
 @pytest.fixture(scope="module")
 def trained():
-    """A run of a few steps, with its own evaluation."""
-    settings = ["train.steps=30", *(f"dsprites.{key}={value}" for key, value in GRID.items())]
+    """A run of some steps, with its own evaluation."""
+    settings = ["train.steps=600", *(f"dsprites.{key}={value}" for key, value in GRID.items())]
     study = resolve(
         "smoke", settings=settings, methods=["vae"], controls=[], evaluation={"metrics": METRICS}, seeds=[5]
     )
@@ -79,6 +79,22 @@ class TestAgainstARun:
         (found,) = score([item], METRICS, seed=5)
         assert found.evaluation.scores == own.scores
         assert not found.evaluation.not_applicable
+        assert item.warning == ""
+
+    def test_a_head_read_in_the_wrong_order_is_warned_of(self, trained, tmp_path):
+        training, dataset, _, _ = trained
+        weights = checkpoint.weights(training, 0)
+        sizes = {"n_codes": 100, "n_images": 100}
+        head = [name for name in weights if name.startswith("encoder.")][-2:]
+        for name in head:
+            k = weights[name].shape[-1] // 2
+            weights[name] = (
+                torch.stack([weights[name][..., :k], weights[name][..., k:]], dim=-1).flatten(-2).contiguous()
+            )
+        checkpoint.save_atomically(weights, tmp_path / "swapped.safetensors")
+        item = encode_with_weights(tmp_path / "swapped.safetensors", training.specs[0].network.name, dataset, **sizes)
+        assert "reconstructs worse" in item.warning
+        assert "swapped" in item.warning
 
     def test_its_encoder_as_a_function_gets_its_scores(self, trained, tmp_path, monkeypatch):
         training, dataset, _, own = trained
