@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bench.errors import BenchError
 from bench.figures._style import DOUBLE, GREY, new_figure, style, wrapped
@@ -15,8 +16,9 @@ from bench.report import save_figure
 from bench.speed.report import number
 from bench.speed.timing import Row, Section
 
-#: Told apart by lightness: faster and slower than what they are compared with.
-FASTER, SLOWER = "#0072B2", "#d0d0d0"
+#: Faster and slower than what they are compared with; told apart in grey by the hatching.
+FASTER: dict[str, Any] = {"facecolor": "#56B4E9"}
+SLOWER: dict[str, Any] = {"facecolor": "white", "hatch": "/////"}
 
 
 def draw(sections: Sequence[Section], path: Path) -> None:
@@ -57,11 +59,11 @@ def _bars(axes: Axes, rows: Sequence[Row], labels: dict[str, str]) -> None:
     for place, row in enumerate(rows):
         ratio = float(row.ratio or 0)
         low, high = row.ratio_low or ratio, row.ratio_high or ratio
-        axes.barh(place, ratio - 1, left=1, height=0.62, color=FASTER if ratio >= 1 else SLOWER, edgecolor="black",
-                  linewidth=0.5)  # fmt: skip
-        axes.plot([low, high], [place, place], color="black", linewidth=1.0)
+        looks = FASTER if ratio >= 1 else SLOWER
+        axes.barh(place, ratio - 1, left=1, height=0.62, edgecolor="black", linewidth=0.5, **looks)
+        axes.plot([low, high], [place, place], color="black", marker="|", markersize=5, linewidth=1.0)
         axes.annotate(
-            f"{number(ratio)}× {row.versus}", xy=(max(high, 1), place), xytext=(4, 0), textcoords="offset points",
+            f"{number(ratio)}×, against {row.versus}", xy=(max(high, 1), place), xytext=(4, 0), textcoords="offset points",
             va="center", fontsize=7,
         )  # fmt: skip
     axes.axvline(1, color=GREY, linewidth=0.8)
@@ -77,6 +79,9 @@ def _axis(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_xscale("log")
     # Room on the right for the longest line of text beside the longest bar.
     axes.set_xlim(low / 1.15, high * math.exp(0.8 * math.log(10 * high / low)))
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [step * 10.0**decade for decade in decades for step in ((1, 2, 5) if len(decades) < 5 else (1,))]
+    axes.set_xticks([tick for tick in ticks if low / 1.1 <= tick <= high * 1.5], minor=False)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("times as fast  → better")
