@@ -62,10 +62,8 @@ def _bars(axes: Axes, rows: Sequence[Row], labels: dict[str, str]) -> None:
         looks = FASTER if ratio >= 1 else SLOWER
         axes.barh(place, ratio - 1, left=1, height=0.62, edgecolor="black", linewidth=0.5, **looks)
         axes.plot([low, high], [place, place], color="black", marker="|", markersize=5, linewidth=1.0)
-        axes.annotate(
-            f"{number(ratio)}×, against {row.versus}", xy=(max(high, 1), place), xytext=(4, 0), textcoords="offset points",
-            va="center", fontsize=7,
-        )  # fmt: skip
+        text, beside = f"{number(ratio)}×, against {row.versus}", (max(high, 1.0), place)
+        axes.annotate(text, xy=beside, xytext=(4, 0), textcoords="offset points", va="center", fontsize=7)
     axes.axvline(1, color=GREY, linewidth=0.8)
     axes.set_yticks(range(len(rows)), [labels[row.name] for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
