@@ -83,7 +83,7 @@ def test_equal_values_give_a_point_and_say_so(value: float) -> None:
 def test_percentile_where_bca_is_degenerate(monkeypatch: pytest.MonkeyPatch) -> None:
     x = rng(1).normal(size=30)
     expected = summary(x, rng=rng())
-    monkeypatch.setattr("bench.stats._bca", lambda *args: None)
+    monkeypatch.setattr("bench.stats.summaries.bca", lambda *args: None)
     result = summary(x, rng=rng(3))
     assert result.interval == "percentile"
     # The sample is nearly symmetric, so both kinds of interval must be close.

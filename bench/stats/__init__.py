@@ -1,0 +1,72 @@
+"""Statistics over seeds: intervals, comparisons, tests, ranks, verdicts and what the seeds could have seen.
+
+Every function that draws takes its generator. Callers pass the stream ``f"bootstrap:{study}:{group}:{column}"`` of
+`bench.seeds.stream`, one per number, so adding a column or a method never shifts anybody else's interval. Values
+and results are float64; with fewer than `MIN_SEEDS` seeds nothing is compared.
+"""
+
+from bench.stats.correlation import SpearmanMatrix, spearman, spearman_matrix
+from bench.stats.intervals import (
+    MIN_SEEDS,
+    N_RESAMPLES,
+    STATISTICS,
+    TOO_FEW,
+    Interval,
+    Statistic,
+    bootstrap_interval,
+    iqm,
+)
+from bench.stats.paired import (
+    Comparison,
+    compare_paired,
+    compare_unpaired,
+    differences,
+    paired_difference,
+    small_sample_correction,
+)
+from bench.stats.power import Detectable, detectable_line, smallest_detectable
+from bench.stats.ranks import RankStability, probability_of_improvement, rank_stability
+from bench.stats.summaries import Summary, stands_above, summary
+from bench.stats.tests import Permutation, holm, mann_whitney, permutation_paired, permutation_unpaired
+from bench.stats.verdicts import BestGroup, Claim, Direction, Verdict, best_group, verdict, verdict_line
+
+__all__ = [
+    "MIN_SEEDS",
+    "N_RESAMPLES",
+    "STATISTICS",
+    "TOO_FEW",
+    "BestGroup",
+    "Claim",
+    "Comparison",
+    "Detectable",
+    "Direction",
+    "Interval",
+    "Permutation",
+    "RankStability",
+    "SpearmanMatrix",
+    "Statistic",
+    "Summary",
+    "Verdict",
+    "best_group",
+    "bootstrap_interval",
+    "compare_paired",
+    "compare_unpaired",
+    "detectable_line",
+    "differences",
+    "holm",
+    "iqm",
+    "mann_whitney",
+    "paired_difference",
+    "permutation_paired",
+    "permutation_unpaired",
+    "probability_of_improvement",
+    "rank_stability",
+    "small_sample_correction",
+    "smallest_detectable",
+    "spearman",
+    "spearman_matrix",
+    "stands_above",
+    "summary",
+    "verdict",
+    "verdict_line",
+]
