@@ -229,7 +229,7 @@ def speed(
     ] = None,
     repeats: Annotated[int, typer.Option("--repeats", help="Timed rounds per case.", min=1)] = 3,
     full: Annotated[bool, typer.Option("--full", help="Do long cases in full instead of extrapolating.")] = False,
-    json: Annotated[str, typer.Option("--json", help="Store the measurement in this file; - prints it.")] = "",
+    json: Annotated[str, typer.Option("--json", metavar="FILE", help="Store the measurement; - prints it.")] = "",
     compare: Annotated[Optional[Path], typer.Option("--compare", help="An earlier --json file.")] = None,  # noqa: UP045
     figure: Annotated[
         Optional[Path],  # noqa: UP045
