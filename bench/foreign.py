@@ -12,7 +12,8 @@ from torch import Tensor
 
 from bench.errors import BenchError, did_you_mean
 from bench.foreign_files import KeyMap, State, listed
-from bench.networks import VAE, ImageShape, Linear, build
+from bench.layers import Linear
+from bench.networks import VAE, ImageShape, build
 
 Shape = tuple[int, ...]
 

@@ -1,9 +1,4 @@
-"""Encoders, decoders and discriminator of the papers, with a leading run axis R on every parameter.
-
-R runs are computed by batched matrix products and grouped convolutions; with R = 1 these are the ordinary ones. One
-run's slice of each parameter has the shape of the `torch.nn` layer's of the same name, but for `Linear`, whose weight
-is stored transposed so that its gradient comes in the layout the optimiser needs.
-"""
+"""Encoders, decoders and discriminator of the papers, with a leading run axis R on every parameter."""
 
 from __future__ import annotations
 
@@ -13,93 +8,15 @@ from itertools import pairwise
 from typing import Literal
 
 import torch
-import torch.nn.functional as F  # noqa: N812  (the field's own alias)
 from torch import Tensor, nn
 
 from bench.errors import BenchError
+from bench.layers import Conv, ConvTranspose, FromPlanes, Linear, ToPlanes
 from bench.registry import NETWORKS
 from bench.seeds import torch_stream
 
 Init = Literal["he", "normal002", "torch"]
 ImageShape = tuple[int, int, int]
-
-
-class Linear(nn.Module):
-    """R linear layers: (R, B, n_in) to (R, B, n_out)."""
-
-    def __init__(self, n_runs: int, n_in: int, n_out: int) -> None:
-        super().__init__()
-        self.fan_in = n_in
-        self.weight = nn.Parameter(torch.empty(n_runs, n_in, n_out))
-        self.bias = nn.Parameter(torch.empty(n_runs, n_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Batched affine map."""
-        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight)
-
-
-class Conv(nn.Module):
-    """R convolutions, 4x4 unless said: (B, R * n_in, H, W) to (B, R * n_out, H', W')."""
-
-    def __init__(self, n_runs: int, n_in: int, n_out: int, *, kernel: int = 4, stride: int = 2, padding: int = 1):
-        super().__init__()
-        self.fan_in = n_in * kernel * kernel
-        self.n_runs, self.stride, self.padding = n_runs, stride, padding
-        self.weight = nn.Parameter(torch.empty(n_runs, n_out, n_in, kernel, kernel))
-        self.bias = nn.Parameter(torch.empty(n_runs, n_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Grouped convolution, one group per run."""
-        return F.conv2d(
-            x,
-            self.weight.flatten(0, 1),
-            self.bias.flatten(),
-            stride=self.stride,
-            padding=self.padding,
-            groups=self.n_runs,
-        )
-
-
-class ConvTranspose(nn.Module):
-    """R transposed 4x4 convolutions: (B, R * n_in, H, W) to (B, R * n_out, H', W')."""
-
-    def __init__(self, n_runs: int, n_in: int, n_out: int, *, stride: int = 2, padding: int = 1) -> None:
-        super().__init__()
-        self.fan_in = n_out * 16  # what torch takes for a transposed convolution's fan-in
-        self.n_runs, self.stride, self.padding = n_runs, stride, padding
-        self.weight = nn.Parameter(torch.empty(n_runs, n_in, n_out, 4, 4))
-        self.bias = nn.Parameter(torch.empty(n_runs, n_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Grouped transposed convolution, one group per run."""
-        return F.conv_transpose2d(
-            x,
-            self.weight.flatten(0, 1),
-            self.bias.flatten(),
-            stride=self.stride,
-            padding=self.padding,
-            groups=self.n_runs,
-        )
-
-
-class ToPlanes(nn.Module):
-    """(R, B, C, H, W) to the layout of grouped convolutions, (B, R * C, H, W); no copy for R = 1."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Move the run axis into the channels."""
-        return x.transpose(0, 1).flatten(1, 2)
-
-
-class FromPlanes(nn.Module):
-    """(B, R * C, H, W) back to (R, B, C, H, W)."""
-
-    def __init__(self, n_runs: int) -> None:
-        super().__init__()
-        self.n_runs = n_runs
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Move the run axis out of the channels."""
-        return x.reshape(len(x), self.n_runs, -1, *x.shape[2:]).transpose(0, 1)
 
 
 class VAE(nn.Module):
@@ -142,7 +59,7 @@ def _need_64(name: str, shape: ImageShape) -> None:
         raise BenchError(f"network '{name}' is for 64x64 images, the dataset's are {shape[1]}x{shape[2]}; try 'mlp'")
 
 
-@NETWORKS.register("H", version=1)
+@NETWORKS.register("H", version=2)
 def network_h(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     """Net H of the ControlVAE and DynamicVAE code: five convolutions to 256 features; 763,285 parameters (1x64x64)."""
     _need_64("H", shape)
@@ -162,7 +79,7 @@ def network_h(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     return VAE(encoder, decoder, k)
 
 
-@NETWORKS.register("B", version=1)
+@NETWORKS.register("B", version=2)
 def network_b(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     """Net B of Burgess et al. 2018: four convolutions of 32, two dense layers of 256; 502,005 parameters (1x64x64)."""
     _need_64("B", shape)
@@ -182,7 +99,7 @@ def network_b(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     return VAE(encoder, decoder, k)
 
 
-@NETWORKS.register("kim", version=1)
+@NETWORKS.register("kim", version=2)
 def network_kim(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     """FactorVAE's net: as H with 128 features on grey images (497,045 parameters), 256 on colour (765,335)."""
     _need_64("kim", shape)
@@ -243,7 +160,7 @@ def initialise(module: nn.Module, scheme: Init, seeds: Sequence[int], role: str)
     Parameters
     ----------
     module : nn.Module
-        Made of this file's layers.
+        Made of the layers of `bench.layers`.
     scheme : {"he", "normal002", "torch"}
         For linear and convolution layers: He-normal (fan-in, gain sqrt 2) or N(0, 0.02) weights with zero biases, or
         torch's default. Transposed convolutions keep torch's default under every scheme, as in the released code.

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.batches import ImageStore
+from bench.layers import Linear
 from bench.method import Method, Objective, State, Terms, register_method
-from bench.networks import VAE, ImageShape, Linear
+from bench.networks import VAE, ImageShape
 from bench.seeds import stream
 
 #: The components are those of at most this many images, drawn without replacement.

@@ -1,0 +1,170 @@
+"""Layers with a leading run axis R on every parameter, and the kernels they are computed by.
+
+R runs are computed by batched matrix products and grouped convolutions. A single run on a CPU takes faster kernels
+(`convolve_one`); what they give is the same but for rounding. One run's slice of each parameter has the shape of the
+`torch.nn` layer's of the same name, but for `Linear`, whose weight is stored transposed so that its gradient comes in
+the layout the optimiser needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (the field's own alias)
+from torch import Tensor, nn
+
+
+class Linear(nn.Module):
+    """R linear layers: (R, B, n_in) to (R, B, n_out)."""
+
+    def __init__(self, n_runs: int, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.fan_in = n_in
+        self.weight = nn.Parameter(torch.empty(n_runs, n_in, n_out))
+        self.bias = nn.Parameter(torch.empty(n_runs, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Batched affine map."""
+        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight)
+
+
+class Conv(nn.Module):
+    """R convolutions, 4x4 unless said: (B, R * n_in, H, W) to (B, R * n_out, H', W')."""
+
+    def __init__(self, n_runs: int, n_in: int, n_out: int, *, kernel: int = 4, stride: int = 2, padding: int = 1):
+        super().__init__()
+        self.fan_in = n_in * kernel * kernel
+        self.stride, self.padding = stride, padding
+        self.weight = nn.Parameter(torch.empty(n_runs, n_out, n_in, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(n_runs, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve each run's channels with its own weights."""
+        return convolve(x, self.weight, self.bias, stride=self.stride, padding=self.padding, transposed=False)
+
+
+class ConvTranspose(nn.Module):
+    """R transposed 4x4 convolutions: (B, R * n_in, H, W) to (B, R * n_out, H', W')."""
+
+    def __init__(self, n_runs: int, n_in: int, n_out: int, *, stride: int = 2, padding: int = 1) -> None:
+        super().__init__()
+        self.fan_in = n_out * 16  # what torch takes for a transposed convolution's fan-in
+        self.stride, self.padding = stride, padding
+        self.weight = nn.Parameter(torch.empty(n_runs, n_in, n_out, 4, 4))
+        self.bias = nn.Parameter(torch.empty(n_runs, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve each run's channels, transposed, with its own weights."""
+        return convolve(x, self.weight, self.bias, stride=self.stride, padding=self.padding, transposed=True)
+
+
+class ToPlanes(nn.Module):
+    """(R, B, C, H, W) to the layout of grouped convolutions, (B, R * C, H, W); no copy for R = 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Move the run axis into the channels."""
+        return x.transpose(0, 1).flatten(1, 2)
+
+
+class FromPlanes(nn.Module):
+    """(B, R * C, H, W) back to (R, B, C, H, W)."""
+
+    def __init__(self, n_runs: int) -> None:
+        super().__init__()
+        self.n_runs = n_runs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Move the run axis out of the channels."""
+        return x.reshape(len(x), self.n_runs, -1, *x.shape[2:]).transpose(0, 1)
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int, padding: int, transposed: bool) -> Tensor:
+    """R square convolutions, plain or transposed, by the kernels that suit R and the device.
+
+    Parameters
+    ----------
+    x : Tensor, (B, R * n_in, H, W)
+    weight : Tensor, (R, n_out, n_in, k, k), transposed (R, n_in, n_out, k, k)
+    bias : Tensor, (R, n_out)
+    stride, padding : int
+    transposed : bool
+
+    Returns
+    -------
+    Tensor, (B, R * n_out, H', W')
+    """
+    kernels = convolve_one if len(weight) == 1 and x.device.type == "cpu" else convolve_grouped
+    return kernels(x, weight, bias, stride=stride, padding=padding, transposed=transposed)
+
+
+def convolve_grouped(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int, padding: int, transposed: bool) -> Tensor:
+    """`convolve` by torch's own grouped convolution, one group per run, on any device.
+
+    On a CPU a group costs what a convolution of its own costs; gathering the patches and multiplying them as a batch
+    of matrices costs twice to five times as much (R = 2, 5 and 10, the layers of net H).
+    """
+    function = F.conv_transpose2d if transposed else F.conv2d
+    return function(x, weight.flatten(0, 1), bias.flatten(), stride=stride, padding=padding, groups=len(weight))
+
+
+def convolve_one(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int, padding: int, transposed: bool) -> Tensor:
+    """`convolve` for R = 1 on a CPU.
+
+    Where the kernel sees the whole image, or makes a whole image of one pixel, a convolution is a matrix product.
+    """
+    w, b = weight[0], bias[0]
+    if torch.is_autocast_enabled("cpu"):
+        # Autocast doesn't look into functions that bring their own gradient.
+        x, w, b = (value.to(torch.get_autocast_dtype("cpu")) for value in (x, w, b))
+    if padding == 0 and not transposed and x.shape[2:] == w.shape[2:]:
+        return torch.addmm(b, x.flatten(1), w.flatten(1).t())[:, :, None, None]
+    if padding == 0 and transposed and x.shape[2:] == (1, 1):
+        per_pixel = b.repeat_interleave(w.shape[2] * w.shape[3])
+        return torch.addmm(per_pixel, x.flatten(1), w.flatten(1)).view(len(x), *w.shape[1:])
+    y: Tensor = _Convolution.apply(x, w, b, stride, padding, transposed)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _Convolution(torch.autograd.Function):
+    """A convolution with its channels innermost in memory.
+
+    Against `F.conv2d` and `F.conv_transpose2d` with their own gradients: images of one channel are laid out so that
+    their neighbours needn't be reordered, a transposed convolution to one or three channels is a matrix product (the
+    library's kernels compute 16 channels at least), and the bias has a gradient of its own, because asking for it
+    together with the weights' takes other kernels, twice as slow for transposed convolutions.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor, stride: int, padding: int, transposed: bool) -> Tensor:
+        x, w = channels_last(x), channels_last(w)
+        ctx.save_for_backward(x, w)
+        ctx.settings = [stride, stride], [padding, padding], [1, 1], transposed, [0, 0], 1
+        if transposed and w.shape[1] <= 3:
+            return _fold(x, w, stride, padding) + b[:, None, None]
+        y: Tensor = torch.ops.aten.convolution(x, w, b, *ctx.settings)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, w = ctx.saved_tensors
+        g = channels_last(gradients[0].to(x.dtype))
+        wanted = [*ctx.needs_input_grad[:2], False]
+        of_x, of_w, _ = torch.ops.aten.convolution_backward(g, x, w, None, *ctx.settings, wanted)
+        return of_x, of_w, g.sum(dim=(0, 2, 3)), None, None, None
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """`x` of shape (B, C, H, W) with its channels innermost in memory; a copy where they aren't."""
+    if x.shape[1] > 1:
+        return x.contiguous(memory_format=torch.channels_last)
+    # With one channel both orders are the same bytes, but torch takes the usual strides to mean the usual order.
+    return x.contiguous().flatten(1, 2).unsqueeze(3).movedim(3, 1)
+
+
+def _fold(x: Tensor, w: Tensor, stride: int, padding: int) -> Tensor:
+    """Transposed convolution: every pixel's patch by one matrix product, then the sum of the patches, in float32."""
+    height, width = ((n - 1) * stride - 2 * padding + w.shape[2] for n in x.shape[2:])
+    patches = w.flatten(1).t() @ x.flatten(2)
+    patches = patches.to(torch.promote_types(patches.dtype, torch.float32))
+    return F.fold(patches, (height, width), w.shape[2], stride=stride, padding=padding)
