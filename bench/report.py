@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from bench import per_factor
+from bench import per_factor, published
 from bench.aggregate import Study, read_study
 from bench.errors import BenchError
 from bench.figures._style import slug, style
@@ -149,6 +149,8 @@ def _page(study: Study, tables: list[Table], pictures: list[tuple[str, str]]) ->
         blocks += [f"## {table.dataset}", markdown(table).strip(), _files(table)]
         of_factors = per_factor.markdown(study, table.dataset)
         blocks += [f"### Factor by factor ({table.dataset})", of_factors] if of_factors else []
+    beside = published.markdown(study)
+    blocks += ["### Ours and published", beside] if beside else []
     blocks += ["### How to read it", HOW_TO_READ.strip(), "## Figures"]
     blocks += [f"![{stem}]({stem}.png)\n\n{caption} ([PDF]({stem}.pdf))" for stem, caption in pictures]
     troubles = _troubles(study)
