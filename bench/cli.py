@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 
-from bench import cli_claims, cli_measure
+from bench import cli_claims, cli_measure, cli_results
 from bench.errors import BenchError, did_you_mean
 from bench.options import (
     Config,
@@ -244,6 +244,9 @@ def speed(
 
 app.command()(cli_claims.claims)
 app.command()(cli_measure.score)
+app.command()(cli_results.export)
+app.command("import")(cli_results.import_)
+app.command()(cli_results.compare)
 
 
 def main() -> NoReturn:
