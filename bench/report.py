@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from bench import per_factor, published
+from bench import html, per_factor, published
 from bench.aggregate import Study, read_study
 from bench.errors import BenchError
 from bench.figures._style import slug, style
-from bench.labels import CONTROL, method_settings
 from bench.registry import FIGURES
+from bench.report_facts import PARTIAL, command, facts, troubles
 from bench.tables import Table, latex, make_table, markdown, to_csv
-from bench.words import duration, ranges
 
 DPI = 200
 
 #: What a report writes; anything else in its folder is the user's and stays.
-OURS = ("report.md", "table_", "fig_")
+OURS = ("report.md", "report.html", "table_", "fig_")
 
 HOW_TO_READ = """\
 - Every number is a mean over seeds ± its standard deviation, with the 95 % bootstrap interval of the mean in
@@ -40,7 +38,7 @@ HOW_TO_READ = """\
 """
 
 
-def render(study_path: Path, out_dir: Path, *, mixed: bool = False) -> Path:
+def render(study_path: Path, out_dir: Path, *, mixed: bool = False, claims: Sequence[Mapping[str, str]] = ()) -> Path:
     """Write the report of a study.
 
     Parameters
@@ -48,10 +46,13 @@ def render(study_path: Path, out_dir: Path, *, mixed: bool = False) -> Path:
     study_path : Path
         ``results/<study>``; the study may still be running.
     out_dir : Path
-        ``reports/<study>``: ``report.md``, ``table_<dataset>.{md,tex,csv}`` and ``fig_<name>.{png,pdf}``.
+        ``reports/<study>``: ``report.md``, ``report.html``, ``table_<dataset>.{md,tex,csv}`` and
+        ``fig_<name>.{png,pdf}``.
         What an earlier report left there is replaced as a whole, other files stay.
     mixed : bool
         As in `bench.aggregate.read_study`.
+    claims : sequence of mappings, optional
+        Verdicts on claims, for ``report.html``: as in `bench.html.page`.
 
     Returns
     -------
@@ -76,7 +77,7 @@ def render(study_path: Path, out_dir: Path, *, mixed: bool = False) -> Path:
         with tempfile.TemporaryDirectory(prefix=f".{out_dir.name}.", dir=out_dir.parent) as name:
             draft = Path(name) / "new"
             draft.mkdir()
-            _write(study, draft)
+            _write(study, draft, claims)
             _swap(draft, out_dir, Path(name) / "old")
     except OSError as error:
         raise BenchError(f"the report can't be written to {out_dir}: {error.strerror or error}") from error
@@ -97,7 +98,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     figure.savefig(path.with_name(f"{path.name}.pdf"), dpi=DPI, metadata=plain)
 
 
-def _write(study: Study, folder: Path) -> None:
+def _write(study: Study, folder: Path, claims: Sequence[Mapping[str, str]]) -> None:
     tables = [make_table(study, dataset) for dataset in study.datasets]
     for table in tables:
         stem = f"table_{slug(table.dataset)}"
@@ -112,6 +113,8 @@ def _write(study: Study, folder: Path) -> None:
                 save_figure(figure, folder / stem)
                 pictures.append((stem, _caption(entry.value, part)))
     (folder / "report.md").write_text(_page(study, tables, pictures), encoding="utf-8", newline="\n")
+    page = html.page(study, tables, pictures, folder, how_to_read=HOW_TO_READ, claims=claims)
+    (folder / "report.html").write_text(page, encoding="utf-8", newline="\n")
 
 
 def _swap(draft: Path, target: Path, aside: Path) -> None:
@@ -144,7 +147,11 @@ def _page(study: Study, tables: list[Table], pictures: list[tuple[str, str]]) ->
         f"> **{meta['notice']}**" if meta.get("notice") else "",
         meta.get("description", ""),
     ]
-    blocks += ["## What ran", "\n".join(f"- {line}" for line in _facts(study))]
+    bold = f"**{PARTIAL}**"
+    blocks += [
+        "## What ran",
+        "\n".join(f"- **{heading}:** {text.replace(PARTIAL, bold)}" for heading, text in facts(study)),
+    ]
     for table in tables:
         blocks += [f"## {table.dataset}", markdown(table).strip(), _files(table)]
         of_factors = per_factor.markdown(study, table.dataset)
@@ -153,106 +160,13 @@ def _page(study: Study, tables: list[Table], pictures: list[tuple[str, str]]) ->
     blocks += ["### Ours and published", beside] if beside else []
     blocks += ["### How to read it", HOW_TO_READ.strip(), "## Figures"]
     blocks += [f"![{stem}]({stem}.png)\n\n{caption} ([PDF]({stem}.pdf))" for stem, caption in pictures]
-    troubles = _troubles(study)
-    if troubles:
-        blocks += ["## Diverged and failed runs", "\n".join(f"- {line}" for line in troubles)]
-    blocks += ["## Reproduce", f"```\n{_command(study)}\n```"]
+    lines = troubles(study)
+    if lines:
+        blocks += ["## Diverged and failed runs", "\n".join(f"- {line}" for line in lines)]
+    blocks += ["## Reproduce", f"```\n{command(study)}\n```"]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def _files(table: Table) -> str:
     stem = f"table_{slug(table.dataset)}"
     return f"The same table as [Markdown]({stem}.md), [LaTeX]({stem}.tex) and [CSV]({stem}.csv)."
-
-
-def _facts(study: Study) -> list[str]:
-    runs, meta = study.runs, study.meta
-    specs = [study.specs[run] for run, method in runs[["run", "method"]].itertuples(index=False) if method != CONTROL]
-    facts = list(study.provenance.values())
-    ended = runs["status"].value_counts()
-    missing = max((study.planned or 0) - study.finished, 0)
-    counts = [f"{study.finished} runs" + (f" of {study.planned} planned" if study.planned else "")]
-    counts += [f"{ended[status]} {status}" for status in ("diverged", "failed") if status in ended]
-    lines = [f"**Runs:** {', '.join(counts)}" + (" (**partial: the study isn't finished**)" if missing else "")]
-    if meta.get("preset"):
-        lines.append(f"**Preset:** {meta['preset']}")
-    if meta.get("terms"):
-        lines.append(f"**Terms:** {meta['terms'].replace('_', ' ')}")
-    lines.append(f"**Methods:** {'; '.join(_method(study, label) for label in dict.fromkeys(runs['label']))}")
-    lines.append(f"**Seeds:** {ranges(runs['seed'].unique().tolist())}")
-    for label, dataset in dict(zip(runs["dataset_label"], runs["run"], strict=True)).items():
-        data = study.specs[dataset]["dataset"]
-        options = _settings(data.get("options", {}))
-        lines.append(f"**Data:** {label}" + (f" ({options})" if options else ""))
-    settings = [method_settings(spec) for spec in specs]
-    for heading, keys in (
-        ("Training", ("steps", "batch_size", "network", "network.latent_dim", "optimizer", "optimizer.lr")),
-        ("Evaluation", ("evaluation.n_codes", "evaluation.n_images", "evaluation.protocol")),
-        ("Machine", ("device", "threads", "precision")),
-    ):
-        shown = [(key, _several(s[key] for s in settings if key in s)) for key in keys]
-        text = ", ".join(f"{key.split('.')[-1].replace('_', ' ')} {value}" for key, value in shown if value)
-        lines += [f"**{heading}:** {text}"] if text else []
-    hardware = _several(_hardware(item["hardware"]) for item in facts if "hardware" in item)
-    lines += [f"**Hardware:** {hardware}"] if hardware else []
-    names = sorted({name for item in facts for name, found in item.get("versions", {}).items() if found})
-    versions = [f"{n} {_several(i.get('versions', {}).get(n, '?') for i in facts)}" for n in names]
-    lines += [f"**Versions:** {', '.join(versions)}"] if versions else []
-    commits = _several(_commit(item) for item in facts if item.get("commit"))
-    lines += [f"**Commit:** {commits}"] if commits else []
-    seconds = float(runs["wall_s"].sum())
-    lines += [f"**Time:** {duration(seconds)} in all runs together"] if seconds else []
-    return lines
-
-
-def _method(study: Study, label: str) -> str:
-    """Name a configuration with all its hyper-parameters, data set by data set where they differ."""
-    chosen = study.runs.loc[study.runs["label"] == label, "run"]
-    hyper = _several(dict.fromkeys(_settings(study.specs[run]["method"].get("hyper", {})) for run in chosen))
-    return f"{label} ({hyper})" if hyper else label
-
-
-def _settings(values: dict[str, Any]) -> str:
-    return ", ".join(f"{key} = {value}" for key, value in values.items() if value not in ("", None))
-
-
-def _several(values: Iterable[Any]) -> str:
-    """One value as it is, several with how often each occurs."""
-    counts = Counter(map(str, values))
-    if len(counts) == 1:
-        return next(iter(counts))
-    return " / ".join(f"{value} ({count}×)" for value, count in sorted(counts.items()))
-
-
-def _hardware(facts: dict[str, Any]) -> str:
-    parts = [str(facts.get("cpu") or "unknown processor")]
-    parts += [f"{facts['cores']} cores"] if facts.get("cores") else []
-    parts += [f"{facts['memory_gib']:.0f} GiB"] if facts.get("memory_gib") else []
-    parts += [str(facts["gpu"])] if facts.get("gpu") else []
-    return ", ".join(parts)
-
-
-def _commit(facts: dict[str, Any]) -> str:
-    return str(facts["commit"])[:12] + (" with local changes" if facts.get("dirty") else "")
-
-
-def _troubles(study: Study) -> list[str]:
-    diverged = study.runs[study.runs["status"] == "diverged"]
-    lines = [
-        f"`{run}` diverged" + (f" after step {good}" if good is not None and good == good else "")
-        for run, good in zip(diverged["run"], diverged["last_good_step"].astype(object), strict=True)
-    ]
-    return lines + [f"`{item['run']}` failed: {str(item['error']).splitlines()[0]}" for item in study.failures]
-
-
-def _command(study: Study) -> str:
-    """Return the commands stored with the study, or one put together from its settings."""
-    if study.meta.get("commands"):
-        return "\n".join(study.meta["commands"])
-    meta = study.meta
-    parts = ["bench", "run", *(["--preset", str(meta["preset"])] if meta.get("preset") else [])]
-    for flag, key in (("--method", "methods"), ("--dataset", "datasets")):
-        for value in meta.get(key, []):
-            parts += [flag, f"'{value}'" if "[" in value else value]
-    seeds = meta.get("seeds") or study.runs["seed"].unique().tolist()
-    return " ".join([*parts, "--seeds", ranges(seeds).replace(" ", "")])

@@ -93,24 +93,33 @@ def markdown(table: Table, *, intervals: bool = True) -> str:
     intervals : bool
         Without them the table is narrow enough for a terminal.
     """
+    head, rows = printed(table, intervals=intervals)
+    lines = [_md_row([_escape_md(text) for text in head]), _md_row(["---", *["---:"] * (len(head) - 1)])]
+    for (label, _), *cells in rows:
+        lines.append(_md_row([_escape_md(label), *(f"**{text}**" if best else text for text, best in cells)]))
+    return "\n".join([*lines, *(f"\n{note}" for note in table.notes)]) + "\n"
+
+
+def printed(table: Table, *, intervals: bool = True) -> tuple[list[str], list[list[tuple[str, bool]]]]:
+    """Headings, and row by row each cell's text with whether it is marked as best; nothing is escaped."""
     counts = _counts(table)
-    head = ["method", *counts, *(_escape_md(_heading(info, "↑", "↓")) for info in table.scores.values())]
-    lines = [_md_row(head), _md_row(["---", *["---:"] * (len(head) - 1)])]
-    digits = _digits(table)
+    head = ["method", *counts, *(_heading(info, "↑", "↓") for info in table.scores.values())]
+    digits = decimals(table)
+    rows = []
     for row in table.rows:
-        cells = [_escape_md(row.label), *(str(getattr(row, key)) for key in counts.values())]
+        cells = [(text, False) for text in (row.label, *(str(getattr(row, key)) for key in counts.values()))]
         for score in table.scores:
             text = _cell(row, score, digits[score], "±", intervals=intervals)
-            cells.append(f"**{text}**" if table.best.get(score) == row.label else text)
-        lines.append(_md_row(cells))
-    return "\n".join([*lines, *(f"\n{note}" for note in table.notes)]) + "\n"
+            cells.append((text, table.best.get(score) == row.label))
+        rows.append(cells)
+    return head, rows
 
 
 def latex(table: Table) -> str:
     """Print as a LaTeX ``table*`` for booktabs: mean ± sd, and the interval in a second, smaller line."""
     counts = _counts(table)
     headings = [_escape_tex(_heading(info, "↑", "↓")) for info in table.scores.values()]
-    digits = _digits(table)
+    digits = decimals(table)
     notes = "".join(f" {_escape_tex(note)}" for note in table.notes)
     lines = [
         "% \\usepackage{booktabs}; \\usepackage{graphicx}",
@@ -206,7 +215,7 @@ def _counts(table: Table) -> dict[str, str]:
     return counts
 
 
-def _digits(table: Table) -> dict[str, int]:
+def decimals(table: Table) -> dict[str, int]:
     """Decimals per score: three in [0, 1] (four if all are small), else by the size of the trained means."""
     digits = {}
     for score in table.scores:

@@ -39,7 +39,7 @@ def test_twice_gives_the_same_bytes_and_everything_is_there(study_builder: Build
     first = digests(page.parent)
     assert list(first) == sorted(
         [f"fig_{name}.{kind}" for name in FIGURE_NAMES for kind in ("pdf", "png")]
-        + ["report.md", *(f"table_dsprites.{kind}" for kind in ("csv", "md", "tex"))]
+        + ["report.html", "report.md", *(f"table_dsprites.{kind}" for kind in ("csv", "md", "tex"))]
     )
     assert digests(render(path, tmp_path / "reports" / "toy").parent) == first
     assert [item.name for item in (tmp_path / "reports").iterdir()] == ["toy"]

@@ -1,0 +1,365 @@
+"""The page of a report: what is in it, that it needs nothing from outside, and that it works in a browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench import html
+from bench.aggregate import read_study
+from bench.expand import expand
+from bench.html_runs import thinned
+from bench.registry import FIGURES
+from bench.report import HOW_TO_READ, render
+from bench.report_facts import run_command
+from bench.selectors import parse_seeds
+from bench.store import Store
+from bench.study import resolve
+from bench.tables import make_table
+
+Build = Callable[..., Any]  # builders of study folders, see conftest.py
+VOID = ("meta", "link", "img", "input", "br")
+EVIL = "</script><script>alert(1)</script><!--"
+
+
+@dataclass
+class Page(HTMLParser):
+    """Elements in order, and the texts of those that matter."""
+
+    text: str
+    elements: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.feed(self.text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {key: value or "" for key, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+            self.texts.setdefault(tag, []).append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, (tag, self.getpos())
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.texts[self.open[-1]][-1] += data
+
+    def having(self, key: str) -> list[dict[str, str]]:
+        return [attributes for _, attributes in self.elements if key in attributes]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        (at,) = [i for i, a in enumerate(a for t, a in self.elements if t == "script") if a.get("id") == "data"]
+        return json.loads(self.texts["script"][at])
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    FIGURES.load()
+    monkeypatch.setattr(FIGURES, "_entries", {})
+
+
+def page_of(study: Path, out: Path, **options: Any) -> Page:
+    return Page((render(study, out, **options).parent / "report.html").read_text(encoding="utf-8"))
+
+
+def test_every_run_has_a_row_and_its_details(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
+    builder = study_builder()
+    builder.fill([0, 1], ["vae", "dynamic_vae"], rows=400, pictures=True)
+    builder.run("beta_vae", 0, {}, status="diverged")
+    failed = builder.fail("factor_vae", 1)
+    path = builder.study()
+    page = page_of(path, tmp_path / "out")
+    assert page.open == []
+    found = {row["data-run"]: row for row in page.having("data-run")}
+    runs = read_study(path).runs
+    assert list(found) == list(page.data) == list(runs["run"])
+    assert {row["data-status"] for row in found.values()} == {"ok", "diverged", "failed"}
+    detail = page.data[failed]
+    assert detail["error"] == "MemoryError: out of memory"
+    assert detail["curves"] is None
+    for run, method, seed in runs[["run", "method", "seed"]].itertuples(index=False):
+        detail = page.data[run]
+        assert f"--seeds {seed}-{seed}" in detail["command"]
+        if method in ("vae", "dynamic_vae"):
+            assert len(detail["curves"]["step"]) == len(detail["curves"]["kl"]) == 200
+            assert ("set_point" in detail["curves"]) == (method == "dynamic_vae")
+            assert set(detail["pictures"]) == ({"reconstructions", "traversals"} if seed == 0 else set())
+            assert detail["files"] == [f"runs/{run}/{name}.png" for name in ("reconstructions", "traversals")]
+    first = next(run for run in found if page.data[run]["pictures"])
+    stored = (path / "runs" / first / "traversals.png").read_bytes()
+    assert base64.b64decode(page.data[first]["pictures"]["traversals"].split(",")[1]) == stored
+
+
+def test_nothing_is_fetched(study_builder: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FIGURES.load()
+    kept = {name: entry for name, entry in FIGURES._entries.items() if name in ("strip", "traversals")}
+    monkeypatch.setattr(FIGURES, "_entries", kept)
+    path = study_builder().fill([0], ["vae", "beta_vae", "untrained"], pictures=True, rows=5)
+    out = tmp_path / "out"
+    page = page_of(path, out)
+    ids = {attributes["id"] for attributes in page.having("id")}
+    assert len(ids) == len(page.having("id"))
+    links = [a[key] for key in ("href", "src", "srcset", "action", "poster", "data") for a in page.having(key)]
+    for link in links:
+        if link.startswith("#"):
+            assert link[1:] in ids
+        elif not link.startswith("data:"):
+            assert (out / link).is_file(), link
+    assert sum(link.startswith("data:image/png") for link in links) == len(list(out.glob("fig_*.png"))) == 2
+    for foreign in ("http:", "https:", "@import", "url(", "fetch(", "XMLHttpRequest", "import("):
+        code = "".join(page.texts["style"] + [page.texts["script"][-1].replace("http://www.w3.org/2000/svg", "")])
+        assert foreign not in code
+    (policy,) = [a["content"] for a in page.having("http-equiv")]
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    assert not [key for _, attributes in page.elements for key in attributes if key.startswith("on") or key == "style"]
+
+
+def test_text_of_others_is_never_markup(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
+    builder = study_builder("toy", notice=EVIL, description=EVIL)
+    builder.run("vae", 0, {"mig": 0.1, EVIL: 0.5}, hyper={"x": EVIL}, provenance={"hardware": {"cpu": EVIL}})
+    builder.run("vae", 1, {"mig": 0.1}, hyper={"x": "plain"})
+    run = builder.fail("beta_vae", 0)
+    (record,) = builder.root.glob("failed/*.json")
+    record.write_text(record.read_text().replace("MemoryError: out of memory", EVIL))
+    claims = [{"id": EVIL, "statement": EVIL, "verdict": EVIL, "effect": EVIL, "n": EVIL, "next": EVIL}]
+    page = page_of(builder.study(), tmp_path / "out", claims=claims)
+    clean = page_of(study_builder("b").fill([0], ["vae"]), tmp_path / "b")
+    assert page.open == []
+    assert [tag for tag, _ in page.elements].count("script") == [tag for tag, _ in clean.elements].count("script") == 2
+    assert EVIL not in page.text
+    assert page.data[run]["error"] == EVIL
+    assert any(EVIL in row["data-method"] for row in page.having("data-run"))
+
+
+def test_the_same_runs_give_the_same_bytes(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
+    path = study_builder().fill([0, 1], ["vae", "dynamic_vae"], pictures=True, rows=20)
+    first = page_of(path, tmp_path / "one").text
+    moved = tmp_path / "elsewhere" / path.name
+    shutil.copytree(path, moved)
+    assert page_of(moved, tmp_path / "two").text == first
+
+
+def test_bold_and_intervals_as_in_the_table(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
+    path = study_builder().fill(range(6), ["vae", "dynamic_vae", "untrained"], rows=5)
+    page = page_of(path, tmp_path / "out")
+    table = make_table(read_study(path), "dsprites")
+    assert table.best
+    assert len([a for a in page.having("class") if a["class"] == "best"]) == len(table.best)
+    markdown = (tmp_path / "out" / "table_dsprites.md").read_text()
+    intervals = [text for text in page.texts["small"] if text.startswith("[")]
+    assert len(intervals) == markdown.count(" [")
+    assert all(f" {text}" in markdown for text in intervals)
+
+
+def test_claims_are_shown_only_where_there_are_any(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
+    path = study_builder().fill([0], ["vae"])
+    assert "claims" not in {a["id"] for a in page_of(path, tmp_path / "a").having("id")}
+    claim = {"id": "C1", "statement": "holds", "verdict": "contradicted (at quick only)", "effect": "-0.2 [-0.3, -0.1]"}
+    page = page_of(path, tmp_path / "b", claims=[claim])
+    assert "claims" in {a["id"] for a in page.having("id")}
+    assert "contradicted" in {a["data-verdict"] for a in page.having("data-verdict")}
+    assert "[-0.3, -0.1]" in page.texts["small"]
+
+
+def test_thinned_curves_keep_ends_gaps_and_four_digits() -> None:
+    steps = np.arange(1, 1001) * 50.0
+    curves = pd.DataFrame({"step": steps, "kl": steps / 3, "beta": np.nan, "set_point": np.nan, "kl_0": 1.0})
+    curves.loc[500:, "kl"] = np.nan
+    thin = thinned(curves, 200)
+    assert set(thin) == {"step", "kl"}
+    assert (thin["step"][0], thin["step"][-1], len(thin["step"])) == (50.0, 50_000.0, 200)
+    assert max(np.diff(thin["step"])) <= 6 * 50
+    assert thin["kl"][0] == 16.67
+    assert thin["kl"][-1] is None
+    assert len(thinned(curves.head(7), 200)["step"]) == 7
+
+
+def test_the_command_of_a_run_plans_that_run(tmp_path: Path) -> None:
+    asked = resolve("smoke", methods=["beta_vae[beta=1,4]", "dynamic_vae"], seeds=[0, 3], settings=["train.lr=0.002"])
+    specs = expand(asked)
+    store = Store(tmp_path / "again")
+    store.create(asked.model_dump(mode="json"), specs, "bench run --results 'my results' --plugin=x.py")
+    for spec in specs:
+        folder = store.path / "runs" / spec.run_id
+        folder.mkdir(parents=True)
+        (folder / "spec.json").write_text(spec.model_dump_json())
+        (folder / "result.json").write_text('{"schema_version": 1, "status": "ok", "scores": {}}')
+    study = read_study(store.path)
+    for spec in specs:
+        words = shlex.split(run_command(study, spec.run_id))
+        options = dict(zip(words[3::2], words[4::2], strict=True))
+        assert words[:3] == ["bench", "run", "my results/again/study.toml"]
+        assert options["--plugin"] == "x.py"
+        planned = expand(
+            resolve(
+                study_file=store.path / "study.toml",
+                methods=[options["--method"]],
+                seeds=parse_seeds(options["--seeds"]),
+            )
+        )
+        controls = {run.run_id for run in planned if run.method.name == "untrained"}
+        assert {run.run_id for run in planned} - controls == {spec.run_id} - controls
+
+
+def test_the_little_markdown() -> None:
+    assert html.rich(HOW_TO_READ).count("<li>") == HOW_TO_READ.count("\n- ") + 1
+    assert "<strong>Bold</strong>" in html.rich(HOW_TO_READ)
+    table = html.rich("| a\\|b | c |\n|---|---:|\n| <i> | 1.0 [0.9, 1.1] |\n\nAnd *this*.")
+    assert '<th scope="col">a|b</th>' in table
+    assert '<th scope="row">&lt;i&gt;</th><td>1.0 <small>[0.9, 1.1]</small></td>' in table
+    assert table.endswith("<p>And *this*.</p>")
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium (the extra 'browser')")
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
+    program, driver = next(filter(None, found), None), shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("needs Chromium and chromedriver (Debian: chromium, chromium-driver)")
+    options = Options()
+    options.binary_location = program
+    for flag in ("headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
+                 "disable-component-update", "disable-sync", f"user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = webdriver.Chrome(options=options, service=Service(driver))
+    opened.execute_cdp_cmd("Network.enable", {})
+    opened.execute_cdp_cmd(
+        "Network.emulateNetworkConditions",
+        {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0},
+    )
+    yield opened
+    errors = opened.get_log("browser")
+    opened.quit()
+    assert errors == []
+
+
+@pytest.fixture
+def opened(browser: Any, study_builder: Build, tmp_path: Path, no_figures: None) -> Any:
+    builder = study_builder()
+    builder.fill(range(6), ["vae", "dynamic_vae", "untrained"], pictures=True, rows=60)
+    builder.run("beta_vae", 0, {}, status="diverged")
+    page = render(
+        builder.study(), tmp_path / "out", claims=[{"id": "C1", "statement": "x " * 60, "verdict": "undecided"}]
+    )
+    browser.get((page.parent / "report.html").as_uri())
+    return browser
+
+
+def column(browser: Any, heading: str) -> list[float | None]:
+    """Values of a column of the table of runs, top to bottom, of rows that can be seen."""
+    return browser.execute_script(
+        """const table = document.getElementById("table");
+        const at = [...table.tHead.rows[0].cells].findIndex((cell) => cell.textContent.startsWith(arguments[0]));
+        return [...table.tBodies[0].rows].filter((row) => row.offsetParent)
+          .map((row) => row.cells[at].dataset.value === "" ? null : Number(row.cells[at].dataset.value));""",
+        heading,
+    )
+
+
+@pytest.mark.slow
+def test_sorting_and_filtering_in_a_browser(opened: Any) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.select import Select
+
+    (heading,) = [e for e in opened.find_elements(By.CSS_SELECTOR, "#table thead th") if e.text.startswith("MIG")]
+    before = column(opened, "MIG")
+    numbers = sorted(value for value in before if value is not None)
+    assert before[: len(numbers)] != numbers
+    heading.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert column(opened, "MIG") == [*numbers, None]
+    heading.find_element(By.TAG_NAME, "button").send_keys(Keys.SPACE)
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert column(opened, "MIG") == [*numbers[::-1], None]
+    opened.find_element(By.ID, "text").send_keys("dynamic s003")
+    assert column(opened, "Seed") == [3]
+    assert opened.find_element(By.ID, "count").text == "1 of 19 runs"
+    opened.find_element(By.ID, "text").send_keys(Keys.CONTROL, "a", Keys.DELETE)
+    Select(opened.find_element(By.ID, "method")).select_by_visible_text("VAE")
+    assert len(column(opened, "Seed")) == 6
+    Select(opened.find_element(By.ID, "status")).select_by_visible_text("diverged")
+    assert column(opened, "Seed") == []
+    Select(opened.find_element(By.ID, "method")).select_by_visible_text("all")
+    assert column(opened, "Seed") == [0]
+
+
+@pytest.mark.slow
+def test_the_drawer_by_keyboard_in_a_browser(opened: Any) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    drawer = opened.find_element(By.ID, "drawer")
+    for method, seed, curves, pictures in (("dynamic_vae", "0", 3, 2), ("vae", "1", 3, 0), ("untrained", "0", 0, 0)):
+        row = opened.find_element(By.CSS_SELECTOR, f"tr[data-run*='-{method}-'][data-seed='{seed}']")
+        button = row.find_element(By.TAG_NAME, "button")
+        button.send_keys(Keys.ENTER)
+        assert drawer.is_displayed()
+        assert opened.find_element(By.ID, "d-run").text == row.get_attribute("data-run")
+        assert len(drawer.find_elements(By.CSS_SELECTOR, "svg path.curve")) == curves
+        assert len(drawer.find_elements(By.CSS_SELECTOR, "svg path.target")) == (method == "dynamic_vae")
+        shown = drawer.find_elements(By.TAG_NAME, "img")
+        assert len(shown) == pictures
+        assert all(opened.execute_script("return arguments[0].naturalWidth", image) > 100 for image in shown)
+        paths = [path.get_attribute("d") for path in drawer.find_elements(By.CSS_SELECTOR, "svg path")]
+        assert not [path for path in paths if "NaN" in path or "Infinity" in path]
+        opened.switch_to.active_element.send_keys(Keys.ESCAPE)
+        assert not drawer.is_displayed()
+        assert opened.switch_to.active_element == button
+
+
+@pytest.mark.slow
+def test_narrow_screens_and_themes_in_a_browser(opened: Any) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    def colour() -> str:
+        return opened.execute_script("return getComputedStyle(document.body).backgroundColor")
+
+    def system(theme: str) -> None:
+        features = [{"name": "prefers-color-scheme", "value": theme}]
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    system("light")
+    light, button = colour(), opened.find_element(By.ID, "theme")
+    assert button.get_attribute("aria-pressed") == "false"
+    system("dark")
+    dark = colour()
+    assert dark != light
+    assert button.get_attribute("aria-pressed") == "true"
+    button.send_keys(Keys.ENTER)
+    assert (colour(), button.get_attribute("aria-pressed")) == (light, "false")
+    button.send_keys(Keys.SPACE)
+    assert (colour(), button.get_attribute("aria-pressed")) == (dark, "true")
+
+    size = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": False}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    wide = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    scroll, client = opened.execute_script(wide)
+    assert scroll <= client <= 360
+    opened.find_element(By.CSS_SELECTOR, "#table tbody button").send_keys(Keys.ENTER)
+    drawer = opened.find_element(By.ID, "drawer")
+    assert opened.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", drawer)
