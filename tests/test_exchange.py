@@ -395,7 +395,7 @@ def test_versions_are_not_mixed_unless_asked_for(study_builder: Build, tmp_path:
     assert read_study(ours, mixed=True).runs["label"].nunique() == 4
 
 
-@pytest.mark.parametrize("at", ["rename", "plan"])
+@pytest.mark.parametrize("at", ["rename", "plan", "study"])
 def test_a_merge_that_breaks_off_takes_back_what_it_moved(
     study_builder: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
@@ -416,6 +416,9 @@ def test_a_merge_that_breaks_off_takes_back_what_it_moved(
     monkeypatch.setattr(Path, "rename", rename)
     if at == "plan":
         monkeypatch.setattr("bench.import_.write_json", full)
+    if at == "study":
+        # After the plan is written; what is put back is written in the same way.
+        monkeypatch.setattr("bench.import_.tomli_w.dumps", full)
     with pytest.raises(BenchError, match="the disk is full"):
         import_study(tmp_path / "a.zip", tmp_path / "results", name="ours", merge=True)
     assert len(moved) == (4 if at == "rename" else 8)
