@@ -7,6 +7,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -418,7 +419,7 @@ def test_a_merge_that_breaks_off_takes_back_what_it_moved(
         monkeypatch.setattr("bench.import_.write_json", full)
     if at == "study":
         # After the plan is written; what is put back is written in the same way.
-        monkeypatch.setattr("bench.import_.tomli_w.dumps", full)
+        monkeypatch.setattr("bench.import_.tomli_w", SimpleNamespace(dumps=full))
     with pytest.raises(BenchError, match="the disk is full"):
         import_study(tmp_path / "a.zip", tmp_path / "results", name="ours", merge=True)
     assert len(moved) == (4 if at == "rename" else 8)
