@@ -120,7 +120,7 @@ def run_facts(study: Study, run: str) -> list[tuple[str, str]]:
     lines = [
         ("Hyper-parameters", _settings(spec["method"].get("hyper", {}))),
         ("Data", spec["dataset"]["name"] + _bracketed(_settings(spec["dataset"].get("options", {})))),
-        ("Checksum of the data", str(spec["dataset"].get("sha256") or "")),
+        ("Data's SHA-256", str(spec["dataset"].get("sha256") or "")),
         ("Training", _chosen(settings, ("steps", "batch_size", "network", "network.latent_dim", "network.init",
                                         "optimizer", "optimizer.lr"))),
         ("Machine", _chosen(settings, ("device", "threads", "precision"))),

@@ -261,6 +261,8 @@ def opened(browser: Any, study_builder: Build, tmp_path: Path, no_figures: None)
     builder = study_builder()
     builder.fill(range(6), ["vae", "dynamic_vae", "untrained"], pictures=True, rows=60)
     builder.run("beta_vae", 0, {}, status="diverged")
+    long = {"a_setting_with_a_long_name": "and_a_value_that_is_long_too", "another_setting": 0.123456}
+    builder.run("beta_vae", 1, {"mig": 0.2}, hyper=long)
     page = render(
         builder.study(), tmp_path / "out", claims=[{"id": "C1", "statement": "x " * 60, "verdict": "undecided"}]
     )
@@ -297,7 +299,7 @@ def test_sorting_and_filtering_in_a_browser(opened: Any) -> None:
     assert column(opened, "MIG") == [*numbers[::-1], None]
     opened.find_element(By.ID, "text").send_keys("dynamic s003")
     assert column(opened, "Seed") == [3]
-    assert opened.find_element(By.ID, "count").text == "1 of 19 runs"
+    assert opened.find_element(By.ID, "count").text == "1 of 20 runs"
     opened.find_element(By.ID, "text").send_keys(Keys.CONTROL, "a", Keys.DELETE)
     Select(opened.find_element(By.ID, "method")).select_by_visible_text("VAE")
     assert len(column(opened, "Seed")) == 6
