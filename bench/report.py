@@ -146,6 +146,7 @@ def _page(study: Study, tables: list[Table], pictures: list[tuple[str, str]]) ->
         f"# {study.name}",
         f"> **{meta['notice']}**" if meta.get("notice") else "",
         meta.get("description", ""),
+        "[report.html](report.html) has all this and every run, to be opened in a browser.",
     ]
     bold = f"**{PARTIAL}**"
     blocks += [
