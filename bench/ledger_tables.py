@@ -64,6 +64,23 @@ def markdown(verdicts: Sequence[Verdict], *, tests: bool = True) -> str:
     return "\n\n".join([*blocks, HOW_TO_READ.strip()]) + "\n"
 
 
+def brief(verdicts: Sequence[Verdict]) -> list[dict[str, str]]:
+    """A row per claim that the runs can speak to, in words, for a study's report."""
+    return [
+        {
+            "id": item.claim.id,
+            "paper": item.paper.paper,
+            "statement": item.claim.statement,
+            "verdict": verdict_words(item),
+            "effect": _effect(item),
+            "n": _n(item),
+            "next": item.next,
+        }
+        for item in verdicts
+        if item.status != "not run"
+    ]
+
+
 def to_csv(verdicts: Sequence[Verdict]) -> str:
     """Print a row per test, and one for a claim without any; empty where there is no value."""
     out = io.StringIO()
