@@ -85,7 +85,7 @@ def label_runs(specs: Mapping[str, Spec], methods: Iterable[str] = ()) -> dict[s
     def settings(spec: Spec) -> dict[str, Any]:
         taken = spec.get("evaluation", {}).get("metrics", {})
         metrics = {f"metric {name}": taken[name] for name in conflicting & taken.keys()}
-        return _neutral(spec) | method_settings(spec) | metrics
+        return neutral_settings(spec) | method_settings(spec) | metrics
 
     labels = _describe(
         {run: (datasets[run][0], spec["method"]["name"], settings(spec)) for run, spec in specs.items()}, METHODS
@@ -111,7 +111,7 @@ def label_runs(specs: Mapping[str, Spec], methods: Iterable[str] = ()) -> dict[s
     return out
 
 
-def _neutral(spec: Spec) -> dict[str, Any]:
+def neutral_settings(spec: Spec) -> dict[str, Any]:
     """Options at the value at which specs leave them out, so that they compare with runs that set them."""
     name = spec["method"]["name"]
     cls = getattr(METHODS.get(name).value, "Hyper", None) if name in METHODS else None

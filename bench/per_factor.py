@@ -59,7 +59,7 @@ def markdown(study: Study, dataset: str) -> str:
         if not score:
             blocks[-1] += "\n" + lines[0]
             continue
-        names = _factor_names(results[runs["run"].iloc[0]], str(runs["dataset"].iloc[0]), width)
+        names = factor_names(results[runs["run"].iloc[0]], str(runs["dataset"].iloc[0]), width)
         head = [f"| {' | '.join([score_info(score).label, *names])} |", f"|---|{'---:|' * width}"]
         blocks.append("\n".join([*head, *lines]))
     return "\n\n".join(blocks)
@@ -75,7 +75,8 @@ def _cells(values: list[list[float | None]], name: str) -> list[str]:
     return cells
 
 
-def _factor_names(result: dict[str, Any], dataset: str, n: int) -> list[str]:
+def factor_names(result: dict[str, Any], dataset: str, n: int) -> list[str]:
+    """Names of a run's factors as it stored them, or as its data set has them, or numbers."""
     names = result.get("factor_names") or ()
     if not names and dataset in DATASETS:
         names = getattr(DATASETS.get(dataset).value, "factor_names", ())

@@ -28,18 +28,21 @@ Bytes = NDArray[np.uint8]
 def write(training: Training, dataset: Dataset, store: ImageStore, folder: Path) -> None:
     """Write ``reconstructions.png`` and ``traversals.png`` of a training of one run into `folder`.
 
-    All latents are traversed, sorted by their mean KL, largest first: no hand-picked rows.
+    All latents are traversed, sorted by their mean KL, largest first: no hand-picked rows. Codes without noise have no
+    KL, and their latents keep their order.
     """
     rows = sample_rows(dataset, N_SAMPLE)
     mean, logvar = encode(training, store, rows)
-    kl = 0.5 * (mean**2 + np.exp(logvar) - 1 - logvar).mean(axis=0)
     shown = slice(N_RECONSTRUCTIONS)
     originals = store.gather(rows[shown]).numpy()
     decoded = expit(decode(training, decoder_input(training, mean[shown], logvar[shown])))
     _save(grid(np.stack([originals, decoded])), folder / "reconstructions.png")
 
     codes = decoder_input(training, *encode(training, store, dataset.query_indices()))
-    order = np.argsort(-kl, kind="stable")
+    order = np.arange(codes.shape[1])
+    if training.method.stochastic:
+        kl = 0.5 * (mean**2 + np.exp(logvar) - 1 - logvar).mean(axis=0)
+        order = np.argsort(-kl, kind="stable")
     # (latent, query, value, K): one row per latent, the queries side by side.
     varied = np.tile(codes[None, :, None, :], (len(order), 1, len(TRAVERSAL), 1))
     for row, latent in enumerate(order):

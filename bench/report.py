@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from bench import html, per_factor, published
 from bench.aggregate import Study, read_study
 from bench.errors import BenchError
+from bench.figures._animation import Animation
 from bench.figures._style import slug, style
 from bench.registry import FIGURES
 from bench.report_facts import PARTIAL, command, facts, troubles
@@ -108,11 +109,16 @@ def _write(study: Study, folder: Path, claims: Sequence[Mapping[str, str]]) -> N
     for entry in sorted(FIGURES, key=lambda entry: (entry.info.get("order", 99), entry.name)):
         with style():
             drawn = entry.value(study)
-            for part, figure in drawn.items() if isinstance(drawn, dict) else (("", drawn),):
+            # None and an empty dictionary alike: the study lacks what the figure is about.
+            parts = drawn if isinstance(drawn, dict) else {"": drawn} if drawn is not None else {}
+            for part, figure in parts.items():
                 stem = f"fig_{entry.name}" + (f"_{part}" if part else "")
-                save_figure(figure, folder / stem)
+                if isinstance(figure, Animation):
+                    figure.save(folder / f"{stem}.gif")
+                else:
+                    save_figure(figure, folder / stem)
                 pictures.append((stem, _caption(entry.value, part)))
-    (folder / "report.md").write_text(_page(study, tables, pictures), encoding="utf-8", newline="\n")
+    (folder / "report.md").write_text(_page(study, tables, pictures, folder), encoding="utf-8", newline="\n")
     page = html.page(study, tables, pictures, folder, how_to_read=HOW_TO_READ, claims=claims)
     (folder / "report.html").write_text(page, encoding="utf-8", newline="\n")
 
@@ -140,7 +146,7 @@ def _caption(function: Any, part: str) -> str:
     return " ".join([*kept, f"({part})" if part else ""]).strip()
 
 
-def _page(study: Study, tables: list[Table], pictures: list[tuple[str, str]]) -> str:
+def _page(study: Study, tables: list[Table], pictures: list[tuple[str, str]], folder: Path) -> str:
     meta = study.meta
     blocks = [
         f"# {study.name}",
@@ -160,12 +166,19 @@ def _page(study: Study, tables: list[Table], pictures: list[tuple[str, str]]) ->
     beside = published.markdown(study)
     blocks += ["### Ours and published", beside] if beside else []
     blocks += ["### How to read it", HOW_TO_READ.strip(), "## Figures"]
-    blocks += [f"![{stem}]({stem}.png)\n\n{caption} ([PDF]({stem}.pdf))" for stem, caption in pictures]
+    blocks += [_picture(folder, stem, caption) for stem, caption in pictures]
     lines = troubles(study)
     if lines:
         blocks += ["## Diverged and failed runs", "\n".join(f"- {line}" for line in lines)]
     blocks += ["## Reproduce", f"```\n{command(study)}\n```"]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _picture(folder: Path, stem: str, caption: str) -> str:
+    """Embed a figure, or what moves, which has no PDF."""
+    if (folder / f"{stem}.gif").exists():
+        return f"![{stem}]({stem}.gif)\n\n{caption}"
+    return f"![{stem}]({stem}.png)\n\n{caption} ([PDF]({stem}.pdf))"
 
 
 def _files(table: Table) -> str:

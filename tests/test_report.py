@@ -19,7 +19,10 @@ from bench.report import render
 
 Build = Callable[..., Any]  # builders of study folders, see conftest.py
 METHODS = ["beta_vae", "dynamic_vae", "untrained"]
-FIGURE_NAMES = ["rate_distortion", "curves", "kl_per_latent", "reconstructions", "strip", "tradeoff", "traversals"]
+FIGURE_NAMES = [
+    "controller", "curves", "emergence", "kl_per_latent", "rate_distortion", "reconstructions", "strip", "tracking",
+    "tradeoff", "traversals",
+]  # fmt: skip
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -39,6 +42,7 @@ def test_twice_gives_the_same_bytes_and_everything_is_there(study_builder: Build
     first = digests(page.parent)
     assert list(first) == sorted(
         [f"fig_{name}.{kind}" for name in FIGURE_NAMES for kind in ("pdf", "png")]
+        + ["fig_animation_dynamicvae.gif", "fig_animation_vae-77ed.gif"]
         + ["report.html", "report.md", *(f"table_dsprites.{kind}" for kind in ("csv", "md", "tex"))]
     )
     assert digests(render(path, tmp_path / "reports" / "toy").parent) == first
@@ -103,7 +107,7 @@ def test_data_without_factors(study_builder: Build, tmp_path: Path) -> None:
     path = study_builder().fill([0], ["vae", "untrained"], factors=False, rows=5)
     page = render(path, tmp_path / "out")
     names = {item.stem for item in page.parent.glob("fig_*.png")}
-    assert names == {"fig_curves", "fig_kl_per_latent", "fig_rate_distortion", "fig_strip"}
+    assert names == {"fig_curves", "fig_emergence", "fig_kl_per_latent", "fig_rate_distortion", "fig_strip"}
     assert "n/a" in page.read_text(encoding="utf-8")
 
 
@@ -244,3 +248,14 @@ def test_codes_without_noise_get_no_panel_of_their_kl(study_builder: Build) -> N
     curves.to_csv(path / "runs" / run / "curves.csv", index=False)
     left = [axes.get_title() for axes in kl_per_latent.kl_per_latent(read_study(path)).axes if axes.get_visible()]
     assert [title for title in left if title] == titles[1:2]
+
+
+def test_verdicts_that_the_runs_can_speak_to_are_in_the_report(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.report.FIGURES", ())
+    reference = Path(__file__).parents[1] / "results" / "reference" / "dynamicvae-quick"
+    text = render(reference, tmp_path / "report").read_text(encoding="utf-8")
+    section = text.split("## Claims")[1].split("## Figures")[0]
+    assert "| dynamicvae.C2 |" in section
+    assert "at quick only" in section
+    assert "not run" not in section
+    assert "dynamicvae.C2" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")

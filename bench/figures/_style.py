@@ -14,19 +14,23 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import matplotlib.style
+import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bench.aggregate import Study
+from bench.aggregate import Study, read_curves
 from bench.labels import CONTROL
+
+T = TypeVar("T")
 
 #: Widths of a column and of a page, inches.
 SINGLE, DOUBLE = 3.4, 7.0
@@ -77,6 +81,11 @@ _LOOKS: dict[str, tuple[str, str, Dashes]] = {
     "pca": ("#909090", "2", (0, (6, 2))),
     CONTROL: (GREY, "X", (0, (4, 3))),
 }
+#: Share of the steps that the axis of the reconstruction leaves out of its range: the fall from the start is
+#: a hundred times the differences the panel is there to show.
+BURN_IN = 0.25
+#: A ratio of the largest to the smallest beta above which its axis is logarithmic.
+LOG_ABOVE = 20.0
 #: More configurations than this are too many for a panel or a line each.
 MOST = 10
 #: For methods that aren't listed, chosen by a hash of the name.
@@ -95,6 +104,19 @@ _DASHES: tuple[Dashes, ...] = (
     (0, (7, 2)),
     (0, (3, 1, 1, 1, 1, 1)),
     (0, (2, 3)),
+)
+
+
+#: Lines of one panel that are told apart by order: colour, and dashes for those who don't see it.
+CYCLE: tuple[tuple[str, Dashes], ...] = (
+    ("#000000", "solid"),
+    ("#0072B2", (0, (5, 1.5))),
+    ("#D55E00", (0, (1, 1))),
+    ("#009E73", (0, (5, 1.5, 1, 1.5))),
+    ("#CC79A7", (0, (3, 1, 1, 1, 1, 1))),
+    ("#E69F00", (0, (7, 2))),
+    ("#56B4E9", (0, (2, 1))),
+    ("#8C564B", (0, (6, 1, 1, 1))),
 )
 
 
@@ -166,12 +188,19 @@ def slug(text: str) -> str:
     return f"{short}-{hashlib.sha256(text.encode()).hexdigest()[:4]}"
 
 
-def per_dataset(study: Study, draw: Callable[[Study, str], Figure | None]) -> Figure | dict[str, Figure]:
-    """Draw once per data set: one figure, or several by the data set's slug, or none."""
-    drawn = {dataset: figure for dataset in study.datasets if (figure := draw(study, dataset)) is not None}
-    if len(study.datasets) == 1 and drawn:
-        return next(iter(drawn.values()))
-    return {slug(dataset): figure for dataset, figure in drawn.items()}
+def per_dataset(study: Study, draw: Callable[[Study, str], T | Mapping[str, T] | None]) -> T | dict[str, T]:
+    """Draw once per data set: one figure, or several by the data set's slug (and the page's name), or none."""
+    out: dict[str, T] = {}
+    alone = len(study.datasets) == 1
+    for dataset in study.datasets:
+        drawn = draw(study, dataset)
+        if isinstance(drawn, Mapping):
+            out |= {page if alone else f"{slug(dataset)}_{page}": figure for page, figure in drawn.items()}
+        elif drawn is not None and alone:
+            return drawn
+        elif drawn is not None:
+            out[slug(dataset)] = drawn
+    return out
 
 
 def trained(study: Study, dataset: str) -> list[str]:
@@ -203,6 +232,48 @@ def runs_of(study: Study, dataset: str, label: str) -> pd.DataFrame:
     return runs[chosen].sort_values("seed")
 
 
+def curves_of(study: Study, dataset: str, label: str) -> pd.DataFrame:
+    """Training curves of all seeds of a configuration, one below the other; empty where nothing was trained."""
+    frames = [read_curves(study, run) for run in runs_of(study, dataset, label)["run"]]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def band(
+    axes: Axes, stack: pd.DataFrame, column: str, colour: Any, *, spread: Literal["sd", "range"], dashes: Dashes = "-"
+) -> None:
+    """Draw the mean over seeds against steps, with one standard deviation, or the range, as a band around it."""
+    table = stack.groupby("step")[column].agg(["mean", "std", "min", "max"]).dropna(subset="mean")
+    axes.plot(table.index, table["mean"], color=colour, linestyle=dashes)
+    low, high = table["min"], table["max"]
+    if spread == "sd":
+        # No further than the seeds reach: a weight near zero has no negative part of its band.
+        low = (table["mean"] - table["std"].fillna(0)).clip(lower=low)
+        high = (table["mean"] + table["std"].fillna(0)).clip(upper=high)
+    axes.fill_between(table.index, low, high, color=colour, alpha=0.18, linewidth=0)
+
+
+def late_limits(axes: Axes, stacks: Iterable[pd.DataFrame]) -> None:
+    """Limit the axis of the reconstruction to what is seen after `BURN_IN`."""
+    late = pd.concat([s[s["step"] > BURN_IN * s["step"].max()] for s in stacks])["reconstruction"]
+    if late.empty:
+        return
+    low, high = float(late.min()), float(late.max())
+    margin = 0.05 * (high - low) or 1.0
+    axes.set_ylim(max(low - margin, min(0.0, low)), high + margin)
+
+
+def beta_axis(axes: Axes, stacks: Iterable[pd.DataFrame]) -> None:
+    """Make the axis of beta logarithmic where beta falls or rises by more than `LOG_ABOVE`."""
+    values = np.concatenate([stack["beta"].dropna().to_numpy() for stack in stacks])
+    # AnnealedVAE's weight changes its sign; a logarithm can't show that.
+    if values.size and values.min() > 0 and values.max() > LOG_ABOVE * values.min():
+        axes.set_yscale("log")
+        if values.max() < 1e2 * values.min():
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def control_label(study: Study, dataset: str) -> str | None:
     """Label of the untrained control, if the data set has one that ended well."""
     runs = study.runs
@@ -219,7 +290,7 @@ def cell(study: Study, dataset: str, label: str, score: str) -> Mapping[str, Any
     return {str(key): value for key, value in chosen.iloc[0].to_dict().items()}
 
 
-def legend_below(figure: Figure, handles: Iterable[Line2D], columns: int) -> None:
+def legend_below(figure: Figure, handles: Iterable[Artist], columns: int) -> None:
     """Put one legend under all panels."""
     made = list(handles)
     for handle in made:

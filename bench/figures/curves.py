@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, FuncFormatter, NullFormatter
+from matplotlib.ticker import EngFormatter
 
-from bench.aggregate import Study, read_curves
+from bench.aggregate import Study
 from bench.figures._style import (
     DOUBLE,
     GREY,
-    Look,
+    band,
+    beta_axis,
+    curves_of,
+    late_limits,
     legend_below,
     looks,
     new_figure,
     per_dataset,
-    runs_of,
     shown,
 )
 from bench.registry import FIGURES
-
-#: Share of the steps that the axis of the reconstruction leaves out of its range: the fall from the start is
-#: a hundred times the differences the panel is there to show.
-BURN_IN = 0.25
-
-#: A ratio of the largest to the smallest beta above which the axis is logarithmic.
-LOG_ABOVE = 20.0
 
 
 @FIGURES.register("curves", version=1, order=3)
@@ -53,8 +47,10 @@ def curves(study: Study) -> Figure | dict[str, Figure]:
 
 def _draw(study: Study, dataset: str) -> Figure | None:
     look = looks(study)
-    stacks = {label: _stack(study, dataset, label) for label in shown(study, dataset)}
-    stacks = {label: stack for label, stack in stacks.items() if not stack.empty}
+    stacks = {label: curves_of(study, dataset, label) for label in shown(study, dataset)}
+    stacks = {
+        label: stack.assign(error=stack["set_point"] - stack["kl"]) for label, stack in stacks.items() if len(stack)
+    }
     if not stacks:
         return None
     rows = -(-(len(stacks) + 1) // 4)
@@ -68,14 +64,14 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     }
     for (column, title), axes in zip(titles.items(), panels.flat, strict=True):
         for label, stack in stacks.items():
-            _line(axes, stack, column, look[label])
+            band(axes, stack, column, look[label].colour, spread="sd", dashes=look[label].dashes)
         axes.set_ylabel(title)
     for label, stack in stacks.items():
         target = stack.groupby("step")["set_point"].mean().dropna()
         panels[0, 1].plot(target.index, target, color=look[label].colour, linestyle=(0, (1, 1.5)), linewidth=1)
-    _limits(panels[0, 0], stacks)
+    late_limits(panels[0, 0], stacks.values())
     _error_axis(panels[1, 0], stacks)
-    _beta_axis(panels[1, 1], stacks)
+    beta_axis(panels[1, 1], stacks.values())
     for axes in panels[1]:
         axes.set_xlabel("Steps")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -86,45 +82,9 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     return figure
 
 
-def _stack(study: Study, dataset: str, label: str) -> pd.DataFrame:
-    """Curves of all seeds, one below the other."""
-    frames = [read_curves(study, run) for run in runs_of(study, dataset, label)["run"]]
-    stack = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    return stack if stack.empty else stack.assign(error=stack["set_point"] - stack["kl"])
-
-
-def _line(axes: Axes, stack: pd.DataFrame, column: str, look: Look) -> None:
-    groups = stack.groupby("step")[column]
-    table = groups.agg(["mean", "std", "min", "max"]).dropna(subset="mean")
-    axes.plot(table.index, table["mean"], **look.line)
-    # No further than the seeds reach: a weight near zero has no negative part of its band.
-    low = (table["mean"] - table["std"].fillna(0)).clip(lower=table["min"])
-    high = (table["mean"] + table["std"].fillna(0)).clip(upper=table["max"])
-    axes.fill_between(table.index, low, high, color=look.colour, alpha=0.18, linewidth=0)
-
-
-def _limits(axes: Axes, stacks: dict[str, pd.DataFrame]) -> None:
-    late = pd.concat([s[s["step"] > BURN_IN * s["step"].max()] for s in stacks.values()])["reconstruction"]
-    if late.empty:
-        return
-    low, high = float(late.min()), float(late.max())
-    margin = 0.05 * (high - low) or 1.0
-    axes.set_ylim(max(low - margin, min(0.0, low)), high + margin)
-
-
 def _error_axis(axes: Axes, stacks: dict[str, pd.DataFrame]) -> None:
     axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
     if not any(stack["error"].notna().any() for stack in stacks.values()):
         axes.text(0.5, 0.6, "no method with a set point", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_ylim(-1, 1)
         axes.set_yticks([])
-
-
-def _beta_axis(axes: Axes, stacks: dict[str, pd.DataFrame]) -> None:
-    values = np.concatenate([stack["beta"].to_numpy() for stack in stacks.values()])
-    values = values[np.isfinite(values)]
-    # AnnealedVAE's weight changes its sign; a logarithm can't show that.
-    if values.size and values.min() > 0 and values.max() > LOG_ABOVE * values.min():
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())

@@ -27,6 +27,8 @@ from bench.registry import FIGURES
 #: A control further out than this many times the spread of the trained runs is pointed at, not drawn to
 #: scale.
 FAR = 1.0
+#: Rows above which every page has one line of panels, and how many those are.
+MOST_ROWS, ON_PAGE = 12, 4
 
 
 @FIGURES.register("strip", version=1, order=4)
@@ -34,7 +36,8 @@ def strip(study: Study) -> Figure | dict[str, Figure]:
     """Every score of every seed, with mean and 95 % interval.
 
     One panel per score, one line of points per method, the seeds in order from bottom to top within it. An
-    arrow stands for untrained networks that lie far off the axis, with their mean.
+    arrow stands for untrained networks that lie far off the axis, with their mean. The scores of many
+    configurations are spread over several pages.
 
     Parameters
     ----------
@@ -49,17 +52,28 @@ def strip(study: Study) -> Figure | dict[str, Figure]:
     return per_dataset(study, _draw)
 
 
-def _draw(study: Study, dataset: str) -> Figure | None:
+def _draw(study: Study, dataset: str) -> Figure | dict[str, Figure] | None:
     labels = trained(study, dataset)
     scores = [s for s in study.scores if any(cell(study, dataset, label, s) for label in labels)]
     if not scores:
         return None
     control = control_label(study, dataset)
     rows = [*labels, *([control] if control else [])]
+    if len(rows) <= MOST_ROWS:
+        return _page(study, dataset, scores, labels, control)
+    pages = np.array_split(np.array(scores, dtype=object), math.ceil(len(scores) / ON_PAGE))
+    return {f"page-{k}": _page(study, dataset, list(page), labels, control) for k, page in enumerate(pages, 1)}
+
+
+def _page(study: Study, dataset: str, scores: list[str], labels: list[str], control: str | None) -> Figure:
+    rows = [*labels, *([control] if control else [])]
     long = max(map(len, rows)) > 24
-    columns = min(3 if long else 4, len(scores))
+    columns = min(3 if long and len(rows) <= MOST_ROWS else ON_PAGE, len(scores))
     lines = math.ceil(len(scores) / columns)
-    figure = new_figure(DOUBLE, 0.1 + lines * (0.55 + (0.26 if long else 0.19) * len(rows)))
+    names = [wrapped(row, 40 if len(rows) > MOST_ROWS else 34) for row in rows]
+    # Names on two lines need more room than points do.
+    pitch = 0.26 if any("\n" in name for name in names) else 0.19
+    figure = new_figure(DOUBLE, 0.1 + lines * (0.6 + pitch * len(rows)))
     panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
     look = looks(study)
     for axes, score in zip(panels.flat, scores, strict=False):
@@ -70,7 +84,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
             _control(axes, study, dataset, control, score, len(labels), look[control])
         info = score_info(score)
         arrow = {True: " →", False: " ←", None: ""}[info.higher_is_better]
-        axes.set_title(f"{info.label}{arrow}")
+        axes.set_title(wrapped(f"{info.label}{arrow}", 18))
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
@@ -78,7 +92,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         axes.set_visible(False)
     panels[0, 0].set_ylim(len(rows) - 0.5, -0.5)
     for axes in panels[:, 0]:
-        axes.set_yticks(range(len(rows)), [wrapped(row, 34) for row in rows])
+        axes.set_yticks(range(len(rows)), names, fontsize=6.5 if pitch > 0.2 else 7)
     return figure
 
 

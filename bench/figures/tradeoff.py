@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,6 +30,8 @@ from bench.figures._style import (
 from bench.registry import FIGURES
 
 RECONSTRUCTION = "reconstruction_bce"
+#: How the Pareto front is drawn.
+FRONT: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.5)), "linewidth": 1.0}
 DISENTANGLEMENT = ("mig", "dci_disentanglement", "factor_vae_score")
 
 
@@ -34,9 +39,9 @@ DISENTANGLEMENT = ("mig", "dci_disentanglement", "factor_vae_score")
 def tradeoff(study: Study) -> Figure | dict[str, Figure]:
     """Reconstruction against disentanglement: mean and 95 % interval of each method in both axes.
 
-    Faint points are single seeds, the dashed line and the grey band the untrained networks (their
-    reconstruction is far off the axis). Better is up and left. The legend gives the mean KL, since a method
-    can always buy reconstruction with KL.
+    The dotted steps are the Pareto front: the means that no other mean beats. Faint points are single seeds, the
+    dashed line and the grey band the untrained networks (their reconstruction is far off the axis). Better is up and
+    left. The legend gives the mean KL, since a method can always buy reconstruction with KL.
 
     Parameters
     ----------
@@ -70,6 +75,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
             _band(axes, study, dataset, control, score)
         for label in labels:
             _points(axes, study, dataset, label, score, look[label])
+        _front(axes, study, dataset, labels, score)
         axes.set_ylabel(score_info(score).label)
         axes.set_xlabel("Reconstruction")
         better(axes, higher=True, axis="y")
@@ -91,6 +97,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         )
         for label in labels
     ]
+    handles.append(Line2D([], [], **FRONT, label="Pareto front of the means"))
     if control is not None:
         handles.append(Line2D([], [], color=GREY, linestyle=(0, (4, 3)), label=control))
     legend_below(figure, handles, 3)
@@ -112,6 +119,21 @@ def _points(axes: Axes, study: Study, dataset: str, label: str, score: str, look
         x["mean"], y["mean"], xerr=drawn[0], yerr=drawn[1], color=look.colour, capsize=2, elinewidth=1,
         zorder=3, **look.point,
     )  # fmt: skip
+
+
+def pareto(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Points (x, y) that no other point beats: none has an x as low and a y as high and is better in one of them."""
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(set(points), key=lambda point: (point[0], -point[1])):
+        if not front or y > front[-1][1]:
+            front.append((x, y))
+    return front
+
+
+def _front(axes: Axes, study: Study, dataset: str, labels: list[str], score: str) -> None:
+    pairs = [(cell(study, dataset, label, RECONSTRUCTION), cell(study, dataset, label, score)) for label in labels]
+    front = pareto((float(x["mean"]), float(y["mean"])) for x, y in pairs if x is not None and y is not None)
+    axes.plot(*zip(*front, strict=True), drawstyle="steps-post", zorder=4, **FRONT)
 
 
 def _band(axes: Axes, study: Study, dataset: str, control: str, score: str) -> None:

@@ -20,7 +20,8 @@ def traversals(study: Study) -> Figure | dict[str, Figure]:
 
     Each row moves one latent from -3 to 3 in ten steps, the others staying at the mean code of the query
     image; one block of columns per query image. Nothing is picked by hand; untrained networks, whose images
-    are noise, are left out. The number before a row is the latent's KL in nats.
+    are noise, are left out. The number before a row is the latent's KL in nats. Codes
+    without noise have none: their rows are in the order in which the run stored them.
 
     Parameters
     ----------

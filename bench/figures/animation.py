@@ -1,0 +1,57 @@
+"""Latent traversals, moving."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from bench.aggregate import Study
+from bench.figures._animation import Animation
+from bench.figures._montage import Montage, read_montages
+from bench.figures._style import per_dataset, shown, slug
+from bench.figures.traversals import STEPS
+from bench.registry import FIGURES
+
+#: Pixels of a frame for one of the montage's.
+ZOOM = 2
+#: Steps of grey above black, which make a GIF a third as long and can hardly be seen.
+LEVELS = 15
+
+
+@FIGURES.register("animation", version=1, order=20)
+def animation(study: Study) -> Animation | dict[str, Animation]:
+    """Latent traversals as a film, lowest seed of each method: every row moves its latent from −3 to 3 and back.
+
+    Rows and images as in the figure of traversals: all latents, largest KL first; one column per query image.
+
+    Parameters
+    ----------
+    study : Study
+        Stored runs.
+
+    Returns
+    -------
+    dict of str to Animation
+        One per method and data set with stored traversals.
+    """
+    return per_dataset(study, _draw)
+
+
+def _draw(study: Study, dataset: str) -> dict[str, Animation] | None:
+    out = {}
+    for label in shown(study, dataset):
+        for montage in read_montages(study, dataset, [label], "traversals.png"):
+            out[slug(label)] = _film(montage, study.specs[montage.run]["network"]["latent_dim"])
+    return out or None
+
+
+def _film(montage: Montage, n_latents: int) -> Animation:
+    columns, pitch = montage.grid(n_latents)
+    pixels, side = (255 // LEVELS * np.rint(LEVELS * montage.pixels)).astype(np.uint8), round(pitch)
+    frames = []
+    for value in [*range(STEPS), *range(STEPS - 2, 0, -1)]:
+        # The gap after a cell is a part of it, but for the last one, which has none.
+        cells = [pixels[:, (block + value) * side : (block + value + 1) * side] for block in range(0, columns, STEPS)]
+        frame = np.concatenate([cell[:, : side - 1] for cell in cells], axis=1)
+        frames.append(Image.fromarray(frame.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)))
+    return Animation(tuple(frames))
