@@ -88,6 +88,11 @@ class Study:
         return score_columns(self.runs)
 
     @functools.cached_property
+    def curves(self) -> dict[str, pd.DataFrame]:
+        """Curves by run, as far as `read_curves` has read them."""
+        return {}
+
+    @functools.cached_property
     def summary(self) -> pd.DataFrame:
         """`summarise` of all runs."""
         return summarise(self.runs, study=self.name)
@@ -151,8 +156,11 @@ def read_curves(study: Study, run: str) -> pd.DataFrame:
         If the file is missing or damaged.
     """
     file = study.path / "runs" / run / "curves.csv"
+    if run in study.curves:
+        return study.curves[run].copy()
     try:
-        return pd.read_csv(file).astype(float)
+        # Several figures read the same curves, and a study may have thousands of them.
+        return study.curves.setdefault(run, pd.read_csv(file, dtype=float)).copy()
     except (OSError, ValueError) as error:
         raise BenchError(f"{file} can't be read ({reason(error)}); {AGAIN}") from error
 

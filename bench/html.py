@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
-from bench import html_runs, per_factor, published
+from bench import html_runs, published
 from bench.aggregate import Study
 from bench.figures._style import slug
 from bench.report_facts import PARTIAL, command, facts, troubles
@@ -46,6 +46,7 @@ def page(
     pictures: Sequence[tuple[str, str]],
     folder: Path,
     *,
+    of_factors: Mapping[str, str],
     how_to_read: str,
     claims: Sequence[Mapping[str, str]] = (),
 ) -> str:
@@ -60,6 +61,8 @@ def page(
         Stem and caption of figures that have been drawn.
     folder : Path
         Where ``<stem>.png``, or ``<stem>.gif``, lies; the page links to the files beside it.
+    of_factors : mapping of str to str
+        Data set to its tables factor by factor, as `bench.per_factor.markdown` prints them.
     how_to_read : str
         In the Markdown of reports.
     claims : sequence of mappings
@@ -90,7 +93,7 @@ def page(
         data=Markup(data.replace("<", "\\u003c")),  # noqa: S704  (nothing in it can end the element)
         facts=facts(study),
         partial=PARTIAL,
-        tables=[(table, *printed(table), per_factor.markdown(study, table.dataset)) for table in tables],
+        tables=[(table, *printed(table), of_factors.get(table.dataset, "")) for table in tables],
         published=published.markdown(study),
         how_to_read=how_to_read,
         claims=[{key: str(claim.get(key, "")) for key in CLAIM} for claim in claims],

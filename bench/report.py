@@ -15,6 +15,8 @@ from bench.aggregate import Study, read_study
 from bench.errors import BenchError
 from bench.figures._animation import Animation
 from bench.figures._style import slug, style
+from bench.ledger import ledger_for
+from bench.ledger_tables import brief
 from bench.registry import FIGURES
 from bench.report_facts import PARTIAL, command, facts, troubles
 from bench.tables import Table, latex, make_table, markdown, to_csv
@@ -39,7 +41,9 @@ HOW_TO_READ = """\
 """
 
 
-def render(study_path: Path, out_dir: Path, *, mixed: bool = False, claims: Sequence[Mapping[str, str]] = ()) -> Path:
+def render(
+    study_path: Path, out_dir: Path, *, mixed: bool = False, claims: Sequence[Mapping[str, str]] | None = None
+) -> Path:
     """Write the report of a study.
 
     Parameters
@@ -53,7 +57,7 @@ def render(study_path: Path, out_dir: Path, *, mixed: bool = False, claims: Sequ
     mixed : bool
         As in `bench.aggregate.read_study`.
     claims : sequence of mappings, optional
-        Verdicts on claims, for ``report.html``: as in `bench.html.page`.
+        Verdicts on claims, as `bench.ledger_tables.brief` gives them; by default this study's own.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def render(study_path: Path, out_dir: Path, *, mixed: bool = False, claims: Sequ
         with tempfile.TemporaryDirectory(prefix=f".{out_dir.name}.", dir=out_dir.parent) as name:
             draft = Path(name) / "new"
             draft.mkdir()
-            _write(study, draft, claims)
+            _write(study, draft, brief(ledger_for(study)) if claims is None else claims)
             _swap(draft, out_dir, Path(name) / "old")
     except OSError as error:
         raise BenchError(f"the report can't be written to {out_dir}: {error.strerror or error}") from error
@@ -105,6 +109,7 @@ def _write(study: Study, folder: Path, claims: Sequence[Mapping[str, str]]) -> N
         stem = f"table_{slug(table.dataset)}"
         for suffix, text in (("md", markdown(table)), ("tex", latex(table)), ("csv", to_csv(table))):
             (folder / f"{stem}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
+    of_factors = {table.dataset: per_factor.markdown(study, table.dataset) for table in tables}
     pictures: list[tuple[str, str]] = []
     for entry in sorted(FIGURES, key=lambda entry: (entry.info.get("order", 99), entry.name)):
         with style():
@@ -118,8 +123,10 @@ def _write(study: Study, folder: Path, claims: Sequence[Mapping[str, str]]) -> N
                 else:
                     save_figure(figure, folder / stem)
                 pictures.append((stem, _caption(entry.value, part)))
-    (folder / "report.md").write_text(_page(study, tables, pictures, folder), encoding="utf-8", newline="\n")
-    page = html.page(study, tables, pictures, folder, how_to_read=HOW_TO_READ, claims=claims)
+    (folder / "report.md").write_text(
+        _page(study, tables, pictures, folder, of_factors, claims), encoding="utf-8", newline="\n"
+    )
+    page = html.page(study, tables, pictures, folder, of_factors=of_factors, how_to_read=HOW_TO_READ, claims=claims)
     (folder / "report.html").write_text(page, encoding="utf-8", newline="\n")
 
 
@@ -146,7 +153,14 @@ def _caption(function: Any, part: str) -> str:
     return " ".join([*kept, f"({part})" if part else ""]).strip()
 
 
-def _page(study: Study, tables: list[Table], pictures: list[tuple[str, str]], folder: Path) -> str:
+def _page(
+    study: Study,
+    tables: list[Table],
+    pictures: list[tuple[str, str]],
+    folder: Path,
+    of_factors: Mapping[str, str],
+    claims: Sequence[Mapping[str, str]],
+) -> str:
     meta = study.meta
     blocks = [
         f"# {study.name}",
@@ -161,17 +175,29 @@ def _page(study: Study, tables: list[Table], pictures: list[tuple[str, str]], fo
     ]
     for table in tables:
         blocks += [f"## {table.dataset}", markdown(table).strip(), _files(table)]
-        of_factors = per_factor.markdown(study, table.dataset)
-        blocks += [f"### Factor by factor ({table.dataset})", of_factors] if of_factors else []
+        shown = of_factors[table.dataset]
+        blocks += [f"### Factor by factor ({table.dataset})", shown] if shown else []
     beside = published.markdown(study)
     blocks += ["### Ours and published", beside] if beside else []
-    blocks += ["### How to read it", HOW_TO_READ.strip(), "## Figures"]
+    blocks += ["### How to read it", HOW_TO_READ.strip()]
+    blocks += ["## Claims", _claims(claims)] if claims else []
+    blocks += ["## Figures"]
     blocks += [_picture(folder, stem, caption) for stem, caption in pictures]
     lines = troubles(study)
     if lines:
         blocks += ["## Diverged and failed runs", "\n".join(f"- {line}" for line in lines)]
     blocks += ["## Reproduce", f"```\n{command(study)}\n```"]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _claims(claims: Sequence[Mapping[str, str]]) -> str:
+    """Verdicts of this study's runs alone; `bench claims` pools studies and lists what no run speaks to."""
+    lines = ["| claim | statement | verdict | effect [95 %] | n |", "|---|---|---|---|---:|"]
+    for claim in claims:
+        cells = [claim.get(key, "").replace("|", "\\|") for key in ("id", "statement", "verdict", "effect", "n")]
+        lines.append(f"| {' | '.join(cells)} |")
+    rest = "Of these runs alone; `bench claims` pools studies, and lists the claims that no run speaks to and why."
+    return "\n".join([*lines, "", rest])
 
 
 def _picture(folder: Path, stem: str, caption: str) -> str:
