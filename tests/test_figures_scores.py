@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.aggregate import read_study
-from bench.figures import correlation, factor_latent, strip, tradeoff
+from bench.figures import ablation, correlation, factor_latent, stability_map, strip, tradeoff
 from bench.figures._style import style
+from bench.report import save_figure
 
 Build = Callable[..., Any]  # builders of study folders, see conftest.py
 
@@ -134,6 +136,22 @@ def test_the_front_is_drawn_through_the_means_that_are_on_it(study_builder: Buil
     np.testing.assert_allclose(front.get_xydata(), [(10, 0.1), (12, 0.3), (20, 0.4)])
 
 
+def test_a_far_mean_is_marked_on_the_edge_and_named(study_builder: Build) -> None:
+    builder = study_builder()
+    for index, bce in enumerate((10.0, 11.0, 12.0, 13.0, 14.0, 500.0)):
+        builder.run("beta_vae", 0, {"reconstruction_bce": bce, "mig": 0.1 + 0.01 * index}, hyper={"beta": float(index)})
+    with style():
+        figure = tradeoff.tradeoff(read_study(builder.study()))
+    axes = figure.axes[0]
+    assert axes.get_xlim()[1] < 20
+    (edge,) = [line for line in axes.lines if not line.get_clip_on()]
+    np.testing.assert_allclose(edge.get_xydata(), [(1, 0.15)])
+    texts = [text.get_text() for text in figure.legends[0].texts]
+    (named,) = [text for text in texts if "axis" in text]
+    assert "beta=5" in named
+    assert "500" in named
+
+
 def test_many_configurations_are_spread_over_pages_and_every_score_is_on_one(study_builder: Build) -> None:
     builder = study_builder()
     scores = ("mig", "kl", "factor_vae_score", "dci_disentanglement", "reconstruction_bce")
@@ -144,3 +162,29 @@ def test_many_configurations_are_spread_over_pages_and_every_score_is_on_one(stu
     titles = [axes.get_title() for page in pages.values() for axes in page.axes if axes.get_visible()]
     assert len(titles) == len(set(titles)) == len(scores)
     assert all(page.get_size_inches()[1] < 10 for page in pages.values())
+
+
+def build_for_bytes(study_builder: Build) -> Any:
+    builder = study_builder()
+    for beta, seed in itertools.product(range(1, 9), range(2)):
+        scores = {"kl": 9.0 - beta + seed / 10, "mig": (beta * 7 % 5 + seed) / 10}
+        lines = "step,reconstruction,kl,beta,set_point\n" + "".join(f"{k},9,{k},{beta},\n" for k in range(1, 5))
+        extra = {"details": details()}
+        builder.run("beta_vae", seed, scores, hyper={"beta": float(beta)}, curves=lines, result=extra)
+    builder.run("control_vae", 0, {"kl": 4.0, "mig": 0.3}, hyper={"kp": 0.01, "ki": 0.005}, curves=lines)
+    return read_study(builder.study())
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [correlation.correlation, factor_latent.factor_latent, ablation.ablation, stability_map.stability_map],
+    ids=lambda draw: draw.__name__,
+)
+def test_the_same_study_gives_the_same_bytes(study_builder: Build, tmp_path: Path, draw: Any) -> None:
+    study = build_for_bytes(study_builder)
+    for name in ("one", "two"):
+        with style():
+            save_figure(draw(study), tmp_path / name)
+    for kind in ("png", "pdf"):
+        assert (tmp_path / f"one.{kind}").read_bytes() == (tmp_path / f"two.{kind}").read_bytes()
+    assert b"/Type3" not in (tmp_path / "one.pdf").read_bytes()

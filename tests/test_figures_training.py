@@ -29,6 +29,8 @@ from bench.figures import (
 )
 from bench.figures._animation import Animation
 from bench.figures._style import style
+from bench.registry import FIGURES, Entry
+from bench.report import render
 
 Build = Callable[..., Any]  # builders of study folders, see conftest.py
 EVERY = [
@@ -219,3 +221,21 @@ def test_traversals_of_a_damaged_run_are_named(study_builder: Build) -> None:
     next(path.glob("runs/*/traversals.png")).write_bytes(b"no picture")
     with pytest.raises(BenchError, match=r"traversals\.png is no picture"):
         animation.animation(read_study(path))
+
+
+def test_many_traversals_are_spread_over_pages(study_builder: Build) -> None:
+    builder = study_builder()
+    for beta in range(1, 10):
+        builder.run("beta_vae", 0, {"kl": 1.0}, hyper={"beta": float(beta)}, pictures=True)
+    pages = traversals.traversals(read_study(builder.study()))
+    assert [len(page.axes) for page in pages.values()] == [4, 4, 1]
+
+
+def test_a_figure_that_is_none_is_left_out_of_the_report(
+    study_builder: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FIGURES, "_entries", {"absent": Entry("absent", lambda study: None, 1, {})})
+    monkeypatch.setattr(FIGURES, "_loaded", True)
+    page = render(study_builder().fill([0], ["vae"], rows=3), tmp_path / "out")
+    assert "absent" not in page.read_text(encoding="utf-8")
+    assert not list(page.parent.glob("fig_*"))

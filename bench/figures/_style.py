@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
+import math
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
@@ -164,7 +165,7 @@ def looks(study: Study) -> dict[str, Look]:
                 out[label] = Look(to_rgb(own), shape, line, hollow=False)
             continue
         for index, label in enumerate(labels):
-            fade = 0.65 * index / max(len(labels) - 1, 1)
+            fade = 0.5 * index / max(len(labels) - 1, 1)
             line = dashes if index == 0 else _DASHES[index % len(_DASHES)]
             out[label] = Look(_lighter(to_rgb(colour), fade), marker, line, hollow=index % 2 == 1)
     return out
@@ -272,6 +273,15 @@ def beta_axis(axes: Axes, stacks: Iterable[pd.DataFrame]) -> None:
             axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def far_out(values: Iterable[float]) -> float:
+    """Tukey's far-out fence: what lies beyond it mustn't squash an axis. Infinite for four values or fewer."""
+    known = list(values)
+    if len(known) < 5:
+        return math.inf
+    low, high = np.percentile(known, [25, 75])
+    return float(high + 3 * (high - low))
 
 
 def control_label(study: Study, dataset: str) -> str | None:

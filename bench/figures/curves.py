@@ -57,10 +57,10 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     figure = new_figure(DOUBLE, 4.1 + 0.16 * rows)
     panels = figure.subplots(2, 2, sharex=True)
     titles = {
-        "reconstruction": "Reconstruction (nats/image)",
+        "reconstruction": "Reconstruction (nats)",
         "kl": "KL (nats)",
         "error": "Set point minus KL (nats)",
-        "beta": "beta, the weight on the KL",
+        "beta": "beta (weight on the KL)",
     }
     for (column, title), axes in zip(titles.items(), panels.flat, strict=True):
         for label, stack in stacks.items():

@@ -107,6 +107,6 @@ def _set_points(axes: Axes, curves: list[pd.DataFrame], ticks: list[float]) -> N
         return
     upper = axes.secondary_xaxis("top")
     values = np.interp(ticks, target.index.to_numpy(), target.to_numpy())
-    upper.set_xticks(ticks, [f"{value:.2g}" for value in values])
+    upper.set_xticks(ticks, [f"{round(value, 1):g}" for value in values])
     upper.set_xlabel("set point (nats)", fontsize=7, labelpad=2)
     upper.tick_params(length=2, pad=1, labelsize=6.5)

@@ -14,7 +14,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.aggregate import Study, score_info
-from bench.figures._style import DOUBLE, SINGLE, Look, cell, legend_below, looks, new_figure, per_dataset, trained
+from bench.figures._style import (
+    DOUBLE,
+    SINGLE,
+    Look,
+    cell,
+    far_out,
+    legend_below,
+    looks,
+    new_figure,
+    per_dataset,
+    trained,
+)
 from bench.labels import printed_name
 from bench.registry import FIGURES, METHODS
 
@@ -60,7 +71,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     look = looks(study)
     handles: dict[str, Line2D] = {}
     everything = _points(study, dataset, placed, score)
-    limits = _limit([point[0] for point in everything]), _limit([point[1] for point in everything])
+    limits = far_out(point[0] for point in everything), far_out(point[1] for point in everything)
     outside: list[str] = []
     for method in dict.fromkeys(methods[label] for label in placed):
         own = [label for label in placed if methods[label] == method]
@@ -92,12 +103,6 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         figure.colorbar(colours, ax=axes, label=score_info(score).label, pad=0.02)
     legend_below(figure, list(handles.values()), columns=3)
     return figure
-
-
-def _limit(values: list[float]) -> float:
-    """Tukey's far-out fence: one method far from the rest mustn't squash the plane."""
-    low, high = np.percentile(values, [25, 75])
-    return float(high + 3 * (high - low)) if len(values) > 4 else math.inf
 
 
 def _one_sweep(study: Study, dataset: str, labels: list[str]) -> bool:

@@ -6,8 +6,11 @@ from matplotlib.figure import Figure
 
 from bench.aggregate import Study
 from bench.figures._montage import read_montages
-from bench.figures._style import DOUBLE, control_label, new_figure, per_dataset, shown
+from bench.figures._style import DOUBLE, control_label, new_figure, per_dataset, shown, wrapped
 from bench.registry import FIGURES
+
+#: Characters of a title over the page's whole width.
+WIDTH = 92
 
 
 @FIGURES.register("reconstructions", version=1, order=7)
@@ -36,15 +39,17 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     columns = 2 if len(montages) > 1 else 1
     rows = -(-len(montages) // columns)
     shape = montages[0].pixels.shape
-    height = 0.3 + (DOUBLE / columns - 0.75) * shape[0] / shape[1]
+    titles = [wrapped(montage.title, WIDTH // columns) for montage in montages]
+    height = 0.16 + 0.14 * max(title.count("\n") + 1 for title in titles)
+    height += (DOUBLE / columns - 0.75) * shape[0] / shape[1]
     figure = new_figure(DOUBLE, rows * height + 0.1)
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()
-    for axes, montage in zip(panels.flat, montages, strict=False):
+    for axes, montage, title in zip(panels.flat, montages, titles, strict=False):
         axes.set_axis_on()
         axes.imshow(montage.pixels, cmap="gray", vmin=0, vmax=1)
-        axes.set_title(montage.title, loc="left", pad=3)
+        axes.set_title(title, loc="left", pad=3)
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0, pad=2)

@@ -38,10 +38,10 @@ class Setting:
 def stability_map(study: Study) -> Figure | dict[str, Figure]:
     """Largest slope q = −dKL/dbeta (nats per unit of beta) at which the PI controller is stable, over its gains.
 
-    Linearised at the set point, with a KL that answers beta within one step: stable where Ki > 0, Kp q < 4 and
-    (Kp/2 + Ki) q < 2; the last one binds. Markers are this study's controllers. The right panel, where the study has
-    several fixed betas (β-VAE, and VAE), gives the slopes between neighbouring betas from its mean KLs at the end of
-    training, and as lines the limits of the controllers, here with their moving average. In training the KL lags
+    Linearised at the set point, with a KL that answers beta within one step: stable where Ki > 0, Kp q < 4 and (Kp/2 +
+    Ki) q < 2; the last one binds. Markers are this study's controllers, in the legend with their limits including the
+    moving average of the KL. The right panel, where the study has several fixed betas (β-VAE, and VAE), gives the
+    slopes between neighbouring betas, from mean KLs after training, and the limits as lines. In training the KL lags
     behind beta by many steps: the loop is then slower than this condition says, and may oscillate where it is stable.
 
     Parameters
@@ -135,16 +135,17 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     _map(panels[0], figure)
     look = looks(study)
     handles = []
-    for setting in controllers:
+    for index, setting in enumerate(controllers):
         own = look[setting.labels[0]]
         name = setting.labels[0] if len(setting.labels) == 1 else setting.labels[0].partition(" (")[0]
         window = f", T = {setting.window}" if setting.window > 1 else ""
-        text = f"{name}: Kp = {setting.kp:g}, Ki = {setting.ki:g}{window}"
-        # Settings may lie on one point: an outline in white keeps both visible.
-        panels[0].plot(setting.kp, setting.ki, own.marker, color=own.colour, markeredgecolor="white", markersize=8)
+        limit = critical_slope_averaged(setting.kp, setting.ki, setting.window)
+        text = f"{name}: Kp = {setting.kp:g}, Ki = {setting.ki:g}{window}; limit\N{NO-BREAK SPACE}{limit:.3g}"
+        # Settings may lie on one point: smaller markers and white outlines keep all of them visible.
+        size = 9.0 - 2 * min(index, 3)
+        panels[0].plot(setting.kp, setting.ki, own.marker, color=own.colour, markeredgecolor="white", markersize=size)
         handles.append(Line2D([], [], marker=own.marker, label=text, **own.line))
         if measured:
-            limit = critical_slope_averaged(setting.kp, setting.ki, setting.window)
             panels[1].axhline(limit, **own.line)
     if measured:
         _measured(panels[1], measured)

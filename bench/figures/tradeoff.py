@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,6 +21,7 @@ from bench.figures._style import (
     better,
     cell,
     control_label,
+    far_out,
     legend_below,
     looks,
     new_figure,
@@ -41,7 +43,8 @@ def tradeoff(study: Study) -> Figure | dict[str, Figure]:
 
     The dotted steps are the Pareto front: the means that no other mean beats. Faint points are single seeds, the
     dashed line and the grey band the untrained networks (their reconstruction is far off the axis). Better is up and
-    left. The legend gives the mean KL, since a method can always buy reconstruction with KL.
+    left; a mark on the right edge belongs further right. The legend gives the mean KL, since a method can always buy
+    reconstruction with KL.
 
     Parameters
     ----------
@@ -70,11 +73,14 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     figure = new_figure(SINGLE if len(scores) == 1 else DOUBLE, 2.5 + 0.16 * rows)
     panels = figure.subplots(1, len(scores), sharex=True, squeeze=False)[0]
     control = control_label(study, dataset)
+    errors = {label: float(found["mean"]) for label in labels if (found := cell(study, dataset, label, RECONSTRUCTION))}
+    fence = far_out(errors.values())
+    outside = [label for label, error in errors.items() if error > fence]
     for axes, score in zip(panels, scores, strict=True):
         if control is not None:
             _band(axes, study, dataset, control, score)
         for label in labels:
-            _points(axes, study, dataset, label, score, look[label])
+            (_edge if label in outside else _points)(axes, study, dataset, label, score, look[label])
         _front(axes, study, dataset, labels, score)
         axes.set_ylabel(score_info(score).label)
         axes.set_xlabel("Reconstruction")
@@ -86,6 +92,10 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         lowest = min(float(study.runs[score].min()), 0.0)
         axes.set_ylim(bottom=1.08 * lowest)
         axes.xaxis.set_major_locator(MaxNLocator(5))
+    if outside:
+        inside = pd.concat([runs_of(study, dataset, label)[RECONSTRUCTION] for label in labels if label not in outside])
+        margin = 0.08 * float(inside.max() - inside.min())
+        panels[0].set_xlim(float(inside.min()) - margin, float(inside.max()) + margin)
     handles = [
         Line2D(
             [],
@@ -93,7 +103,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
             color=look[label].colour,
             linestyle="none",
             **look[label].point,
-            label=_named(study, dataset, label),
+            label=_named(study, dataset, label, off=label in outside),
         )
         for label in labels
     ]
@@ -121,6 +131,15 @@ def _points(axes: Axes, study: Study, dataset: str, label: str, score: str, look
     )  # fmt: skip
 
 
+def _edge(axes: Axes, study: Study, dataset: str, label: str, score: str, look: Look) -> None:
+    """Mark on the right edge how high something lies whose reconstruction is far off the axis."""
+    y = cell(study, dataset, label, score)
+    if y is not None:
+        axes.plot(
+            [1], [y["mean"]], transform=axes.get_yaxis_transform(), clip_on=False, color=look.colour, **look.point
+        )
+
+
 def pareto(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     """Points (x, y) that no other point beats: none has an x as low and a y as high and is better in one of them."""
     front: list[tuple[float, float]] = []
@@ -145,6 +164,11 @@ def _band(axes: Axes, study: Study, dataset: str, control: str, score: str) -> N
         axes.axhspan(item["low"], item["high"], color=GREY, alpha=0.2, linewidth=0, zorder=0)
 
 
-def _named(study: Study, dataset: str, label: str) -> str:
-    kl = cell(study, dataset, label, "kl")
-    return label if kl is None else f"{label} (KL {kl['mean']:.1f} nats)"
+def _named(study: Study, dataset: str, label: str, *, off: bool) -> str:
+    kl, bce = cell(study, dataset, label, "kl"), cell(study, dataset, label, RECONSTRUCTION)
+    facts = [] if kl is None else [f"KL {kl['mean']:.1f} nats"]
+    if off and bce is not None:
+        facts.append(f"off the axis: BCE {bce['mean']:.0f}")
+    # Each fact stays on one line of the legend.
+    kept = [fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts]
+    return f"{label} ({', '.join(kept)})" if kept else label

@@ -12,6 +12,8 @@ from bench.registry import FIGURES
 
 #: Images per query: each latent goes from -3 to 3 in steps of 2/3.
 STEPS = 10
+#: Methods above which they are spread over pages, and how many those hold.
+MOST, ON_PAGE = 5, 4
 
 
 @FIGURES.register("traversals", version=1, order=6)
@@ -36,10 +38,17 @@ def traversals(study: Study) -> Figure | dict[str, Figure]:
     return per_dataset(study, _draw)
 
 
-def _draw(study: Study, dataset: str) -> Figure | None:
+def _draw(study: Study, dataset: str) -> Figure | dict[str, Figure] | None:
     montages = read_montages(study, dataset, shown(study, dataset), "traversals.png")
     if not montages:
         return None
+    if len(montages) <= MOST:
+        return _page(study, montages)
+    pages = [montages[start : start + ON_PAGE] for start in range(0, len(montages), ON_PAGE)]
+    return {f"page-{number}": _page(study, page) for number, page in enumerate(pages, 1)}
+
+
+def _page(study: Study, montages: list[Montage]) -> Figure:
     heights = [0.33 + (DOUBLE - 0.6) * m.pixels.shape[0] / m.pixels.shape[1] for m in montages]
     figure = new_figure(DOUBLE, sum(heights) + 0.1)
     panels = figure.subplots(len(montages), 1, squeeze=False, height_ratios=heights)[:, 0]
