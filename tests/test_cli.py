@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from bench import cli
-
 PLUGIN = '''
 from bench.method import Method, Objective, register_method
 
@@ -23,20 +21,6 @@ class TinyVAE(Method):
     def loss(self, terms, state, step):
         return Objective(loss=terms.reconstruction + terms.kl, beta=self.full(1.0))
 '''
-
-
-@pytest.fixture
-def bench(tmp_path, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *words])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capfd.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")

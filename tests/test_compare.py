@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from bench import cli
 from bench.compare import Comparisons, Row, compare, load_study
 from bench.compare_print import markdown, render, to_csv, to_json
 from bench.difference import Difference, seed_difference
@@ -359,22 +357,6 @@ def test_csv_and_json_hold_the_same_numbers(studies: Any) -> None:
     assert content["tests"] == 1
     assert render(found, ".md") == markdown(found)
     assert "different: B higher (better) (margin 0.01)" in markdown(found)
-
-
-@pytest.fixture
-def bench(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *words])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capfd.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
 
 
 def test_compare_on_the_command_line(bench: Any, studies: Any, tmp_path: Path) -> None:

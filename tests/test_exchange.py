@@ -17,7 +17,7 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import archive, cli
+from bench import archive
 from bench.aggregate import read_study
 from bench.archive import read_archive, write_archive
 from bench.errors import BenchError
@@ -473,22 +473,6 @@ def test_without_pyarrow_one_line_says_what_to_install(
 
 
 # The command line
-
-
-@pytest.fixture
-def bench(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *words])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capfd.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
 
 
 def test_from_one_results_folder_to_another(bench: Callable[..., Any], study: Path, tmp_path: Path) -> None:

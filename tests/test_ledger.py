@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ import numpy as np
 import pytest
 import tomli_w
 
-from bench import cli
 from bench.aggregate import read_study
 from bench.errors import BenchError
 from bench.ledger import Verdict, choose, ledger, ledger_for
@@ -590,20 +588,6 @@ def test_all_three_formats_hold_the_same_numbers(study_builder: Build) -> None:
     assert "MIG, β-VAE − VAE: 0.200 [0.128, 0.272], claimed > 0 (of 2 tests)" in text
     assert "Mind the gap. Any one of its tests is enough. Margins: mig: toy" in text
     assert len({line.count("|") for line in text.splitlines() if line.startswith("| C1")}) == 2
-
-
-@pytest.fixture
-def bench(tmp_path, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *words])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capfd.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
 
 
 def test_the_command_judges_every_study_there_is(study_builder: Build, bench: Any) -> None:

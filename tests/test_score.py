@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from bench import checkpoint, cli, engine, evaluate
+from bench import checkpoint, engine, evaluate
 from bench.batches import store_of
 from bench.data import sample_rows
 from bench.expand import expand
@@ -25,17 +26,8 @@ METRICS = ["core", "total_correlation", "mig_sampled"]
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", "score", *words])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capfd.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
+def bench(bench):
+    return partial(bench, "score")
 
 
 @pytest.fixture(scope="module")

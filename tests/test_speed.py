@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from bench import cli, speed
+from bench import speed
 from bench.errors import BenchError
 from bench.metrics import mig_sampled
 from bench.speed import _problems, _sampling, data, evaluation, figure, metrics, overhead, report, start
@@ -35,17 +35,8 @@ class Machine:
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", "speed", *words])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capfd.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
+def bench(bench):
+    return partial(bench, "speed")
 
 
 @pytest.fixture
