@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from loky import ProcessPoolExecutor
@@ -42,15 +43,15 @@ def worker_environment(threads: int) -> dict[str, str]:
 
 
 def run_all(
-    function: Callable[[Task], Out],
-    tasks: Sequence[Task],
+    function: Callable[[tuple[Task, ...]], Sequence[Out]],
+    batches: Sequence[tuple[Task, ...]],
     *,
     n_jobs: int,
     threads: int,
     on_killed: Callable[[Task], Out],
     poll_s: float = 2.0,
 ) -> Iterator[Out]:
-    """Run tasks in worker processes and yield their results as they come.
+    """Run batches of tasks in worker processes and yield the tasks' results as they come.
 
     Also one job at a time runs in a worker, so that numbers can't depend on ``n_jobs``. A killed worker takes only
     the tasks in flight with it: each is tried again alone, and after `MAX_KILLS` handed to `on_killed`.
@@ -58,9 +59,10 @@ def run_all(
     Parameters
     ----------
     function : callable
-        Importable; must catch its own exceptions and return them as results.
-    tasks : sequence
-        Small, picklable.
+        Importable; gives each task of a batch its result, in their order. Must catch its own exceptions and return
+        them as results.
+    batches : sequence of tuple
+        Tasks that go to a worker together: small, picklable.
     n_jobs, threads : int
         Processes, and threads in each.
     on_killed : callable
@@ -69,7 +71,7 @@ def run_all(
         How long to wait before a task that another process holds is asked for again.
     """
     suspects: list[Task] = []
-    for task, result in _drain(function, list(tasks), n_jobs=n_jobs, threads=threads, poll_s=poll_s):
+    for task, result in _drain(function, batches, n_jobs=n_jobs, threads=threads, poll_s=poll_s):
         if result is None:
             suspects.append(task)
         else:
@@ -77,18 +79,23 @@ def run_all(
     # Alone, so that a task which kills its worker can't be confused with its neighbours.
     for task in suspects:
         for _ in range(MAX_KILLS - 1):
-            (_, result), *_ = _drain(function, [task], n_jobs=1, threads=threads, poll_s=poll_s)
+            (_, result), *_ = _drain(function, [(task,)], n_jobs=1, threads=threads, poll_s=poll_s)
             if result is not None:
                 break
         yield on_killed(task) if result is None else result
 
 
 def _drain(
-    function: Callable[[Task], Out], tasks: list[Task], *, n_jobs: int, threads: int, poll_s: float
+    function: Callable[[tuple[Task, ...]], Sequence[Out]],
+    batches: Sequence[tuple[Task, ...]],
+    *,
+    n_jobs: int,
+    threads: int,
+    poll_s: float,
 ) -> Iterator[tuple[Task, Out | None]]:
-    """Run tasks and yield each with its result, or with None if its worker was killed."""
-    queue = deque((0.0, task) for task in tasks)
-    flying: dict[Future[Out], Task] = {}
+    """Run batches and yield each task with its result, or with None if its worker was killed."""
+    queue = deque((0.0, batch) for batch in batches)
+    flying: dict[Future[Sequence[Out]], tuple[Task, ...]] = {}
     executor: ProcessPoolExecutor | None = None
     try:
         while queue or flying:
@@ -96,24 +103,22 @@ def _drain(
                 if executor is None:
                     executor = ProcessPoolExecutor(n_jobs, env=worker_environment(threads), initializer=_start_worker)
                 while queue and len(flying) < n_jobs and queue[0][0] <= time.monotonic():
-                    # No more than one task per worker is handed over: whatever is in flight is really running.
+                    # No more than one batch per worker is handed over: whatever is in flight is really running.
                     flying[executor.submit(function, queue[0][1])] = queue[0][1]
                     queue.popleft()
                 if not flying:
                     time.sleep(poll_s)
                 for future in wait(flying, timeout=poll_s, return_when=FIRST_COMPLETED).done:
-                    result = future.result()
-                    task = flying.pop(future)
-                    if result.locked:
-                        queue.append((time.monotonic() + poll_s, task))
-                    else:
-                        yield task, result
+                    results = future.result()
+                    pairs = list(zip(flying.pop(future), results, strict=True))
+                    if held := tuple(task for task, result in pairs if result.locked):
+                        queue.append((time.monotonic() + poll_s, held))
+                    yield from ((task, result) for task, result in pairs if not result.locked)
             except TerminatedWorkerError:
                 if executor is not None:
                     executor.shutdown(wait=True, kill_workers=True)
                 executor = None
-                for task in flying.values():
-                    yield task, None
+                yield from ((task, None) for batch in flying.values() for task in batch)
                 flying.clear()
     finally:
         # In flight when we are interrupted: the work since the last checkpoint is lost, nothing else.
@@ -138,3 +143,14 @@ def call(function: Callable[..., Any], *args: Any, threads: int) -> Any:
     """Call a function once in a worker with the environment that runs have."""
     with ProcessPoolExecutor(1, env=worker_environment(threads), initializer=_start_worker) as executor:
         return executor.submit(function, *args).result()
+
+
+@contextmanager
+def crew(environments: Sequence[dict[str, str]]) -> Iterator[list[ProcessPoolExecutor]]:
+    """Worker processes that stay for many calls, one for each environment; stopped at the end."""
+    workers = [ProcessPoolExecutor(1, env=dict(own), initializer=_start_worker) for own in environments]
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.shutdown(wait=True, kill_workers=True)

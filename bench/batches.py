@@ -50,9 +50,10 @@ class ImageStore:
         -------
         Tensor of shape (*index.shape, C, H, W), float32 in [0, 1]
         """
-        if self._floats is not None:
-            return self._floats[torch.from_numpy(index)]
         flat = index.reshape(-1)
+        if self._floats is not None:
+            # Copies whole rows; indexing by a tensor goes value by value.
+            return self._floats.index_select(0, torch.from_numpy(flat)).reshape(*index.shape, *self.shape)
         if self._packed is not None:
             images = np.unpackbits(self._packed[flat], axis=1)
         elif self._images is not None:

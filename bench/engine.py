@@ -1,7 +1,8 @@
 """The training loop: R runs of one architecture in lockstep, resumable bit for bit.
 
-R = 1 is the plain case and what a CPU process uses. Nothing in the loop waits for the device: a step's log row is
-written into a buffer that is read once per ``log_every`` steps.
+With dense networks on one CPU thread a run's numbers don't depend, bit for bit, on the runs beside it; `bench.lockstep`
+looks before it relies on that. Nothing in the loop waits for the device: a step's log row is written into a buffer that
+is read once per ``log_every`` steps.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import torch.nn.functional as F  # noqa: N812  (the field's own alias)
 from torch import Tensor, nn
 
 from bench import networks
+from bench.adam import Adam
 from bench.batches import ImageStore, Order
 from bench.data import Dataset
 from bench.method import Encoded, Method, Stage, State, Terms, shared_hyper
+from bench.precision import in_precision
 from bench.registry import METHODS
 from bench.seeds import torch_stream
 from bench.spec import RunSpec
@@ -48,7 +51,7 @@ class Training:
     vae: networks.VAE
     method: Method
     modules: nn.Module | None
-    optimizers: list[torch.optim.Adam]
+    optimizers: list[Adam]
     noise: tuple[torch.Generator, ...]
     own: tuple[torch.Generator, ...]
     state: State
@@ -70,7 +73,7 @@ def prepare(specs: Sequence[RunSpec], shape: tuple[int, int, int], n_train: int)
         Number of training images.
     """
     first = specs[0]
-    if any(_shared(spec) != _shared(first) for spec in specs):
+    if any(shared(spec) != shared(first) for spec in specs):
         raise ValueError("runs in lockstep may differ in seed and in unshared float hyper-parameters only")
     seeds = [spec.seed for spec in specs]
     entry = METHODS.get(first.method.name)
@@ -86,7 +89,8 @@ def prepare(specs: Sequence[RunSpec], shape: tuple[int, int, int], n_train: int)
     if modules is not None:
         networks.initialise(modules, first.network.init, seeds, "method")
         modules.to(first.device)
-        optimizers.append(torch.optim.Adam(modules.parameters(), fused=True, **method.module_optimizer()))
+        modules.forward = in_precision(modules.forward, first.precision, first.device)
+        optimizers.append(Adam(modules.parameters(), **method.module_optimizer()))
     return Training(
         specs=list(specs),
         vae=vae,
@@ -117,7 +121,7 @@ def train(
     if training.step == 0:
         training.method.fit(training.vae, store, [spec.seed for spec in training.specs])
     last = first.steps if until is None else min(until, first.steps)
-    if last <= training.step:
+    if last <= training.step or all(good is not None for good in training.diverged):
         return
     orders = [
         [Order(spec.seed, store.n, spec.batch_size, name) for spec in training.specs]
@@ -126,16 +130,17 @@ def train(
     forward = _Forward(training, dataset.likelihood, store)
     starts = training.method.stage_starts()
     width = len(COLUMNS) + first.network.latent_dim
-    buffer = torch.zeros(first.log_every, len(training.specs), width, dtype=torch.float64, device=first.device)
+    # Runs first: each run's rows are summed as if they were alone.
+    buffer = torch.zeros(len(training.specs), first.log_every, width, dtype=torch.float64, device=first.device)
     filled = 0
     for step in range(training.step + 1, last + 1):
         if step in starts:
             forward.begin_stage(step)
         rows = [np.stack([order(step) for order in each]) for each in orders]
-        buffer[filled] = forward(rows, step)
+        buffer[:, filled] = forward(rows, step)
         filled += 1
         if filled == first.log_every or step == first.steps:
-            _log(training, step, buffer[:filled].mean(dim=0).cpu().numpy())
+            _log(training, step, buffer[:, :filled].mean(dim=1).cpu().numpy())
             filled = 0
             if on_log is not None:
                 on_log(training)
@@ -152,6 +157,9 @@ class _Forward:
         self.likelihood = likelihood
         self.store = store
         self.device = training.specs[0].device
+        precision = training.specs[0].precision
+        self.encoder = in_precision(training.vae.encode, precision, self.device)
+        self.decoder = in_precision(training.vae.decode, precision, self.device)
         self.vae_parameters = list(training.vae.parameters())
         self.decoder_parameters = list(training.vae.decoder.parameters())
         self.own_parameters = list(training.modules.parameters()) if training.modules is not None else []
@@ -188,7 +196,7 @@ class _Forward:
             runs = torch.arange(len(rows), device=self.device)[:, None]
             mean, logvar = (value[runs, index] for value in self.frozen)
         else:
-            mean, logvar = t.vae.encode(x)
+            mean, logvar = self.encoder(x)
         noise = torch.stack([torch.randn(mean.shape[1:], generator=g, device=mean.device) for g in t.noise])
         return Encoded(mean, logvar, t.method.code(mean, logvar, noise, t.state, step))
 
@@ -196,7 +204,7 @@ class _Forward:
         t = self.training
         batches = [self.store.gather(each).to(self.device) for each in rows]
         encoded = self.encode(batches[0], rows[0], step)
-        logits = t.vae.decode(encoded.z)
+        logits = self.decoder(encoded.z)
         second = None
         if len(batches) > 1:
             with torch.no_grad():
@@ -213,7 +221,7 @@ class _Forward:
         objective = t.method.loss(terms, t.state, step)
         t.state = {key: value.detach() for key, value in objective.state.items()}
         for optimizer in t.optimizers:
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
         # Both backward passes come before both steps: the discriminator's graph is shared by the two losses.
         auxiliary = objective.auxiliary
         changed = self.vae_parameters if objective.trains == "all" else self.decoder_parameters
@@ -269,9 +277,9 @@ def final(curves: np.ndarray, share: float = 0.05) -> dict[str, float | None]:
     return {name: float(value) if np.isfinite(value) else None for name, value in zip(COLUMNS, means, strict=True)}
 
 
-def _adam(vae: networks.VAE, spec: RunSpec) -> torch.optim.Adam:
+def _adam(vae: networks.VAE, spec: RunSpec) -> Adam:
     opt = spec.optimizer
-    return torch.optim.Adam(vae.parameters(), lr=opt.lr, betas=(opt.beta1, opt.beta2), eps=opt.eps, fused=True)
+    return Adam(vae.parameters(), lr=opt.lr, betas=(opt.beta1, opt.beta2), eps=opt.eps)
 
 
 def _row(terms: Terms, beta: Tensor, set_point: Tensor | None, *, stochastic: bool) -> Tensor:
@@ -297,8 +305,8 @@ def _log(training: Training, step: int, means: np.ndarray) -> None:
     training.step = step
 
 
-def _shared(spec: RunSpec) -> dict[str, Any]:
-    """What runs in lockstep must have in common."""
+def shared(spec: RunSpec) -> dict[str, Any]:
+    """What runs in lockstep must have in common, JSON-ready."""
     content = spec.model_dump(mode="json", exclude={"seed", "evaluation"})
     content["method"]["hyper"] = shared_hyper(spec.method.name, spec.method.hyper)
     return content
@@ -310,7 +318,8 @@ def settings(threads: int) -> dict[str, Any]:
     A worker process of loky starts with another number of threads than the parent: numbers would depend on ``-j``.
     """
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # The same switch as `torch.use_deterministic_algorithms`, which imports a compiler first: a second or two.
+    torch.set_deterministic_debug_mode("error")
     # Filling every new tensor with NaN finds reads of uninitialised memory, and costs a third of a small net's step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

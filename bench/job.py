@@ -1,4 +1,4 @@
-"""One run in a worker: train (or take what is trained), measure, write all its files into the working folder."""
+"""Runs in a worker: train (or take what is trained), measure each, write all its files into its working folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from bench import checkpoint, engine, evaluate, pictures, provenance
+from bench import checkpoint, engine, evaluate, lockstep, pictures, provenance
 from bench.batches import ImageStore, store_of
 from bench.data import Dataset, load_dataset
 from bench.errors import BenchError
@@ -29,69 +30,118 @@ WEIGHTS = "weights.safetensors"
 CURVES = "curves.csv"
 
 
-def work(
-    spec: RunSpec,
-    folder: Path,
-    *,
-    trained: Path | None = None,
-    checkpoint_s: float = 60.0,
-    plugins: Sequence[Path] = (),
-) -> None:
-    """Do a run in `folder`, up to and including ``result.json``.
+@dataclass(frozen=True)
+class Trained:
+    """A run after its training, before it is measured.
+
+    Attributes
+    ----------
+    training : Training
+        Of this run alone.
+    facts : dict or None
+        What ``result.json`` says of the training; None while its files are to be written.
+    history : dict
+        What ``provenance.json`` says of it.
+    began : float
+        When its group began, seconds since the epoch.
+    took_s : float
+        Its share of the time since then.
+    """
+
+    training: engine.Training
+    facts: dict[str, Any] | None
+    history: dict[str, Any]
+    began: float
+    took_s: float
+
+
+def train(specs: Sequence[RunSpec], folders: Sequence[Path], *, checkpoint_s: float = 60.0) -> list[Trained]:
+    """Train runs to the end, together where their checkpoints are at the same step.
 
     Parameters
     ----------
-    spec : RunSpec
-    folder : Path
-        Working folder, held by this process; a checkpoint in it is gone on from.
-    trained : Path, optional
-        Folder of the same run with its weights: it is only measured anew.
+    specs : sequence of RunSpec
+        A group of `bench.lockstep.group`.
+    folders : sequence of Path
+        Their working folders, held by this process; checkpoints in them are gone on from.
     checkpoint_s : float
         Seconds between checkpoints.
-    plugins : sequence of Path
-        For the record.
 
     Raises
     ------
     BenchError
-        If the data aren't what the spec says.
+        If the data aren't what the specs say.
     """
-    for leftover in folder.iterdir():
-        # Files of a process that was killed while it wrote; only the checkpoint is worth anything.
-        if leftover.name != CHECKPOINT:
-            leftover.unlink()
-    began = {"wall": time.time(), "clock": time.perf_counter()}
-    switches = engine.settings(spec.threads)
-    dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
-    if dataset.fingerprint() != spec.dataset.sha256:
-        raise BenchError(f"dataset '{spec.dataset.name}': its data have changed since this run was planned")
-    images = store_of(dataset)
+    for folder in folders:
+        _clear(folder)
+    dataset, images = _data(specs[0])
+    by_step: dict[int | None, list[int]] = {}
+    for run, (spec, folder) in enumerate(zip(specs, folders, strict=True)):
+        by_step.setdefault(checkpoint.step_of(folder / CHECKPOINT, spec), []).append(run)
+    trained: dict[int, Trained] = {}
+    for step, runs in by_step.items():
+        together = len(runs) == 1 or lockstep.agrees([specs[run] for run in runs], dataset, images)
+        for some in [runs] if together else [[run] for run in runs]:
+            part = _Part([specs[run] for run in some], [folders[run] for run in some], step, checkpoint_s)
+            trained |= dict(zip(some, part.train(dataset, images), strict=True))
+    return [trained[run] for run in range(len(specs))]
+
+
+def take(spec: RunSpec, folder: Path, source: Path) -> Trained:
+    """Carry a training over from the folder of the same run, so that it is only measured anew.
+
+    Raises
+    ------
+    BenchError
+        If the data aren't what the spec says, or the weights not what the run recorded.
+    """
+    _clear(folder)
+    began, clock = time.time(), time.perf_counter()
+    dataset, _ = _data(spec)
     training = engine.prepare([spec], dataset.image_shape, len(dataset))
-    if trained is None:
-        resumed = _train(training, dataset, images, folder, checkpoint_s)
-        facts = _facts(training, folder)
-        took = time.perf_counter()
-        history: dict[str, Any] = {"train_s": round(took - began["clock"], 3), "resumed_at_step": resumed}
-    else:
-        facts = _take(training, trained, folder)
-        took = time.perf_counter()
-        before = json.loads((trained / "provenance.json").read_text())
-        history = {key: before.get(key) for key in ("train_s", "resumed_at_step")} | {"trained_by": before}
+    result = json.loads((source / RESULT).read_text())
+    if _sha256(source / WEIGHTS) != result["files"][WEIGHTS]:
+        raise BenchError(f"'{source / WEIGHTS}' isn't what the run recorded; remove the run's folder")
+    for name in (CURVES, WEIGHTS):
+        shutil.copy2(source / name, folder / name)
+    checkpoint.load_weights(training, load_file(folder / WEIGHTS))
+    facts = {key: result[key] for key in ("status", "steps_done", "last_good_step", "final")}
+    before = json.loads((source / "provenance.json").read_text())
+    history = {key: before.get(key) for key in ("train_s", "resumed_at_step", "lockstep")} | {"trained_by": before}
+    return Trained(training, facts, history, began, time.perf_counter() - clock)
+
+
+def finish(trained: Trained, folder: Path, *, plugins: Sequence[Path] = ()) -> None:
+    """Measure a run and write its files into `folder`, up to and including ``result.json``.
+
+    Parameters
+    ----------
+    trained : Trained
+    folder : Path
+        Working folder, held by this process.
+    plugins : sequence of Path
+        For the record.
+    """
+    clock = time.perf_counter()
+    training = trained.training
+    spec = training.specs[0]
+    dataset, images = _data(spec)
+    facts = trained.facts or _facts(training, folder)
     measured = Evaluation({}, {}, {})
     if facts["status"] == "ok":
         measured = evaluate.evaluate(training, dataset, images)
         pictures.write(training, dataset, images, folder)
     write_json(folder / "spec.json", spec.model_dump(mode="json"))
-    ended = time.perf_counter()
+    evaluate_s = time.perf_counter() - clock
     write_json(
         folder / "provenance.json",
         {
             **provenance.collect(),
-            **history,
-            "settings": switches,
-            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began["wall"])),
-            "evaluate_s": round(ended - took, 3),
-            "wall_s": round(ended - began["clock"], 3),
+            **trained.history,
+            "settings": engine.settings(spec.threads),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(trained.began)),
+            "evaluate_s": round(evaluate_s, 3),
+            "wall_s": round(trained.took_s + evaluate_s, 3),
             "plugins": {path.name: _sha256(path) for path in plugins},
         },
     )
@@ -111,38 +161,79 @@ def work(
         (folder / name).unlink(missing_ok=True)
 
 
-def _train(
-    training: engine.Training, dataset: Dataset, images: ImageStore, folder: Path, checkpoint_s: float
-) -> int | None:
-    """Train to the end; gives the step at which an earlier process's checkpoint was taken over, None if fresh."""
-    resumed = None
-    file = folder / CHECKPOINT
-    if file.exists():
-        try:
-            checkpoint.load(training, file)
-            resumed = training.step
-        except BenchError:
+class _Part:
+    """Runs that are trained in lockstep from the same step on."""
+
+    def __init__(self, specs: list[RunSpec], folders: list[Path], step: int | None, checkpoint_s: float) -> None:
+        self.specs, self.folders, self.step, self.checkpoint_s = specs, folders, step, checkpoint_s
+        self.files = [folder / CHECKPOINT for folder in folders]
+        #: Runs that have diverged, as they were when it was seen: alone, they would have stopped there.
+        self.ended: dict[int, engine.Training] = {}
+        self.last = {"checkpoint": time.monotonic(), "progress": 0.0}
+
+    def train(self, dataset: Dataset, images: ImageStore) -> list[Trained]:
+        began, clock = time.time(), time.perf_counter()
+        self.shape = dataset.image_shape
+        training = self._start(len(dataset))
+        start = training.step
+        self._set_aside(training)
+        engine.train(training, dataset, images, on_log=self._on_log)
+        if training.step > start:
+            # A failing measurement must not cost the training.
+            self._save(training)
+        alone = [self.ended.get(run) or checkpoint.take(training, run, self.shape) for run in range(len(self.specs))]
+        took_s = (time.perf_counter() - clock) / len(self.specs)
+        history = {"train_s": round(took_s, 3), "resumed_at_step": self.step, "lockstep": len(self.specs)}
+        return [Trained(one, None, history, began, took_s) for one in alone]
+
+    def _start(self, n_train: int) -> engine.Training:
+        training = engine.prepare(self.specs, self.shape, n_train)
+        if self.step is not None:
+            try:
+                checkpoint.load(training, *self.files)
+                return training
+            except BenchError:
+                self.step = None
+        for file in self.files:
             # Cut off by a full disk, or written under another version of torch: start again, don't fail for ever.
-            file.unlink()
-            fresh = engine.prepare(training.specs, dataset.image_shape, len(dataset))
-            training.__dict__.update(fresh.__dict__)
-    last = {"checkpoint": time.monotonic(), "progress": 0.0}
+            file.unlink(missing_ok=True)
+        return engine.prepare(self.specs, self.shape, n_train)
 
-    def on_log(state: engine.Training) -> None:
+    def _on_log(self, training: engine.Training) -> None:
+        self._set_aside(training)
         now = time.monotonic()
-        if now - last["progress"] >= 1:
-            last["progress"] = now
-            (folder / PROGRESS).write_text(str(state.step))
-        if now - last["checkpoint"] >= checkpoint_s:
-            last["checkpoint"] = now
-            checkpoint.save(state, file)
+        if now - self.last["progress"] >= 1:
+            self.last["progress"] = now
+            for folder in self.folders:
+                (folder / PROGRESS).write_text(str(training.step))
+        if now - self.last["checkpoint"] >= self.checkpoint_s:
+            self.last["checkpoint"] = now
+            self._save(training)
 
-    start = training.step
-    engine.train(training, dataset, images, on_log=on_log)
-    if training.step > start:
-        # A failing measurement must not cost the training.
-        checkpoint.save(training, file)
-    return resumed
+    def _set_aside(self, training: engine.Training) -> None:
+        for run, good in enumerate(training.diverged):
+            if good is not None and run not in self.ended and len(self.specs) > 1:
+                self.ended[run] = checkpoint.take(training, run, self.shape)
+                checkpoint.save(self.ended[run], self.files[run])
+
+    def _save(self, training: engine.Training) -> None:
+        checkpoint.save(training, *[None if run in self.ended else file for run, file in enumerate(self.files)])
+
+
+def _clear(folder: Path) -> None:
+    for leftover in folder.iterdir():
+        # Files of a process that was killed while it wrote; only the checkpoint is worth anything.
+        if leftover.name != CHECKPOINT:
+            leftover.unlink()
+
+
+def _data(spec: RunSpec) -> tuple[Dataset, ImageStore]:
+    """The run's images in memory, once per process, with the process set up as the run wants it."""
+    engine.settings(spec.threads)
+    dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
+    if dataset.fingerprint() != spec.dataset.sha256:
+        raise BenchError(f"dataset '{spec.dataset.name}': its data have changed since this run was planned")
+    return dataset, store_of(dataset)
 
 
 def _facts(training: engine.Training, folder: Path) -> dict[str, Any]:
@@ -160,17 +251,6 @@ def _facts(training: engine.Training, folder: Path) -> dict[str, Any]:
         "last_good_step": training.step if good is None else good,
         "final": engine.final(curves),
     }
-
-
-def _take(training: engine.Training, trained: Path, folder: Path) -> dict[str, Any]:
-    """Load weights that are trained already, and carry the files of the training over."""
-    result = json.loads((trained / RESULT).read_text())
-    if _sha256(trained / WEIGHTS) != result["files"][WEIGHTS]:
-        raise BenchError(f"'{trained / WEIGHTS}' isn't what the run recorded; remove the run's folder")
-    for name in (CURVES, WEIGHTS):
-        shutil.copy2(trained / name, folder / name)
-    checkpoint.load_weights(training, load_file(folder / WEIGHTS))
-    return {key: result[key] for key in ("status", "steps_done", "last_good_step", "final")}
 
 
 def _write_curves(path: Path, curves: np.ndarray) -> None:

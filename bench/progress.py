@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from bench import backends, labels, records, runner
+from bench import backends, labels, lockstep, records, runner
 from bench.store import Store
 from bench.words import duration, ranges
 
@@ -97,6 +97,8 @@ class _Display:
         self.n_runs = len(todo)
         self.total = sum(_cost(spec) for spec in todo)
         self.done = 0
+        self.reported: dict[str, int] = {}
+        self.before = self.steps()
         self.started = self.plain = time.monotonic()
         self.stop = threading.Event()
 
@@ -122,11 +124,19 @@ class _Display:
         words = (mark, spec.dataset.name, spec.method.name, hyper, f"s{spec.seed}", scores or outcome.message)
         self.console.print("  ".join(word for word in words if word), f" {duration(outcome.wall_s)}")
 
+    def steps(self) -> int:
+        """Steps done so far, of all runs; never fewer than before."""
+        runs = list(self.left)
+        for run in runs:
+            # A committed run reports nothing any more, but is only finished when its whole group is.
+            self.reported[run] = max(self.reported.get(run, 0), runner.progress(self.store, run))
+        return self.done + sum(self.reported[run] for run in runs)
+
     def _watch(self) -> None:
         while not self.stop.wait(1.0):
-            steps = self.done + sum(runner.progress(self.store, run) for run in list(self.left))
-            passed = time.monotonic() - self.started
-            eta = f"about {duration(passed * (self.total - steps) / steps)} left" if steps and passed > 10 else ""
+            steps = self.steps()
+            passed, new = time.monotonic() - self.started, steps - self.before
+            eta = f"about {duration(passed * (self.total - steps) / new)} left" if new and passed > 10 else ""
             runs = f"{self.n_runs - len(self.left)} of {self.n_runs} runs"
             self.bar.update(self.task, completed=steps, runs=runs, eta=eta)
             if self.bar.disable and time.monotonic() - self.plain >= PLAIN_EVERY_S:
@@ -155,23 +165,29 @@ def _header(console: Console, study: StudySpec, plan: Plan, folder: Path, jobs: 
 
 
 def _estimate(console: Console, todo: list[RunSpec], jobs: int) -> None:
-    long = {(s.method.name, s.network.name, s.batch_size, s.dataset.sha256): s for s in todo if s.steps > ESTIMATE_FROM}
+    groups = lockstep.group([spec for spec in todo if spec.steps > ESTIMATE_FROM], jobs)
+    # The first group of a kind is the largest.
+    long = {key: group for group in reversed(groups) for key in [_kind(group[0])]}
     if not long:
         return
     console.print(f"timing a few steps of {len(long)} kinds of run ...")
     total = 0.0
-    for key, spec in long.items():
+    for key, group in long.items():
+        spec = group[0]
         try:
-            speed = backends.call(runner.seconds_per_step, spec, threads=spec.threads)
+            speed = backends.call(runner.seconds_per_step, group, threads=spec.threads)
         except Exception as error:
             # The run itself will say what is wrong, and be recorded as failed; the others go on.
             console.print(f"  {spec.method.name}: can't be timed ({type(error).__name__}: {error})")
             continue
-        steps = sum(s.steps for s in todo if (s.method.name, s.network.name, s.batch_size, s.dataset.sha256) == key)
-        total += speed * steps
+        total += speed * sum(other.steps for other in todo if _kind(other) == key)
         console.print(
             f"  {spec.method.name}: {1 / speed:.1f} steps/s, {spec.steps:,} steps: {duration(speed * spec.steps)} a run"
         )
     console.print(
         f"this study will take about {duration(total / jobs)} on this hardware (Ctrl-C stops it, nothing is lost)"
     )
+
+
+def _kind(spec: RunSpec) -> tuple[str, str, int, str]:
+    return spec.method.name, spec.network.name, spec.batch_size, spec.dataset.sha256

@@ -1,20 +1,24 @@
-"""Plan, execute, commit: what is to be done, and one run's way through a worker."""
+"""Plan, execute, commit: what is to be done, and the runs' way through a worker."""
 
 from __future__ import annotations
 
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from bench import backends
+from bench import backends, lockstep
 from bench.errors import BenchError
 from bench.measure import known_version
 from bench.registry import load_plugin
 from bench.spec import RunSpec
 from bench.store import Store, explain
+
+if TYPE_CHECKING:
+    from bench import job
 
 State = Literal["ok", "diverged", "failed", "locked"]
 Rerun = Literal["", "diverged", "all"]
@@ -93,43 +97,92 @@ def run(
     plan: Plan, store: Store, *, n_jobs: int, plugins: Sequence[Path] = (), checkpoint_s: float = 60.0
 ) -> Iterator[Outcome]:
     """Execute what a plan leaves to do; yields each run's outcome as it comes. Never raises for a failing run."""
-    path = store.path.resolve()
-    tasks = [Task(spec, path, plan.todo[spec.run_id], tuple(plugins), checkpoint_s) for spec in plan.left]
-    if not tasks:
+    left = plan.left
+    if not left:
         return
-    yield from backends.run_all(
-        execute, tasks, n_jobs=n_jobs, threads=max(task.spec.threads for task in tasks), on_killed=_killed
-    )
+    path, actions = store.path.resolve(), plan.todo
+    groups = lockstep.group([spec for spec in left if actions[spec.run_id] != "measure"], n_jobs)
+    groups += [(spec,) for spec in left if actions[spec.run_id] == "measure"]
+    batches = [
+        tuple(Task(spec, path, actions[spec.run_id], tuple(plugins), checkpoint_s) for spec in group)
+        for group in groups
+    ]
+    threads = max(spec.threads for spec in left)
+    yield from backends.run_all(execute_together, batches, n_jobs=n_jobs, threads=threads, on_killed=_killed)
 
 
 def execute(task: Task) -> Outcome:
     """Train, measure and commit one run; in a worker process. All errors come back as outcomes."""
+    return execute_together((task,))[0]
+
+
+def execute_together(tasks: Sequence[Task]) -> list[Outcome]:
+    """Train runs in lockstep, then measure and commit each; in a worker process.
+
+    A run that fails, or that another process holds, leaves the others alone. All errors come back as outcomes.
+    """
     from bench import job
 
-    run, store, started = task.spec.run_id, Store(task.path), time.perf_counter()
-    try:
-        for plugin in task.plugins:
-            load_plugin(plugin)
-        with store.claim(run) as folder:
-            if folder is None:
-                return Outcome(run, "locked")
-            done = store.is_done(run)
-            # Another process may have done it since the plan was made.
-            if task.action == "retrain" or not done or not is_measured(store, task.spec):
-                measure = done and task.action != "retrain" and (store.runs / run / job.WEIGHTS).is_file()
-                spec = _with_earlier_metrics(task.spec, store) if measure else task.spec
-                trained = store.runs / run if measure else None
-                job.work(spec, folder, trained=trained, checkpoint_s=task.checkpoint_s, plugins=task.plugins)
-                store.commit(folder, run, replace=done)
-                store.clear_failures(run)
-        result = store.result(run)
-        return Outcome(run, result["status"], "", result["scores"], time.perf_counter() - started)
-    except Exception as error:
-        if isinstance(error, OSError):
-            message = explain(error, store.path)
-        else:
-            message = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-        return _record(store, task.spec, message, traceback.format_exc())
+    store = Store(tasks[0].path)
+    outcomes: dict[str, Outcome] = {}
+    folders: dict[str, Path] = {}
+    trained: dict[str, job.Trained] = {}
+    with ExitStack() as claims:
+        for task in tasks:
+            run = task.spec.run_id
+            with _recorded(store, task, outcomes):
+                for plugin in task.plugins:
+                    load_plugin(plugin)
+                folder = claims.enter_context(store.claim(run))
+                if folder is None:
+                    outcomes[run] = Outcome(run, "locked")
+                elif task.action != "retrain" and store.is_done(run) and is_measured(store, task.spec):
+                    # Another process has done it since the plan was made.
+                    outcomes[run] = _outcome(store, run, 0.0)
+                else:
+                    folders[run] = folder
+        claimed = [task for task in tasks if task.spec.run_id in folders]
+        together = [task.spec for task in claimed if not _has_weights(store, task)]
+        if len(together) > 1:
+            # An error in one of them stops them all: below each is trained alone, and only that one fails.
+            with suppress(Exception):
+                places = [folders[spec.run_id] for spec in together]
+                results = job.train(together, places, checkpoint_s=tasks[0].checkpoint_s)
+                trained = {spec.run_id: result for spec, result in zip(together, results, strict=True)}
+        for task in claimed:
+            run = task.spec.run_id
+            with _recorded(store, task, outcomes):
+                outcomes[run] = _finish(store, task, folders[run], trained.pop(run, None))
+    return [outcomes[task.spec.run_id] for task in tasks]
+
+
+def _finish(store: Store, task: Task, folder: Path, trained: job.Trained | None) -> Outcome:
+    """Train a run if it isn't trained, measure and commit it."""
+    from bench import job
+
+    run, replace = task.spec.run_id, store.is_done(task.spec.run_id)
+    if trained is None and _has_weights(store, task):
+        trained = job.take(_with_earlier_metrics(task.spec, store), folder, store.runs / run)
+    elif trained is None:
+        (trained,) = job.train([task.spec], [folder], checkpoint_s=task.checkpoint_s)
+    started = time.perf_counter()
+    job.finish(trained, folder, plugins=task.plugins)
+    store.commit(folder, run, replace=replace)
+    store.clear_failures(run)
+    return _outcome(store, run, trained.took_s + time.perf_counter() - started)
+
+
+def _has_weights(store: Store, task: Task) -> bool:
+    """Whether the run was trained before and is to be kept so."""
+    from bench import job
+
+    run = task.spec.run_id
+    return task.action != "retrain" and store.is_done(run) and (store.runs / run / job.WEIGHTS).is_file()
+
+
+def _outcome(store: Store, run: str, wall_s: float) -> Outcome:
+    result = store.result(run)
+    return Outcome(run, result["status"], "", result["scores"], wall_s)
 
 
 def progress(store: Store, run: str) -> int:
@@ -140,20 +193,21 @@ def progress(store: Store, run: str) -> int:
         return 0
 
 
-def seconds_per_step(spec: RunSpec, steps: int = 8) -> float:
-    """Measure a run's speed by a few steps of it in this process, after two to warm up; nothing is kept."""
+def seconds_per_step(specs: Sequence[RunSpec], steps: int = 8) -> float:
+    """Measure a run's speed by a few steps of its group in this process, after two to warm up; nothing is kept."""
     from bench import engine
     from bench.batches import store_of
     from bench.data import load_dataset
 
+    spec = specs[0]
     engine.settings(spec.threads)
     dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
     images = store_of(dataset)
-    training = engine.prepare([spec], dataset.image_shape, len(dataset))
+    training = engine.prepare(specs, dataset.image_shape, len(dataset))
     engine.train(training, dataset, images, until=2)
     started = time.perf_counter()
     engine.train(training, dataset, images, until=2 + steps)
-    return (time.perf_counter() - started) / steps
+    return (time.perf_counter() - started) / (steps * len(specs))
 
 
 def _with_earlier_metrics(spec: RunSpec, store: Store) -> RunSpec:
@@ -162,6 +216,19 @@ def _with_earlier_metrics(spec: RunSpec, store: Store) -> RunSpec:
     kept = {name: v for name, v in earlier.items() if known_version(name) == v}
     evaluation = spec.evaluation.model_copy(update={"metrics": dict(sorted((kept | spec.evaluation.metrics).items()))})
     return spec.model_copy(update={"evaluation": evaluation})
+
+
+@contextmanager
+def _recorded(store: Store, task: Task, outcomes: dict[str, Outcome]) -> Iterator[None]:
+    """Turn an error into a record and an outcome of this run."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError):
+            message = explain(error, store.path)
+        else:
+            message = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        outcomes[task.spec.run_id] = _record(store, task.spec, message, traceback.format_exc())
 
 
 def _record(store: Store, spec: RunSpec, message: str, trace: str) -> Outcome:

@@ -94,7 +94,7 @@ class RunSpec(Model):
     log_every: int = Field(ge=1)
     evaluation: EvaluationSpec
     threads: int = Field(ge=1)
-    precision: Literal["float32"] = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
 
     def canonical_json(self) -> str:

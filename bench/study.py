@@ -35,7 +35,7 @@ class TrainSettings(Model):
     eps: float = Field(1e-8, gt=0)
     log_every: int = Field(100, ge=1)
     threads: int = Field(1, ge=1)
-    precision: Literal["float32"] = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
 
 

@@ -46,5 +46,7 @@ class BetaVAE(Method):
         """Weighted negative ELBO."""
         charged = terms.kl
         if self.free_bits:
-            charged = torch.maximum(terms.kl_per_latent, self.hyper.free_bits.unsqueeze(1)).sum(dim=1)
+            floor = self.hyper.free_bits.unsqueeze(1)
+            # A run without free bits isn't changed by a neighbour that has them: a rounded KL can lie below zero.
+            charged = torch.where(floor > 0, torch.maximum(terms.kl_per_latent, floor), terms.kl_per_latent).sum(dim=1)
         return Objective(loss=terms.reconstruction + self.hyper.beta * charged, beta=self.hyper.beta)

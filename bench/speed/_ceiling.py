@@ -1,0 +1,106 @@
+"""What a step would cost if a network's convolutions and matrix products were all there is to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench import networks
+from bench.layers import Conv, ConvTranspose, Linear, channels_last
+
+Call = Callable[[], object]
+#: Calls per candidate, of which the fastest counts.
+TRIES = 5
+
+
+def products(network: str, batch_size: int, dtype: torch.dtype, latent_dim: int) -> list[Call]:
+    """The forward and backward products of one step, each in the form that is fastest here.
+
+    Every layer's output, its gradient with respect to weights and, but for the first layer, with respect to its input,
+    without biases, from inputs and to outputs of their own. The candidates for a convolution are torch's kernels in
+    both memory layouts, and a matrix product where it is one; the sum of patches that completes the last layer is left
+    out.
+
+    Parameters
+    ----------
+    network : str
+        For grey 64x64 images.
+    batch_size : int
+    dtype : torch.dtype
+    latent_dim : int
+    """
+    chosen: list[Call] = []
+    for number, (layer, *shapes) in enumerate(layers_of(network, batch_size, latent_dim)):
+        x, g = (torch.randn(shape).to(dtype) for shape in shapes)
+        chosen += [min(calls, key=_fastest) for calls in forms(layer, x, g, first=number == 0)]
+    return chosen
+
+
+def layers_of(network: str, batch_size: int, latent_dim: int) -> Iterator[tuple[Any, torch.Size, torch.Size]]:
+    """Layers with the shapes of what goes in and comes out, in the order of the forward pass."""
+    vae = networks.build(network, 1, (1, 64, 64), latent_dim)
+    networks.initialise(vae, "he", [0], "vae")
+    seen: list[tuple[nn.Module, torch.Size, torch.Size]] = []
+
+    def note(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        seen.append((layer, inputs[0].shape, output.shape))
+
+    for layer in vae.modules():
+        if isinstance(layer, Linear | Conv | ConvTranspose):
+            layer.register_forward_hook(note)
+    with torch.no_grad():
+        mean, _ = vae.encode(torch.zeros(1, batch_size, 1, 64, 64))
+        vae.decode(mean)
+    yield from seen
+
+
+def forms(layer: Any, x: Tensor, g: Tensor, *, first: bool) -> Iterator[list[Call]]:
+    """For each of a layer's products the ways to compute it, from its input and its output's gradient."""
+    w = layer.weight.detach()[0].to(x.dtype)
+    if isinstance(layer, Linear):
+        yield from ([call] for call in _matrix(x[0], w, g[0], first=first))
+    else:
+        yield from _convolution(layer, x, w, g, first=first)
+
+
+def _matrix(x: Tensor, w: Tensor, g: Tensor, *, first: bool) -> list[Call]:
+    calls: list[Call] = [lambda: x @ w, lambda: x.t() @ g]
+    return calls if first else [*calls, lambda: g @ w.t()]
+
+
+def _convolution(layer: Any, x: Tensor, w: Tensor, g: Tensor, *, first: bool) -> Iterator[list[Call]]:
+    transposed = isinstance(layer, ConvTranspose)
+    how = [layer.stride] * 2, [layer.padding] * 2, [1, 1], transposed, [0, 0], 1
+    forward: list[Call] = []
+    both: list[Call] = []
+    for layout in (torch.Tensor.contiguous, channels_last):
+        a, b, c = layout(x), layout(w), layout(g)
+        forward.append(lambda a=a, b=b: torch.ops.aten.convolution(a, b, None, *how))  # type: ignore[misc]
+        both.append(
+            lambda a=a, b=b, c=c: torch.ops.aten.convolution_backward(  # type: ignore[misc]
+                c, a, b, None, *how, [not first, True, False]
+            )
+        )
+    if (g if not transposed else x).shape[2:] == (1, 1):
+        matrix = w.flatten(1) if transposed else w.flatten(1).t()
+        one, *others = _matrix(x.flatten(1), matrix, g.flatten(1), first=first)
+        forward.append(one)
+        both.append(lambda: [call() for call in others])
+    elif transposed and w.shape[1] <= 3:
+        matrix, pixels = w.flatten(1), x.movedim(1, 3).flatten(0, 2)
+        forward.append(lambda: pixels @ matrix)
+    yield forward
+    yield both
+
+
+def _fastest(call: Call) -> float:
+    times = []
+    for _ in range(TRIES):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)

@@ -1,0 +1,261 @@
+"""Training on all cores: one pinned process per core against a plain loop that has all threads."""
+
+from __future__ import annotations
+
+import functools
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, wait
+from dataclasses import dataclass, replace
+from typing import Any
+
+import loky
+import numpy as np
+import torch
+
+from bench import backends
+from bench.registry import METHODS
+from bench.speed.timing import Case, Row, Section, interleave, rows
+
+#: Seconds that one timed call lasts.
+WINDOW_S, FULL_WINDOW_S = 2.0, 3.0
+#: What is measured by default; ``full`` adds every method.
+SIZES = (("H", 64), ("H", 128), ("B", 64), ("B", 128))
+#: The network and batch size with which methods are compared: the preset's own.
+METHODS_AT = ("H", 64)
+#: For whose products the ceiling is measured.
+CEILING_AT = ("H", 128)
+PRECISIONS = ("float32", "bfloat16")
+#: Runs in lockstep, one for each of a sweep's seeds.
+SEEDS = 10
+#: 18,000 images of dSprites at 64 px: enough to be kept as bits, as the whole data set is.
+LEVELS = ("dsprites.scale=6", "dsprites.orientation=10", "dsprites.pos_x=10", "dsprites.pos_y=10")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker process does, picklable; `work` is called with it.
+
+    Attributes
+    ----------
+    kind : {"plain", "ours", "ceiling"}
+        The usual loop, our engine, or the products alone.
+    network : str
+        "mlp" is trained as in the preset "quick", the others as in "standard", on fewer images.
+    batch_size : int
+    precision : {"float32", "bfloat16"}
+    method : str
+    n_runs : int
+        In lockstep, in each process.
+    """
+
+    kind: str
+    network: str
+    batch_size: int
+    precision: str = "float32"
+    method: str = "beta_vae"
+    n_runs: int = 1
+
+
+def measure(*, repeats: int, full: bool) -> Section:
+    """Steps per second of the whole machine, and the runs per hour of a sweep that follow from them."""
+    cores = int(loky.cpu_count())
+    usual = {name: str(cores) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    timed = functools.partial(_timed, repeats=repeats, window_s=FULL_WINDOW_S if full else WINDOW_S)
+    with backends.crew([backends.worker_environment(1)] * cores + [usual]) as workers:
+        found: list[Row] = []
+        for network, batch_size in SIZES:
+            found += timed(workers, convolutional(network, batch_size, cores))
+        standard = [row for row in found if row.name.startswith("net {}, {}: ".format(*METHODS_AT))]
+        if full:
+            found += timed(workers, methods(cores))
+        quick = timed(workers, sweep(cores))
+    found += quick
+    found += [*per_hour(standard, "standard"), *per_hour(quick, "quick")]
+    notes = [
+        "Plain: torch.nn, a DataLoader over images in memory, Adam, .item() every 100 steps; one process with all "
+        f"{cores} threads. Ours: {cores} processes with one thread each, started together. β-VAE unless said.",
+        "Ceiling: the network's convolutions and matrix products alone, forward and backward, each in the faster "
+        "memory layout, in as many processes.",
+        "Runs per hour: training alone, of β-VAE; 10 seeds, so that all cores are busy to the end.",
+        f"Peak memory of one process, net H, batch 128, all of dSprites: {_peak():,.0f} MiB.",
+    ]
+    return Section("training", "Training on all cores", found, notes)
+
+
+def convolutional(network: str, batch_size: int, cores: int) -> dict[str, Job]:
+    """The plain loop, ours in both precisions and, for one size, the ceiling."""
+    at = f"net {network}, {batch_size}: "
+    jobs = {f"{at}plain loop": Job("plain", network, batch_size)}
+    for precision in PRECISIONS:
+        jobs[f"{at}{cores} processes, {precision}"] = Job("ours", network, batch_size, precision)
+    if (network, batch_size) == CEILING_AT:
+        for precision in PRECISIONS:
+            jobs[f"{at}ceiling, {precision}"] = Job("ceiling", network, batch_size, precision)
+    return jobs
+
+
+def methods(cores: int) -> dict[str, Job]:
+    """Every method that is trained, against the plain β-VAE, and FactorVAE once more against a plain FactorVAE."""
+    jobs = {"plain β-VAE": Job("plain", *METHODS_AT), "plain FactorVAE": Job("plain", *METHODS_AT, method="factor_vae")}
+    for entry in METHODS:
+        if entry.info.get("trains", True):
+            for precision in PRECISIONS:
+                name = f"{entry.name}, {cores} processes, {precision}"
+                jobs[name] = Job("ours", *METHODS_AT, precision, entry.name)
+    return jobs
+
+
+def sweep(cores: int) -> dict[str, Job]:
+    """The small network of the preset "quick": alone in each process, and in lockstep."""
+    at = "quick's mlp, 64: "
+    jobs = {f"{at}plain loop": Job("plain", "mlp", 64)}
+    for precision in PRECISIONS:
+        jobs[f"{at}{cores} processes, {precision}"] = Job("ours", "mlp", 64, precision)
+        name = f"{at}{cores} processes x {SEEDS} in lockstep, {precision}"
+        jobs[name] = Job("ours", "mlp", 64, precision, n_runs=SEEDS)
+    return jobs
+
+
+def per_hour(found: Sequence[Row], preset: str) -> list[Row]:
+    """Steps per second as runs per hour at the preset's number of steps."""
+    from bench.study import resolve
+
+    steps = resolve(preset).train.steps
+    made = []
+    for row in found:
+        value, low, high = (3600 * number / steps for number in (row.value, row.low, row.high))
+        name = f"{preset}, {row.name.partition(': ')[2]}"
+        versus = f"{preset}, {row.versus.partition(': ')[2]}" if row.versus else ""
+        made.append(replace(row, name=name, value=value, low=low, high=high, unit="runs/h", versus=versus, note=""))
+    return made
+
+
+def _timed(workers: Sequence[Executor], jobs: dict[str, Job], *, repeats: int, window_s: float) -> list[Row]:
+    *pinned, usual = workers
+    cases = []
+    for name, job in jobs.items():
+        crew = [usual] if job.kind == "plain" else pinned
+        _together(crew, job, 1)
+        start = time.perf_counter()
+        _together(crew, job, 2)
+        n_steps = max(1, round(window_s / (time.perf_counter() - start) * 2))
+        call = functools.partial(_together, crew, job, n_steps)
+        cases.append(Case(name, call, len(crew) * job.n_runs * n_steps, "steps"))
+    measured = rows(cases, interleave(cases, repeats=repeats), versus=cases[0].name)
+    return with_shares(dict(zip(jobs.values(), measured, strict=True)))
+
+
+def with_shares(found: dict[Job, Row]) -> list[Row]:
+    """Notes on what share of the ceiling was reached, where there is one."""
+    noted = []
+    for job, row in found.items():
+        above = found.get(replace(job, kind="ceiling"))
+        share = f"{row.value / above.value:.0%} of the ceiling" if job.kind == "ours" and above is not None else ""
+        noted.append(replace(row, note=share))
+    return noted
+
+
+def _together(crew: Sequence[Executor], job: Job, n_steps: int) -> None:
+    """Do that many steps in every process of a crew, at the same time; lasts until the last one is done."""
+    futures = [worker.submit(work, job, n_steps) for worker in crew]
+    wait(futures)
+    for future in futures:
+        future.result()
+
+
+def work(job: Job, n_steps: int) -> None:
+    """Go on with a job by some steps, in a worker process."""
+    _prepared(job)(n_steps)
+
+
+@functools.cache
+def _prepared(job: Job) -> Callable[[int], None]:
+    """What a job does for a number of steps; kept, so that only the first call prepares it."""
+    if job.kind == "plain":
+        return _plain(job)
+    if job.kind == "ceiling":
+        return _ceiling(job)
+    return _ours(job)
+
+
+def _ours(job: Job) -> Callable[[int], None]:
+    from bench import engine
+
+    dataset, images, specs = _problem(job)
+    engine.settings(1)
+    training = engine.prepare(specs, dataset.image_shape, len(dataset))
+    return lambda n_steps: engine.train(training, dataset, images, until=training.step + n_steps)
+
+
+def _plain(job: Job) -> Callable[[int], None]:
+    from bench.speed._plain import Plain
+
+    torch.set_num_threads(int(loky.cpu_count()))
+    dataset, _, specs = _problem(job)
+    lr, factor = specs[0].optimizer.lr, job.method == "factor_vae"
+    return Plain(job.network, _floats(dataset), job.batch_size, lr=lr, factor=factor).train
+
+
+@functools.lru_cache(maxsize=1)
+def _floats(dataset: Any) -> torch.Tensor:
+    return torch.from_numpy(dataset.images(np.arange(len(dataset))).astype(np.float32))
+
+
+def _ceiling(job: Job) -> Callable[[int], None]:
+    from bench.engine import settings
+    from bench.speed._ceiling import products
+
+    settings(1)
+    calls = products(job.network, job.batch_size, getattr(torch, job.precision), latent_dim=10)
+
+    def repeat(n_steps: int) -> None:
+        for _ in range(n_steps):
+            for call in calls:
+                call()
+
+    return repeat
+
+
+def _problem(job: Job) -> tuple[Any, Any, list[Any]]:
+    """Dataset, its images in memory, and the specs of the runs that go in lockstep."""
+    from bench.batches import store_of
+    from bench.data import load_dataset
+    from bench.expand import expand
+    from bench.study import resolve
+
+    # So many steps that no window is cut off by the end of a run.
+    settings = [f"train.batch_size={job.batch_size}", f"train.precision={job.precision}", "train.steps=1000000000"]
+    if job.network != "mlp":
+        settings += [f"train.network={job.network}", *LEVELS]
+    preset = "quick" if job.network == "mlp" else "standard"
+    study = resolve(preset, settings=settings, methods=[job.method], controls=[], seeds=list(range(job.n_runs)))
+    specs = expand(study)
+    dataset = load_dataset(specs[0].dataset.name, specs[0].dataset.all_options)
+    return dataset, store_of(dataset), specs
+
+
+def _peak() -> float:
+    return float(backends.call(_peak_of_one_process, threads=1))
+
+
+def _peak_of_one_process() -> float:
+    """MiB that a process needs to train net H with batches of 128 on all of dSprites."""
+    from bench import engine
+    from bench.batches import store_of
+    from bench.data import load_dataset
+    from bench.expand import expand
+    from bench.study import resolve
+
+    (spec,) = expand(
+        resolve("standard", settings=["train.batch_size=128"], methods=["beta_vae"], controls=[], seeds=[0])
+    )
+    engine.settings(1)
+    dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
+    training = engine.prepare([spec], dataset.image_shape, len(dataset))
+    engine.train(training, dataset, store_of(dataset), until=5)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Bytes on macOS, KiB elsewhere.
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,123 @@
+"""The benchmark of training: the plain loop does the same work as ours, and the arithmetic of its table."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bench import engine, networks
+from bench.layers import ConvTranspose, Linear
+from bench.speed import _ceiling, _plain, training
+from bench.speed.timing import Row
+
+PIXELS = {"H": (1, 64, 64), "B": (1, 64, 64), "mlp": (1, 32, 32)}
+
+
+def plain_with_our_weights(name):
+    ours = networks.build(name, 1, PIXELS[name], 10)
+    networks.initialise(ours, "he", [0], "vae")
+    plain = _plain.Plain(name, torch.rand(64, *PIXELS[name]), 16, lr=1e-3)
+    theirs = [p for part in (plain.encoder, plain.decoder) for p in part.parameters()]
+    layers = [layer for layer in ours.modules() if list(layer.parameters(recurse=False))]
+    values = [(v[0].T if isinstance(la, Linear) and v.ndim == 3 else v[0]) for la in layers for v in la.parameters()]
+    with torch.no_grad():
+        for parameter, value in zip(theirs, values, strict=True):
+            parameter.copy_(value)
+    return ours, plain
+
+
+@pytest.mark.parametrize("name", PIXELS)
+def test_the_plain_network_is_ours(name):
+    ours, plain = plain_with_our_weights(name)
+    x = torch.rand(4, *PIXELS[name])
+    mean, logvar = ours.encode(x.unsqueeze(0))
+    with torch.no_grad():
+        torch.testing.assert_close(plain.encoder(x), torch.cat([mean, logvar], dim=2)[0], rtol=1e-4, atol=1e-5)
+        expected = ours.decode(mean)[0]
+        torch.testing.assert_close(plain.decoder(mean[0]).view_as(expected), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_plain_loop_trains_and_reads_its_loss_every_100_steps():
+    torch.manual_seed(0)
+    images = (torch.rand(64, 1, 8, 8) < 0.3).float()
+    loop = _plain.Plain("mlp", images, 16, lr=1e-3)
+    loop.train(250)
+    assert len(loop.losses) == 2
+    assert loop.losses[1] < loop.losses[0]
+
+
+def test_plain_factor_vae_trains_both_of_its_networks():
+    torch.manual_seed(0)
+    loop = _plain.Plain("mlp", torch.rand(64, 1, 8, 8), 16, lr=1e-3, factor=True)
+    assert sum(p.numel() for p in loop.discriminator.parameters()) == 4_017_002
+    before = [p.clone() for p in (*loop.encoder.parameters(), *loop.discriminator.parameters())]
+    loop.train(1)
+    after = [*loop.encoder.parameters(), *loop.discriminator.parameters()]
+    assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_the_ceiling_has_every_product_once():
+    """Net H has 10 convolutions and 2 dense layers: forward and backward of each, a dense one's backward is two."""
+    calls = _ceiling.products("H", 2, torch.float32, 10)
+    assert len(calls) == 10 * 2 + 2 * 3
+    for call in calls:
+        call()
+
+
+@pytest.mark.parametrize("name", ["H", "B"])
+def test_forms_of_a_product_agree(name):
+    """Whichever is the fastest here, it is the same work: the values of the outputs, and the gradients' norms."""
+    n_compared = 0
+    for number, (layer, *shapes) in enumerate(_ceiling.layers_of(name, 2, 10)):
+        x, g = (torch.randn(shape, dtype=torch.float64) for shape in shapes)
+        for forms in _ceiling.forms(layer, x, g, first=number == 0):
+            results = [form() for form in forms]
+            norms = []
+            for result in results:
+                parts = [result] if torch.is_tensor(result) else [part for part in result if part is not None]
+                norms.append(sorted(part.norm().item() for part in parts))
+            if isinstance(layer, ConvTranspose) and layer.weight.shape[2] == 1 and torch.is_tensor(results[0]):
+                assert norms.pop() not in norms  # the last layer's patches, before they are added up
+            n_compared += len(norms) - 1
+            assert all(norm == pytest.approx(norms[0], rel=1e-9) for norm in norms)
+    assert n_compared >= 16
+
+
+def test_sweeps_are_told_in_runs_per_hour():
+    found = [Row("net H, 64: plain loop", 10.0, "steps/s", 9.0, 11.0)]
+    found += [Row("net H, 64: ours", 25.0, "steps/s", 24.0, 26.0, 2.5, 2.4, 2.6, "net H, 64: plain loop", "a note")]
+    plain, ours = training.per_hour(found, "standard")
+    assert (plain.name, plain.value, plain.unit) == ("standard, plain loop", 3600 * 10 / 300_000, "runs/h")
+    assert (ours.low, ours.high, ours.ratio, ours.versus) == (
+        3600 * 24 / 300_000,
+        3600 * 26 / 300_000,
+        2.5,
+        "standard, plain loop",
+    )
+    assert training.per_hour(found, "quick")[0].value == 3600 * 10 / 5_000
+
+
+def test_the_share_of_the_ceiling_is_that_of_the_same_precision():
+    jobs = list(training.convolutional(*training.CEILING_AT, 2).values())
+    speeds = dict(zip(jobs, [5.0, 9.0, 16.0, 10.0, 20.0], strict=True))
+    found = training.with_shares({job: Row(str(job), speed, "steps/s", 0.0, 0.0) for job, speed in speeds.items()})
+    assert [row.note for row in found] == ["", "90% of the ceiling", "80% of the ceiling", "", ""]
+
+
+def test_every_method_that_is_trained_is_measured():
+    names = " ".join(training.methods(2))
+    assert "dip_vae, 2 processes, bfloat16" in names
+    assert "pca" not in names
+    assert "untrained" not in names
+
+
+def test_a_job_goes_on_where_it_was():
+    job = training.Job("ours", "mlp", 64, n_runs=2)
+    training.work(job, 2)
+    training.work(job, 3)
+    (trained,) = (cell.cell_contents for cell in training._prepared(job).__closure__ if is_training(cell))
+    assert (len(trained.specs), trained.step) == (2, 5)
+
+
+def is_training(cell):
+    return isinstance(cell.cell_contents, engine.Training)
