@@ -8,7 +8,7 @@ the layout the optimiser needs.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (the field's own alias)
@@ -39,9 +39,10 @@ class Conv(nn.Module):
         self.weight = nn.Parameter(torch.empty(n_runs, n_out, n_in, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(n_runs, n_out))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         """Convolve each run's channels with its own weights."""
-        return convolve(x, self.weight, self.bias, stride=self.stride, padding=self.padding, transposed=False)
+        how = Convolution(self.stride, self.padding, transposed=False, relu=relu)
+        return convolve(x, self.weight, self.bias, how)
 
 
 class ConvTranspose(nn.Module):
@@ -54,9 +55,24 @@ class ConvTranspose(nn.Module):
         self.weight = nn.Parameter(torch.empty(n_runs, n_in, n_out, 4, 4))
         self.bias = nn.Parameter(torch.empty(n_runs, n_out))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         """Convolve each run's channels, transposed, with its own weights."""
-        return convolve(x, self.weight, self.bias, stride=self.stride, padding=self.padding, transposed=True)
+        how = Convolution(self.stride, self.padding, transposed=True, relu=relu)
+        return convolve(x, self.weight, self.bias, how)
+
+
+class Layers(nn.Sequential):
+    """Layers in a row; a convolution and the ReLU that follows it are one operation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply them in turn."""
+        layers = list(self)
+        for layer, before, after in zip(layers, [None, *layers], [*layers[1:], None], strict=False):
+            if isinstance(layer, Conv | ConvTranspose):
+                x = layer(x, relu=isinstance(after, nn.ReLU))
+            elif not (isinstance(layer, nn.ReLU) and isinstance(before, Conv | ConvTranspose)):
+                x = layer(x)
+        return x
 
 
 class ToPlanes(nn.Module):
@@ -79,36 +95,53 @@ class FromPlanes(nn.Module):
         return x.reshape(len(x), self.n_runs, -1, *x.shape[2:]).transpose(0, 1)
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int, padding: int, transposed: bool) -> Tensor:
-    """R square convolutions, plain or transposed, by the kernels that suit R and the device.
+class Convolution(NamedTuple):
+    """What a square convolution does.
+
+    Attributes
+    ----------
+    stride, padding : int
+    transposed : bool
+    relu : bool
+        Whether negative values of its output become zero.
+    """
+
+    stride: int
+    padding: int
+    transposed: bool
+    relu: bool = False
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tensor:
+    """R square convolutions by the kernels that suit R and the device.
 
     Parameters
     ----------
     x : Tensor, (B, R * n_in, H, W)
     weight : Tensor, (R, n_out, n_in, k, k), transposed (R, n_in, n_out, k, k)
     bias : Tensor, (R, n_out)
-    stride, padding : int
-    transposed : bool
+    how : Convolution
 
     Returns
     -------
     Tensor, (B, R * n_out, H', W')
     """
     kernels = convolve_one if len(weight) == 1 and x.device.type == "cpu" else convolve_grouped
-    return kernels(x, weight, bias, stride=stride, padding=padding, transposed=transposed)
+    return kernels(x, weight, bias, how)
 
 
-def convolve_grouped(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int, padding: int, transposed: bool) -> Tensor:
+def convolve_grouped(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tensor:
     """`convolve` by torch's own grouped convolution, one group per run, on any device.
 
     On a CPU a group costs what a convolution of its own costs; gathering the patches and multiplying them as a batch
-    of matrices costs twice to five times as much (R = 2, 5 and 10, the layers of net H).
+    of matrices costs twice to five times as much (R = 2, 5 and 10, the inner layers of net H).
     """
-    function = F.conv_transpose2d if transposed else F.conv2d
-    return function(x, weight.flatten(0, 1), bias.flatten(), stride=stride, padding=padding, groups=len(weight))
+    function = F.conv_transpose2d if how.transposed else F.conv2d
+    y = function(x, weight.flatten(0, 1), bias.flatten(), stride=how.stride, padding=how.padding, groups=len(weight))
+    return y.relu() if how.relu else y
 
 
-def convolve_one(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int, padding: int, transposed: bool) -> Tensor:
+def convolve_one(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tensor:
     """`convolve` for R = 1 on a CPU.
 
     Where the kernel sees the whole image, or makes a whole image of one pixel, a convolution is a matrix product.
@@ -117,41 +150,48 @@ def convolve_one(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int, paddin
     if torch.is_autocast_enabled("cpu"):
         # Autocast doesn't look into functions that bring their own gradient.
         x, w, b = (value.to(torch.get_autocast_dtype("cpu")) for value in (x, w, b))
-    if padding == 0 and not transposed and x.shape[2:] == w.shape[2:]:
-        return torch.addmm(b, x.flatten(1), w.flatten(1).t())[:, :, None, None]
-    if padding == 0 and transposed and x.shape[2:] == (1, 1):
-        per_pixel = b.repeat_interleave(w.shape[2] * w.shape[3])
-        return torch.addmm(per_pixel, x.flatten(1), w.flatten(1)).view(len(x), *w.shape[1:])
-    y: Tensor = _Convolution.apply(x, w, b, stride, padding, transposed)  # type: ignore[no-untyped-call]
-    return y
+    if how.padding == 0 and not how.transposed and x.shape[2:] == w.shape[2:]:
+        y = torch.addmm(b, _pixels(x), _pixels(w).t())[:, :, None, None]
+    elif how.padding == 0 and how.transposed and x.shape[2:] == (1, 1):
+        size = w.shape[2]
+        y = torch.addmm(b.repeat(size * size), x.flatten(1), _pixels(w)).view(len(x), size, size, -1).movedim(3, 1)
+    else:
+        made: Tensor = _Convolution.apply(x, w, b, how)  # type: ignore[no-untyped-call]
+        return made
+    return y.relu() if how.relu else y
 
 
 class _Convolution(torch.autograd.Function):
     """A convolution with its channels innermost in memory.
 
     Against `F.conv2d` and `F.conv_transpose2d` with their own gradients: images of one channel are laid out so that
-    their neighbours needn't be reordered, a transposed convolution to one or three channels is a matrix product (the
-    library's kernels compute 16 channels at least), and the bias has a gradient of its own, because asking for it
-    together with the weights' takes other kernels, twice as slow for transposed convolutions.
+    their neighbours needn't be reordered; a transposed convolution to one or three channels is a matrix product (the
+    library's kernels compute 16 channels at least); ReLU works in place; and the bias has a gradient of its own,
+    because asking for it together with the weights' takes other kernels, twice as slow for transposed convolutions.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor, stride: int, padding: int, transposed: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor, how: Convolution) -> Tensor:
         x, w = channels_last(x), channels_last(w)
-        ctx.save_for_backward(x, w)
-        ctx.settings = [stride, stride], [padding, padding], [1, 1], transposed, [0, 0], 1
-        if transposed and w.shape[1] <= 3:
-            return _fold(x, w, stride, padding) + b[:, None, None]
-        y: Tensor = torch.ops.aten.convolution(x, w, b, *ctx.settings)
+        ctx.how, ctx.settings = how, ([how.stride] * 2, [how.padding] * 2, [1, 1], how.transposed, [0, 0], 1)
+        if how[:3] == (2, 1, True) and w.shape[1] <= 3 and w.shape[2] == 4:
+            y = _double(x, w).add_(b[:, None, None])
+        else:
+            y = torch.ops.aten.convolution(x, w, b, *ctx.settings)
+        if how.relu:
+            y.relu_()
+        ctx.save_for_backward(x, w, y if how.relu else None)
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        x, w = ctx.saved_tensors
+        x, w, y = ctx.saved_tensors
         g = channels_last(gradients[0].to(x.dtype))
+        if ctx.how.relu:
+            g = torch.ops.aten.threshold_backward(g, y, 0)
         wanted = [*ctx.needs_input_grad[:2], False]
         of_x, of_w, _ = torch.ops.aten.convolution_backward(g, x, w, None, *ctx.settings, wanted)
-        return of_x, of_w, g.sum(dim=(0, 2, 3)), None, None, None
+        return of_x, of_w, g.sum(dim=(0, 2, 3)), None
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -162,9 +202,21 @@ def channels_last(x: Tensor) -> Tensor:
     return x.contiguous().flatten(1, 2).unsqueeze(3).movedim(3, 1)
 
 
-def _fold(x: Tensor, w: Tensor, stride: int, padding: int) -> Tensor:
-    """Transposed convolution: every pixel's patch by one matrix product, then the sum of the patches, in float32."""
-    height, width = ((n - 1) * stride - 2 * padding + w.shape[2] for n in x.shape[2:])
-    patches = w.flatten(1).t() @ x.flatten(2)
-    patches = patches.to(torch.promote_types(patches.dtype, torch.float32))
-    return F.fold(patches, (height, width), w.shape[2], stride=stride, padding=padding)
+def _pixels(x: Tensor) -> Tensor:
+    """(n, C, H, W) to (n, H * W * C), which is no copy where channels are innermost."""
+    return x.movedim(1, 3).flatten(1)
+
+
+def _double(x: Tensor, w: Tensor) -> Tensor:
+    """Transposed 4x4 convolution with stride 2 and padding 1: every pixel's patch, then their sum, in float32."""
+    n, _, height, width = x.shape
+    patches = torch.bmm(w.flatten(1).t().expand(n, -1, -1), x.flatten(2))
+    patches = patches.to(torch.promote_types(x.dtype, torch.float32)).view(n, -1, 4, 4, height, width)
+    # An even row of the output has row 1 of the patch of its pixel and row 3 of that above, an odd one rows 2 and 0.
+    rows = patches[:, :, 1:3]
+    rows[:, :, 0, :, 1:] += patches[:, :, 3, :, :-1]
+    rows[:, :, 1, :, :-1] += patches[:, :, 0, :, 1:]
+    pairs = rows[:, :, :, 1:3]
+    pairs[:, :, :, 0, :, 1:] += rows[:, :, :, 3, :, :-1]
+    pairs[:, :, :, 1, :, :-1] += rows[:, :, :, 0, :, 1:]
+    return pairs.permute(0, 1, 4, 2, 5, 3).reshape(n, -1, 2 * height, 2 * width)

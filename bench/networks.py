@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import BenchError
-from bench.layers import Conv, ConvTranspose, FromPlanes, Linear, ToPlanes
+from bench.layers import Conv, ConvTranspose, FromPlanes, Layers, Linear, ToPlanes
 from bench.registry import NETWORKS
 from bench.seeds import torch_stream
 
@@ -64,13 +64,13 @@ def network_h(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     """Net H of the ControlVAE and DynamicVAE code: five convolutions to 256 features; 763,285 parameters (1x64x64)."""
     _need_64("H", shape)
     r, k, c = n_runs, latent_dim, shape[0]
-    encoder = nn.Sequential(
+    encoder = Layers(
         ToPlanes(),
         *(Conv(r, c, 32), nn.ReLU(), Conv(r, 32, 32), nn.ReLU(), Conv(r, 32, 64), nn.ReLU()),
         *(Conv(r, 64, 64), nn.ReLU(), Conv(r, 64, 256, stride=1, padding=0), nn.ReLU()),
         *(FromPlanes(r), nn.Flatten(2), Linear(r, 256, 2 * k)),
     )
-    decoder = nn.Sequential(
+    decoder = Layers(
         *(Linear(r, k, 256), nn.ReLU(), nn.Unflatten(2, (256, 1, 1)), ToPlanes()),
         *(ConvTranspose(r, 256, 64, stride=1, padding=0), nn.ReLU(), ConvTranspose(r, 64, 64), nn.ReLU()),
         *(ConvTranspose(r, 64, 32), nn.ReLU(), ConvTranspose(r, 32, 32), nn.ReLU(), ConvTranspose(r, 32, c)),
@@ -84,13 +84,13 @@ def network_b(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     """Net B of Burgess et al. 2018: four convolutions of 32, two dense layers of 256; 502,005 parameters (1x64x64)."""
     _need_64("B", shape)
     r, k, c = n_runs, latent_dim, shape[0]
-    encoder = nn.Sequential(
+    encoder = Layers(
         ToPlanes(),
         *(Conv(r, c, 32), nn.ReLU(), Conv(r, 32, 32), nn.ReLU(), Conv(r, 32, 32), nn.ReLU()),
         *(Conv(r, 32, 32), nn.ReLU(), FromPlanes(r), nn.Flatten(2)),
         *(Linear(r, 512, 256), nn.ReLU(), Linear(r, 256, 256), nn.ReLU(), Linear(r, 256, 2 * k)),
     )
-    decoder = nn.Sequential(
+    decoder = Layers(
         *(Linear(r, k, 256), nn.ReLU(), Linear(r, 256, 256), nn.ReLU(), Linear(r, 256, 512), nn.ReLU()),
         *(nn.Unflatten(2, (32, 4, 4)), ToPlanes(), ConvTranspose(r, 32, 32), nn.ReLU()),
         *(ConvTranspose(r, 32, 32), nn.ReLU(), ConvTranspose(r, 32, 32), nn.ReLU(), ConvTranspose(r, 32, c)),
@@ -105,13 +105,13 @@ def network_kim(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     _need_64("kim", shape)
     r, k, c = n_runs, latent_dim, shape[0]
     width = 128 if c == 1 else 256
-    encoder = nn.Sequential(
+    encoder = Layers(
         ToPlanes(),
         *(Conv(r, c, 32), nn.ReLU(), Conv(r, 32, 32), nn.ReLU(), Conv(r, 32, 64), nn.ReLU()),
         *(Conv(r, 64, 64), nn.ReLU(), Conv(r, 64, width, stride=1, padding=0), nn.ReLU()),
         *(Conv(r, width, 2 * k, kernel=1, stride=1, padding=0), FromPlanes(r), nn.Flatten(2)),
     )
-    decoder = nn.Sequential(
+    decoder = Layers(
         *(
             nn.Unflatten(2, (k, 1, 1)),
             ToPlanes(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from bench import layers, networks
 
@@ -28,21 +29,23 @@ def tensors(kind, n_runs=1, n_images=3):
     ends = (n_in, n_out) if transposed else (n_out, n_in)
     shapes = [(n_images, n_runs * n_in, size, size), (n_runs, *ends, kernel, kernel), (n_runs, n_out)]
     made = [torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_() for shape in shapes]
-    return made, {"stride": stride, "padding": padding, "transposed": transposed}
+    return made, layers.Convolution(stride, padding, transposed)
 
 
-def output_and_gradients(function, kind):
+def output_and_gradients(function, kind, relu):
     inputs, how = tensors(kind)
-    y = function(*inputs, **how)
+    y = function(*inputs, how._replace(relu=relu))
     # A gradient that differs from place to place, in the order in which the next layer's would come.
     g = torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     return [y, *torch.autograd.grad(y, inputs, g)]
 
 
+@pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_run_equals_torchs_own_convolution(kind):
-    ours = output_and_gradients(layers.convolve_one, kind)
-    plain = output_and_gradients(layers.convolve_grouped, kind)
+def test_one_run_equals_torchs_own_convolution(kind, relu):
+    ours = output_and_gradients(layers.convolve_one, kind, relu)
+    plain = output_and_gradients(layers.convolve_grouped, kind, relu)
+    assert bool((ours[0] < 0).any()) is not relu
     for mine, its in zip(ours, plain, strict=True):
         torch.testing.assert_close(mine, its, **TIGHT)
 
@@ -51,40 +54,56 @@ def test_one_run_equals_torchs_own_convolution(kind):
 def test_gradients_are_those_of_finite_differences(kind):
     inputs, how = tensors(kind, n_images=2)
     assert torch.autograd.gradcheck(
-        lambda *values: layers.convolve_one(*values, **how), inputs, fast_mode=True, atol=1e-6
+        lambda *values: layers.convolve_one(*values, how), inputs, fast_mode=True, atol=1e-6
     )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_group_of_runs_equals_each_run_alone(kind):
     (x, weight, bias), how = tensors(kind, n_runs=2)
-    together = layers.convolve(x, weight, bias, **how)
+    together = layers.convolve(x, weight, bias, how)
     parts = zip(x.chunk(2, dim=1), together.chunk(2, dim=1), strict=True)
     for run, (own, expected) in enumerate(parts):
-        alone = layers.convolve(own, weight[run : run + 1], bias[run : run + 1], **how)
+        alone = layers.convolve(own, weight[run : run + 1], bias[run : run + 1], how)
         torch.testing.assert_close(alone, expected, **TIGHT)
 
 
 def test_a_wrong_padding_would_be_seen():
     """Negative control: the comparison above isn't true of anything that has the right shape."""
     inputs, how = tensors("inner")
-    shifted = layers.convolve_one(inputs[0].roll(1, dims=3), *inputs[1:], **how)
-    assert (shifted - layers.convolve_grouped(*inputs, **how)).abs().max() > 1
+    shifted = layers.convolve_one(inputs[0].roll(1, dims=3), *inputs[1:], how)
+    assert (shifted - layers.convolve_grouped(*inputs, how)).abs().max() > 1
 
 
 def test_kernels_are_chosen_by_runs_and_device(monkeypatch):
     taken = []
     for name in ("convolve_one", "convolve_grouped"):
-        monkeypatch.setattr(layers, name, lambda *_, name=name, **__: taken.append(name))
+        monkeypatch.setattr(layers, name, lambda *_, name=name: taken.append(name))
     for n_runs, device in ((1, "cpu"), (2, "cpu"), (1, "meta")):
         (x, weight, bias), how = tensors("inner", n_runs)
-        layers.convolve(x.to(device), weight, bias, **how)
+        layers.convolve(x.to(device), weight, bias, how)
     assert taken == ["convolve_one", "convolve_grouped", "convolve_grouped"]
+
+
+def test_a_convolution_and_its_relu_are_one_operation_with_the_same_result(monkeypatch):
+    row = layers.Layers(layers.Conv(1, 1, 4), nn.ReLU(), layers.ConvTranspose(1, 4, 1), nn.Flatten(), nn.ReLU())
+    networks.initialise(row, "torch", [0], "x")
+    x = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = []
+    with torch.no_grad():
+        one, two = row[0](x).relu(), row[2](row[0](x).relu()).flatten(1).relu()
+        assert torch.equal(row(x), two)
+        for layer in (row[0], row[2]):
+            layer.register_forward_hook(lambda _, __, out: found.append(out))
+        monkeypatch.setattr(nn.ReLU, "forward", lambda self, value: pytest.fail("twice") if value.ndim == 4 else value)
+        row(x)
+    assert torch.equal(found[0], one)
+    assert (found[1] < 0).any()
 
 
 def test_only_the_gradients_that_are_asked_for_are_computed():
     (x, weight, bias), how = tensors("first, grey")
-    y = layers.convolve_one(x.detach(), weight, bias, **how)
+    y = layers.convolve_one(x.detach(), weight, bias, how)
     of_weight, of_bias = torch.autograd.grad(y.sum(), [weight, bias])
     assert of_weight.shape == weight.shape
     torch.testing.assert_close(of_bias, torch.full_like(of_bias, float(y[:, 0].numel())))
