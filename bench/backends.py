@@ -38,7 +38,7 @@ def worker_environment(threads: int) -> dict[str, str]:
 
     glibc gives freed blocks of more than a few MiB back to the system, so that every training step faults its pages in
     anew: about a fifth of a step's time. With these two settings it keeps them. A high threshold for separate mappings
-    would do as well, but versions before 2.35 refuse one above 32 MiB.
+    would do as well, but older versions refuse one above 32 MiB.
     """
     pinned = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     pinned["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # what torch asks for before it calls a GPU run deterministic
