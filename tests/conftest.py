@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
+# A shell's background jobs ignore Ctrl-C, and so would the processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 METRIC_VERSIONS = {"reconstruction": 1, "kl": 1, "active_units": 1, "mig": 1, "factor_vae_score": 1, "dci": 1}
 FACTOR_METRICS = ("mig", "factor_vae_score", "dci")
