@@ -634,7 +634,8 @@ def test_dci_and_mig_are_those_worked_out_by_hand():
     # One factor in two of three latents: each latent is about one factor, one factor is spread over two.
     spread = LinearGaussian([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], 1.0)
     one_each = LinearVAE(np.eye(3), np.eye(3), np.eye(3))
-    assert measures.dci(spread, one_each) == pytest.approx((1, (1 + 1 - np.log(2) / np.log(3)) / 2))
+    # Coefficients times deviations: sqrt(2) / 3 for each of the two, sqrt(2) / 2 for the third.
+    assert measures.dci(spread, one_each) == pytest.approx((1, (4 * (1 - np.log(2) / np.log(3)) + 3) / 7))
     dead = LinearVAE(np.array([[1.0, 0.0], [0.0, 0.0]]), np.eye(2), np.eye(2))
     np.testing.assert_allclose(measures.regression(model, dead), [[0.5, 0], [0, 0]], atol=1e-15)
 

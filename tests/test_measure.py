@@ -41,7 +41,7 @@ class TestNames:
             ("mig[bins=3]", "unknown option 'bins'; did you mean 'n_bins'"),
             ("mig[n_bins=many]", "n_bins=many: a value like 20 is needed"),
             ("mig[n_bins=1]", "n_bins must be at least 2, got 1"),
-            ("dci[predictor=forest]", "predictor must be 'hist_gbt' or 'sklearn_gbt'"),
+            ("dci[predictor=forest]", "predictor must be 'hist_gbt', 'sklearn_gbt' or 'linear'"),
             ("mig_sampled[exclude=a]", "whole numbers joined by"),
             ("mig_sampled[exclude=7]", "7"),
         ],

@@ -117,8 +117,9 @@ def dci(model: LinearGaussian, vae: LinearVAE) -> tuple[float, float]:
     """Disentanglement and completeness of a linear DCI, each in [0, 1]; any law.
 
     Importances are the absolute values of `regression` on means of unit variance. A latent is disentangled by 1 minus
-    the entropy of its importances over the factors, weighted by its share of all; a factor is complete by 1 minus the
-    entropy of its importances over the latents, in the plain mean. Entropies are to the base of their number of terms.
+    the entropy of its importances over the factors, a factor complete by 1 minus that of its importances over the
+    latents; each is weighted by its share of all. Entropies are to the base of their number of terms. It is what
+    `bench.metrics.dci` with the linear predictor estimates.
 
     Raises
     ------
@@ -133,8 +134,8 @@ def dci(model: LinearGaussian, vae: LinearVAE) -> tuple[float, float]:
     importance = np.abs(regression(model, vae)) * scale
     if min(importance.shape) < 2:
         raise ValueError(f"needs two factors and two latents, got {importance.shape}")
-    shares = importance.sum(axis=0) / importance.sum()
-    return float(shares @ _concentration(importance.T)), float(_concentration(importance).mean())
+    of_latents, of_factors = (importance.sum(axis=axis) / importance.sum() for axis in (0, 1))
+    return float(of_latents @ _concentration(importance.T)), float(of_factors @ _concentration(importance))
 
 
 def squared_correlations(model: LinearGaussian, vae: LinearVAE, *, sampled: bool = False) -> Floats:
