@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 
-from bench import cli_claims, cli_measure, cli_results
+from bench import cli_check, cli_claims, cli_measure, cli_results
 from bench.errors import BenchError, did_you_mean
 from bench.options import (
     Config,
@@ -242,6 +242,7 @@ def speed(
     speed_report.run(section or [], repeats=repeats, full=full, json_file=json, compare=compare, figure=figure)
 
 
+app.command()(cli_check.check)
 app.command()(cli_claims.claims)
 app.command()(cli_measure.score)
 app.command()(cli_results.export)

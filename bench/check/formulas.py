@@ -1,0 +1,113 @@
+"""Tier 0: every metric's scores on frozen codes. No library's version moves them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.check.baselines import Measured, Numbers
+from bench.check.finding import Finding
+from bench.check.request import Request
+from bench.check.run import check_numbers
+from bench.registry import Entry
+from bench.seeds import stream
+
+FILE = "check_metrics.json"
+#: How far a score may be off: absolutely, and relatively where it is above 1. Closed forms, sums and trees on exact
+#: sums differ by rounding alone.
+TOLERANCE = 1e-9
+#: Columns in which the iterations of scikit-learn's logistic regression decide: they stop at a gradient of 1e-4, or
+#: unfinished after 100, and where depends on rounding. scikit-learn 1.4 with SciPy 1.11 against 1.9 with 1.17 moved the
+#: first by up to 8e-4, the second by 1e-8 and the third not at all, and OpenBLAS's kernels for other processors do so
+#: as much (here, and on 30 other codes of 9,216 rows).
+LOOSER = {
+    "beta_vae_score": 2e-3,  # 10 of 5,000 test points
+    "infoe": 1e-6,
+    "explicitness": 1e-4,  # some 20 pairs of rows that change places, of 200,000
+}
+SIZES = (3, 4, 8, 8)
+
+#: Named arrays that belong together.
+Arrays = dict[str, NDArray[Any]]
+
+
+def noise(seed: int, *shape: int) -> NDArray[np.float64]:
+    """Multiples of 2**-32 in [-1/2, 1/2). NumPy promises the bit generator's own numbers, not its distributions."""
+    raw = np.random.PCG64(seed).random_raw(shape)
+    values: NDArray[np.float64] = (raw >> np.uint64(32)).astype(np.float64) / 2**32 - 0.5
+    return values
+
+
+def inputs() -> dict[str, Arrays]:
+    """What metrics are given, by name; small multiples of powers of two, so that every bit is the same everywhere."""
+    factors = np.indices(SIZES).reshape(len(SIZES), -1).T
+    shape, scale, x, y = (2 * factors - np.array(SIZES) + 1).T / 4  # symmetric around 0
+    nothing = np.zeros(len(x))
+    tables = {
+        "aligned": [shape, scale, x, y, nothing, nothing],
+        "mixed": [shape + scale, shape - scale, x + y, x - y, scale + y, nothing],
+        "folded": [shape * shape, shape * scale, x * x, x, y * y * y / 4, y],
+        "noise": [nothing] * 6,
+        "collapsed": [x + scale, y, nothing, nothing, nothing, nothing],
+    }
+    spread = {"collapsed": [1, 1, 2.0**-10, 2.0**-10, 0, 0]}
+    given: dict[str, Arrays] = {}
+    for seed, (name, columns) in enumerate(tables.items()):
+        codes = np.stack(columns, axis=1) + noise(seed, len(x), 6) * np.array(spread.get(name, [1] * 6))
+        live = np.ptp(codes, axis=0) > 0.5
+        logvar = np.where(live, -3, 0) + noise(10 + seed, *codes.shape) / 4
+        given[name] = {"codes": codes, "logvar": logvar, "factors": factors.astype(np.int64)}
+    truth, error = noise(20, 6, 3, 16, 16), noise(21, 6, 3, 16, 16)
+    pictures = {"images": truth + 0.5, "decoded": 8 * truth + 4 * error}
+    given["pictures"] = {name: value.astype(np.float32) for name, value in pictures.items()}
+    return given
+
+
+def checksum(given: Arrays) -> str:
+    """First 16 hex digits of the SHA-256 of named arrays, their types and shapes."""
+    digest = hashlib.sha256()
+    for name, value in sorted(given.items()):
+        digest.update(f"{name} {value.dtype.str} {value.shape} ".encode() + value.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def score(entry: Entry[Any], **options: Any) -> Numbers:
+    """Scores of a metric on everything that has what it needs: column to name of the codes to score."""
+    found: Numbers = {column: {} for column in entry.info["scores"]}
+    for name, given in inputs().items():
+        if set(entry.info["inputs"]) <= set(given):
+            extra = {need: given[need] for need in entry.info["optional"]}
+            arguments = [given[need] for need in entry.info["inputs"]]
+            result = entry.value(*arguments, **extra, **options, rng=stream(0, f"metric:{entry.name}"))
+            for column in found:
+                found[column][f"'{name}'"] = None if result[column] is None else float(result[column])
+    return found
+
+
+def measure(entry: Entry[Any], **options: Any) -> Measured:
+    """One metric's scores, ready to be compared."""
+    subject = f"metric {entry.name}"
+    numbers = score(entry, **options)
+    bounds = {column: LOOSER.get(column, TOLERANCE) for column in numbers}
+    return Measured(subject, {subject: entry.version}, numbers, bounds)
+
+
+def subjects(entries: list[Entry[Any]]) -> Iterator[tuple[str, Callable[[], Measured]]]:
+    """What there is to measure of these metrics: name and how."""
+    for entry in entries:
+        yield f"metric {entry.name}", partial(measure, entry)
+
+
+def checksums() -> dict[str, str]:
+    """Checksums of the frozen codes, by name."""
+    return {name: checksum(given) for name, given in inputs().items()}
+
+
+def check(request: Request) -> list[Finding]:
+    """Tier 0 of the metrics."""
+    return check_numbers(0, request, FILE, subjects(request.chosen_metrics()), inputs=checksums())
