@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 from bench.aggregate import Study
 from bench.errors import BenchError, did_you_mean
+from bench.ledger_files import load_claims
 from bench.ledger_outcomes import MOST_SEEDS, Outcome, Status, combine, seeds_needed
 from bench.ledger_runs import Group, Pool, describe, pools
-from bench.ledger_spec import PRESET_RANK, Claim, ClaimTest, Paper, load_claims
+from bench.ledger_spec import PRESET_RANK, Claim, ClaimTest, Paper
 from bench.stats import Comparison, compare_paired, compare_unpaired, verdict
 
 #: Seeds that a command asks for where nothing says how many it takes.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
@@ -17,6 +18,7 @@ from bench.errors import BenchError
 from bench.labels import printed_name, refuse_mixed
 from bench.ledger_measures import measure
 from bench.ledger_spec import Claim, ClaimTest, Population, Range
+from bench.ledger_sweeps import SWEEPS
 from bench.method import resolve_hyper
 from bench.registry import METHODS
 from bench.study import StudySpec, presets, resolve
@@ -27,7 +29,7 @@ TRAINING = ("network", "optimizer", "batch_size", "steps")
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one configuration, which differ in nothing but the seed.
+    """Runs of one configuration, which differ in nothing but the seed, and in a hyper-parameter that is swept.
 
     Attributes
     ----------
@@ -37,16 +39,22 @@ class Group:
         For the tables: the method with what the population names, and the matched hyper-parameters.
     runs : list of dict
         Their rows of `bench.aggregate.Study.runs`, sorted by seed.
+    over : str
+        The hyper-parameter that is swept, or empty.
     """
 
     stratum: str
     label: str
     at: str
     runs: list[dict[str, Any]]
+    over: str = ""
 
     def count(self, status: str) -> int:
-        """Number of seeds whose run ended so."""
-        return len({run["seed"] for run in self.runs if run["status"] == status})
+        """Number of seeds whose run ended so; of sweeps, with a run that did, and "ok" if all ended well."""
+        of_status, others = (
+            {run["seed"] for run in self.runs if (run["status"] == status) is same} for same in (True, False)
+        )
+        return len(of_status - others if self.over and status == "ok" else of_status)
 
 
 class Pool:
@@ -93,18 +101,18 @@ class Pool:
         for row in self._runs:
             if row["method"] != population.method:
                 continue
-            spec = self._specs[row["run"]]
-            hyper = _neutral(population.method) | spec["method"].get("hyper", {})
+            spec, hyper = self._specs[row["run"]], self._hyper(row)
             if (claim.dataset and spec["dataset"]["name"] != claim.dataset) or not self._fits(population, spec, hyper):
                 continue
+            hyper.pop(population.over, None)
             key = self._stratum(claim, spec, hyper), json.dumps(hyper, sort_keys=True)
             rows.setdefault(key, []).append(row)
             about[key] = _label(claim, population, hyper)
-        return [Group(key[0], *about[key], found) for key, found in sorted(rows.items())]
+        return [Group(key[0], *about[key], found, population.over) for key, found in sorted(rows.items())]
 
     def values(self, claim: Claim, test: ClaimTest, group: Group) -> dict[int, float]:
         """Seed to value, of the runs that ended well and have one."""
-        own = self._seeds(group, test.measure)
+        own = self._sweeps(group, test) if group.over else self._seeds(group, test.measure)
         if claim.scale is None:
             return own
         ends = []
@@ -126,24 +134,46 @@ class Pool:
     def _seeds(self, group: Group, name: str) -> dict[int, float]:
         out: dict[int, float] = {}
         for row in group.runs:
-            run = row["run"]
-            if row["status"] == "ok" and (run, name) not in self._measured:
-                self._measured[run, name] = measure(name, row, functools.partial(self._curves, run))
-            value = self._measured.get((run, name), math.nan)
+            value = self._value(row, name)
             if math.isfinite(value):
                 out.setdefault(int(row["seed"]), value)
         return out
+
+    def _sweeps(self, group: Group, test: ClaimTest) -> dict[int, float]:
+        """Seed to what is measured of its sweep, of the seeds that have a value at every setting any of them has."""
+        found: dict[int, dict[float, float]] = {}
+        for row in group.runs:
+            value = self._value(row, test.measure)
+            if math.isfinite(value):
+                found.setdefault(int(row["seed"]), {}).setdefault(float(self._hyper(row)[group.over]), value)
+        at = sorted({float(self._hyper(row)[group.over]) for row in group.runs})
+        whole = {seed: np.array([of[x] for x in at]) for seed, of in found.items() if len(of) == len(at) > 1}
+        return {seed: SWEEPS[test.sweep](np.array(at), values) for seed, values in whole.items()}
+
+    def _value(self, row: dict[str, Any], name: str) -> float:
+        run = row["run"]
+        if row["status"] == "ok" and (run, name) not in self._measured:
+            self._measured[run, name] = measure(name, row, functools.partial(self._curves, run))
+        return self._measured.get((run, name), math.nan)
+
+    def _hyper(self, row: dict[str, Any]) -> dict[str, Any]:
+        own: dict[str, Any] = self._specs[row["run"]]["method"].get("hyper", {})
+        return _neutral(row["method"]) | own
 
     def _curves(self, run: str) -> pd.DataFrame | None:
         study = self._home[run]
         return read_curves(study, run) if (study.path / "runs" / run / "curves.csv").exists() else None
 
     def _fits(self, population: Population, spec: Mapping[str, Any], hyper: Mapping[str, Any]) -> bool:
+        options = spec["dataset"].get("options", {})
+        if any(options.get(key) != value for key, value in population.data.items()):
+            return False
         wanted: dict[str, Any] = {
             key: hyper.get(value[1:]) if isinstance(value, str) and value.startswith("@") else value
             for key, value in population.hyper.items()
         }
         open_ones = {key for key, value in wanted.items() if isinstance(value, list | Range)} | {*population.free}
+        open_ones |= {population.over} - {""}
         for key in open_ones & wanted.keys():
             condition, value = wanted[key], hyper.get(key)
             if isinstance(condition, Range):
@@ -179,7 +209,12 @@ class Pool:
         left_out = {"method", "seed", "evaluation", "schema_version", "log_every"}
         left_out |= set(TRAINING) if self.terms == "as_published" else set()
         shared = {key: value for key, value in spec.items() if key not in left_out}
-        shared["dataset"] = {key: value for key, value in spec["dataset"].items() if key != "paths"}
+        # Across data nothing but their other options can be the same.
+        data_only = {"paths", "sha256"} if claim.data else {"paths"}
+        shared["dataset"] = {key: value for key, value in spec["dataset"].items() if key not in data_only}
+        if claim.data:
+            options = spec["dataset"].get("options", {})
+            shared["dataset"]["options"] = {key: value for key, value in options.items() if key not in claim.data}
         return json.dumps([shared, [hyper.get(key) for key in claim.match]], sort_keys=True)
 
     def _same_data(self, a: Group, b: Group) -> bool:
@@ -218,8 +253,9 @@ def is_shipped(study: Study) -> bool:
 
 def describe(population: Population) -> str:
     """A population in a few words: "DynamicVAE with set_point >= 16"."""
-    words = [_condition(key, value) for key, value in population.hyper.items()]
-    return printed_name(METHODS, population.method) + (f" with {', '.join(words)}" if words else "")
+    words = [_condition(key, value) for key, value in (population.data | population.hyper).items()]
+    over = f" over {population.over}" if population.over else ""
+    return printed_name(METHODS, population.method) + (f" with {', '.join(words)}" if words else "") + over
 
 
 def _condition(key: str, value: Any) -> str:
@@ -233,7 +269,9 @@ def _condition(key: str, value: Any) -> str:
 
 def _label(claim: Claim, population: Population, hyper: Mapping[str, Any]) -> tuple[str, str]:
     names = dict.fromkeys([*population.hyper, *population.free])
-    shown = [f"{key}={hyper.get(key)}" for key in names if key not in claim.match]
+    shown = [f"{key}={value}" for key, value in population.data.items()]
+    shown += [f"{key}={hyper.get(key)}" for key in names if key not in claim.match and key != population.over]
+    shown += [f"over {population.over}"] if population.over else []
     label = printed_name(METHODS, population.method) + (f" ({', '.join(shown)})" if shown else "")
     return label, ", ".join(f"{key}={hyper.get(key)}" for key in claim.match)
 

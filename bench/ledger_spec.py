@@ -1,28 +1,20 @@
 """What a claim is: a statement of a paper, the runs that speak to it, and the margin it is judged by.
 
-One TOML file per paper lies in ``bench/claims``. `digest` pins everything that could be turned afterwards to get
-another verdict; ``tests/baselines/claims.toml`` holds the digests.
+`digest` pins everything that could be turned afterwards to get another verdict; ``tests/baselines/claims.toml`` holds
+the digests.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable
-from dataclasses import fields
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from bench.errors import BenchError, did_you_mean
-from bench.ledger_measures import known_measures
-from bench.registry import DATASETS, METHODS
 from bench.spec import Model
 from bench.stats import MIN_SEEDS
-
-CLAIMS = Path(__file__).parent / "claims"
 
 #: Presets from the smallest up. The recipe of Li et al. runs on the data and the network of `quick`.
 PRESET_RANK = {"smoke": 0, "quick": 1, "li2022": 1, "li2022_sampled": 1, "standard": 2, "paper": 3}
@@ -50,11 +42,17 @@ class Population(Model):
         value of another hyper-parameter of the same run.
     free : tuple of str
         Hyper-parameters that may have any value.
+    over : str
+        A hyper-parameter: runs of a seed that differ in it alone are one sweep, of which tests measure something.
+    data : dict
+        Options of the claim's data set. Two populations that name different ones are compared across data.
     """
 
     method: Text
     hyper: dict[str, Value | list[Value] | Range] = Field(default={})
     free: tuple[str, ...] = ()
+    over: str = ""
+    data: dict[str, Value] = Field(default={})
 
 
 class Scale(Model):
@@ -71,6 +69,8 @@ class ClaimTest(Model):
     ----------
     measure : str
         A score's column, ``final.*`` or a function of `bench.ledger_measures`.
+    sweep : str
+        What of a sweep over `Population.over`, one of `bench.ledger_sweeps.SWEEPS`.
     kind : {"superiority", "noninferiority", "equivalence", "threshold"}
         The first three compare the population with each rival, as `bench.stats.verdict`; "threshold" compares the
         population with `bar`.
@@ -85,6 +85,7 @@ class ClaimTest(Model):
     """
 
     measure: Text
+    sweep: str = ""
     kind: Literal["superiority", "noninferiority", "equivalence", "threshold"]
     direction: Literal["greater", "less"] | None = None
     margin: Annotated[float, Field(ge=0)] = 0.0
@@ -177,6 +178,12 @@ class Claim(Model):
             raise ValueError("a comparison needs against, a threshold has none")
         if not self.paired and (self.equal or self.scale):
             raise ValueError("equal and scale work by seed, so paired must be true")
+        if {bool(item.over) for item in self.populations} != {bool(test.sweep) for test in self.test}:
+            raise ValueError("sweep says what of the sweep over a population's 'over': all have theirs, or none")
+        if (self.scale or self.equal) and self.population.over:
+            raise ValueError("scale and equal are of runs, not of sweeps")
+        if not self.dataset and any(item.data for item in self.populations):
+            raise ValueError("data are options of the claim's data set, and it names none")
         return self
 
     @property
@@ -184,6 +191,11 @@ class Claim(Model):
         """Every population it names."""
         scale = (self.scale.zero, self.scale.one) if self.scale else ()
         return (*([self.population] if self.population else []), *self.against, *scale)
+
+    @property
+    def data(self) -> set[str]:
+        """Options of the data set that some population names."""
+        return {name for population in self.populations for name in population.data}
 
 
 class Paper(Model):
@@ -195,102 +207,21 @@ class Paper(Model):
     claim: tuple[Claim, ...] = Field(min_length=1)
 
 
-def papers() -> list[str]:
-    """Names of the files of claims."""
-    return sorted(path.stem for path in CLAIMS.glob("*.toml"))
-
-
-def load_claims(names: Iterable[str] | None = None, folder: Path = CLAIMS) -> dict[str, Paper]:
-    """Read and check files of claims.
-
-    Parameters
-    ----------
-    names : iterable of str, optional
-        Papers; by default all.
-    folder : Path
-        Where the files are.
-
-    Returns
-    -------
-    dict of str to Paper
-        By name, claims under their full ids.
-
-    Raises
-    ------
-    BenchError
-        An unknown paper, or a file with unknown keys, names or settings that contradict each other: one line that
-        names the file.
-    """
-    known = sorted(path.stem for path in folder.glob("*.toml"))
-    out = {}
-    for name in known if names is None else names:
-        if name not in known:
-            raise BenchError(f"no claims of paper '{name}'{did_you_mean(name, known)}; there are: {', '.join(known)}")
-        out[name] = _read(folder / f"{name}.toml")
-    return out
-
-
 def digest(claim: Claim) -> str:
     """Sixteen hex digits of what decides a claim: populations, comparison, margins, least seeds and preset."""
     decides = {"population", "against", "match", "equal", "paired", "rule", "scale", "dataset", "test"}
     content = claim.model_dump(mode="json", include=decides | {"least_seeds", "least_preset", "needs"})
     for test in content["test"]:
         del test["why"]
+        _drop_empty(test, ("sweep",))
+    for population in (content["population"], *content["against"], *(content["scale"] or {}).values()):
+        _drop_empty(population or {}, ("over", "data"))
     content["needs"] = bool(content["needs"])
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _read(path: Path) -> Paper:
-    try:
-        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BenchError(f"claims '{path}' can't be read: {error}") from None
-    for claim in table.get("claim", []):
-        claim.setdefault("dataset", table.get("dataset", ""))
-        if "id" in claim:
-            claim["id"] = f"{path.stem}.{claim['id']}"
-    try:
-        paper = Paper.model_validate(table)
-    except ValidationError as error:
-        raise BenchError(_one_line(error, path, table)) from None
-    seen: set[str] = set()
-    for claim in paper.claim:
-        problem = f"claim '{claim.id}' is there twice" if claim.id in seen else _unknown_names(claim)
-        if problem:
-            raise BenchError(f"claims '{path}': {problem}")
-        seen.add(claim.id)
-    return paper
-
-
-def _one_line(error: ValidationError, path: Path, table: dict[str, Any]) -> str:
-    first = error.errors()[0]
-    where = list(first["loc"])
-    if len(where) > 1 and where[0] == "claim":
-        claims = table["claim"]
-        where[:2] = [claims[where[1]].get("id", f"claim {where[1]}") if isinstance(where[1], int) else "claim"]
-    key = ".".join(map(str, where))
-    if first["type"] == "extra_forbidden":
-        return f"claims '{path}': unknown key '{key}'"
-    return f"claims '{path}': {key}: {first['msg'].removeprefix('Value error, ')}"
-
-
-def _unknown_names(claim: Claim) -> str:
-    """What isn't registered, in words; empty if all is. A claim that can't be decided yet may name what will be."""
-    if claim.needs:
-        return ""
-    if claim.dataset and claim.dataset not in DATASETS:
-        return f"{claim.id}: unknown dataset '{claim.dataset}'"
-    for population in claim.populations:
-        if population.method not in METHODS:
-            return f"{claim.id}: unknown method '{population.method}'"
-        names = [item.name for item in fields(METHODS.get(population.method).value.Hyper)]
-        matched = claim.match if claim.scale is None or population not in (claim.scale.zero, claim.scale.one) else ()
-        named = [v[1:] for v in population.hyper.values() if isinstance(v, str) and v.startswith("@")]
-        for name in (*population.hyper, *population.free, *matched, *named):
-            if name not in names:
-                return f"{claim.id}: {population.method} has no '{name}'{did_you_mean(name, names)}"
-    measures = known_measures()
-    for name in (*(test.measure for test in claim.test), *claim.equal):
-        if name not in measures:
-            return f"{claim.id}: unknown measure '{name}'{did_you_mean(name, measures)}"
-    return ""
+def _drop_empty(table: dict[str, Any], names: Iterable[str]) -> None:
+    """Leave out what claims couldn't say when they were first pinned."""
+    for name in names:
+        if name in table and not table[name]:
+            del table[name]

@@ -155,7 +155,8 @@ def _measured(one: Outcome) -> str:
 
 def _label(one: Outcome) -> str:
     label = score_info(one.test.measure).label
-    return label.replace("_", " ") if label == one.test.measure else label
+    label = label.replace("_", " ") if label == one.test.measure else label
+    return f"{one.test.sweep.replace('_', ' ')} of {label}" if one.test.sweep else label
 
 
 def _interval(one: Outcome) -> str:

@@ -16,7 +16,8 @@ import pytest
 import tomli_w
 
 from bench.errors import BenchError
-from bench.ledger_spec import CLAIMS, Claim, digest, load_claims, papers
+from bench.ledger_files import CLAIMS, load_claims, papers
+from bench.ledger_spec import Claim, digest
 
 BASELINE = Path(__file__).parent / "baselines" / "claims.toml"
 TEST = {"measure": "mig", "kind": "superiority", "direction": "greater", "margin": 0.0, "unit": "MIG", "why": "toy"}
