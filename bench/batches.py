@@ -64,8 +64,12 @@ class ImageStore:
 
 
 @functools.lru_cache(maxsize=2)
-def store_of(dataset: Dataset) -> ImageStore:
-    """The dataset's images in memory, once per process."""
+def store_of(dataset: Dataset, device: str = "cpu") -> ImageStore:
+    """The dataset's images in memory, the device's if that isn't the CPU, once per process."""
+    if device != "cpu":
+        from bench.resident import ResidentImages
+
+        return ResidentImages(dataset, device)
     return ImageStore(dataset)
 
 

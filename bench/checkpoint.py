@@ -101,7 +101,7 @@ def take(training: Training, run: int, shape: tuple[int, int, int]) -> Training:
     """
     if len(training.specs) == 1:
         return training
-    alone = prepare([training.specs[run]], shape, training.method.n_train)
+    alone = prepare([training.specs[run]], shape, training.method.n_train, training.known_decoder)
     _restore(alone, {key: value[run : run + 1].clone() for key, value in _tensors(training).items()})
     return alone
 
@@ -124,6 +124,8 @@ def _tensors(training: Training) -> dict[str, Tensor]:
     for number, optimizer in enumerate(training.optimizers):
         tensors |= {f"adam{number}.{key}": value for key, value in optimizer.tensors().items()}
     tensors |= {f"state.{key}": value for key, value in training.state.items()}
+    if training.mean is not None:
+        tensors |= {f"mean.{key}": value for key, value in training.mean.sums.items()}
     tensors["noise"] = torch.stack([generator.get_state() for generator in training.noise])
     tensors["own"] = torch.stack([generator.get_state() for generator in training.own])
     width = 1 + len(COLUMNS) + training.vae.latent_dim
@@ -143,6 +145,9 @@ def _restore(training: Training, tensors: dict[str, Tensor]) -> None:
         training.modules.load_state_dict(_under(tensors, "modules."))
     for number, optimizer in enumerate(training.optimizers):
         optimizer.load(_under(tensors, f"adam{number}."))
+    if training.mean is not None:
+        for key, value in _under(tensors, "mean.").items():
+            training.mean.sums[key].copy_(value)
     for name in ("noise", "own"):
         for generator, state in zip(getattr(training, name), tensors[name], strict=True):
             # A copy: torch crashes on a state that doesn't begin where its storage does.

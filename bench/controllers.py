@@ -156,7 +156,7 @@ def incremental_pi(
     return torch.maximum(raw, floor), IncrementalState(raw, e, window)
 
 
-def staircase(step: int, *, start: Tensor, stop: Tensor, increment: Tensor, every: int) -> Tensor:
+def staircase(step: int | Tensor, *, start: Tensor, stop: Tensor, increment: Tensor, every: int) -> Tensor:
     """ControlVAE's set point: ``min(stop, start + increment * (step // every))``, nats, shape (R,).
 
     `step` counts from 1, so the first jump is at ``step == every``.
@@ -164,12 +164,12 @@ def staircase(step: int, *, start: Tensor, stop: Tensor, increment: Tensor, ever
     return torch.minimum(stop, start + increment * (step // every))
 
 
-def hybrid(step: int, *, start: Tensor, stop: Tensor, increment: Tensor, every: int, ramp: int) -> Tensor:
+def hybrid(step: int | Tensor, *, start: Tensor, stop: Tensor, increment: Tensor, every: int, ramp: int) -> Tensor:
     """DynamicVAE's hybrid annealing: steps of `increment`, each spread over `ramp` iterations; nats, shape (R,).
 
     Parameters
     ----------
-    step : int
+    step : int or Tensor of shape ()
         Iteration, from 1. The first ramp begins at ``step == every``.
     start, stop, increment : Tensor, (R,), float64
         Set point at the beginning, its cap, and the height of one step.
@@ -177,12 +177,11 @@ def hybrid(step: int, *, start: Tensor, stop: Tensor, increment: Tensor, every: 
         Iterations between steps and length of a ramp, ``1 <= ramp <= every``; ``ramp=1`` is the pure staircase,
         ``ramp=every`` the pure ramp.
     """
-    windows, inside = divmod(step, every)
-    if windows == 0:
-        return torch.minimum(stop, start)
-    return torch.minimum(stop, start + increment * (windows - 1 + min(inside + 1, ramp) / ramp))
+    step = torch.as_tensor(step, dtype=torch.float64)
+    raised = step // every - 1 + (step % every + 1).clamp(max=ramp) / ramp
+    return torch.minimum(stop, start + increment * raised.clamp(min=0))
 
 
-def linear_capacity(step: int, *, start: Tensor, stop: Tensor, iterations: int) -> Tensor:
+def linear_capacity(step: int | Tensor, *, start: Tensor, stop: Tensor, iterations: int) -> Tensor:
     """Burgess et al.'s capacity: ``clip(stop * step / iterations, start, stop)``, nats, shape (R,)."""
     return torch.minimum(stop, torch.maximum(start, stop * (step / iterations)))

@@ -23,7 +23,8 @@ from bench.registry import DATASETS
 from bench.seeds import stream
 
 Index = NDArray[np.int64]
-Images = NDArray[np.uint8]
+Images = NDArray[np.uint8] | NDArray[np.float32]
+Likelihood = Literal["bernoulli", "gaussian", "gaussian_unit"]
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,10 @@ class Dataset(ABC):
     image_shape : tuple of int
         ``(channels, height, width)``.
     image_max : int
-        The `uint8` value that stands for 1.0: 1 for binary images, 255 for grey or colour ones.
-    likelihood : {"bernoulli", "gaussian"}
-        What the reconstruction term is on these data.
+        The `uint8` value that stands for 1.0: 1 for binary images, 255 for grey or colour ones; 1 for vectors.
+    likelihood : {"bernoulli", "gaussian", "gaussian_unit"}
+        What the reconstruction term is on these data. "gaussian_unit" says that they are no images but vectors of real
+        numbers, of `image_shape` (1, 1, d), in units of the noise's standard deviation.
     licence, citation : str
         Of the data.
     paths : tuple of str
@@ -58,7 +60,7 @@ class Dataset(ABC):
     factor_sizes: tuple[int, ...] = ()
     image_shape: tuple[int, int, int]
     image_max: int = 255
-    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    likelihood: Likelihood = "bernoulli"
     licence: str = "unknown"
     citation: str = ""
     paths: ClassVar[tuple[str, ...]] = ()
@@ -81,7 +83,7 @@ class Dataset(ABC):
         Returns
         -------
         ndarray of shape (n, channels, height, width), uint8
-            Values in ``[0, image_max]``.
+            Values in ``[0, image_max]``; for vectors float32 and any value.
         """
 
     def packed(self) -> NDArray[np.uint8] | None:
@@ -93,6 +95,18 @@ class Dataset(ABC):
         if not self.factor_sizes:
             return np.zeros((len(index), 0), dtype=np.int64)
         return np.stack(np.unravel_index(index, self.factor_sizes), axis=1).astype(np.int64)
+
+    def sources(self, index: Index) -> NDArray[np.float64] | None:
+        """Factors of the given rows as real numbers of unit variance, shape (n, n_factors), where `factors` cut them."""
+        return None
+
+    def posterior(self, index: Index) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Mean (n, n_factors) and covariance (n, n_factors, n_factors) of `sources` given the data, if it's Gaussian."""
+        return None
+
+    def known_decoder(self) -> NDArray[np.float64] | None:
+        """The linear map from codes to data, shape (d, n_latents), if it is given instead of trained."""
+        return None
 
     def index(self, factors: NDArray[np.int64]) -> Index:
         """Rows of the given factor classes, shape (n,); the inverse of `factors`."""

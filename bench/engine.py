@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  (the field's own alias)
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench import networks
@@ -22,8 +24,10 @@ from bench.adam import Adam
 from bench.batches import ImageStore, Order
 from bench.data import Dataset
 from bench.method import Encoded, Method, Stage, State, Terms, shared_hyper
-from bench.precision import in_precision
+from bench.precision import Precision, in_precision
 from bench.registry import METHODS
+from bench.replay import Replay
+from bench.schedule import TailMean, one_cycle
 from bench.seeds import torch_stream
 from bench.spec import RunSpec
 
@@ -39,6 +43,10 @@ class Training:
     ----------
     specs : list of RunSpec
         One per run; they differ only in seed and in float hyper-parameters.
+    known_decoder : ndarray or None
+        As given to `prepare`.
+    mean : TailMean or None
+        Of the network's weights, where the spec wants it.
     step : int
         Last finished step.
     curves : list of ndarray of shape (R, 1 + 4 + K), float64
@@ -55,12 +63,19 @@ class Training:
     noise: tuple[torch.Generator, ...]
     own: tuple[torch.Generator, ...]
     state: State
+    known_decoder: NDArray[np.float64] | None = None
+    mean: TailMean | None = None
     step: int = 0
     curves: list[np.ndarray] = field(default_factory=list)
     diverged: list[int | None] = field(default_factory=list)
 
 
-def prepare(specs: Sequence[RunSpec], shape: tuple[int, int, int], n_train: int) -> Training:
+def prepare(
+    specs: Sequence[RunSpec],
+    shape: tuple[int, int, int],
+    n_train: int,
+    known_decoder: NDArray[np.float64] | None = None,
+) -> Training:
     """Build and initialise networks, optimisers, streams and state of runs that go in lockstep.
 
     Parameters
@@ -71,6 +86,8 @@ def prepare(specs: Sequence[RunSpec], shape: tuple[int, int, int], n_train: int)
         ``(C, H, W)`` of the images.
     n_train : int
         Number of training images.
+    known_decoder : ndarray of shape (d, K), optional
+        Of a decoder that isn't trained; see `bench.data.Dataset.known_decoder`.
     """
     first = specs[0]
     if any(shared(spec) != shared(first) for spec in specs):
@@ -83,6 +100,8 @@ def prepare(specs: Sequence[RunSpec], shape: tuple[int, int, int], n_train: int)
     )
     vae = method.build(shape) or networks.build(first.network.name, len(specs), shape, first.network.latent_dim)
     networks.initialise(vae, first.network.init, seeds, "vae")
+    if known_decoder is not None:
+        networks.fix_decoder(vae, known_decoder)
     vae.to(first.device)
     modules = method.modules()
     optimizers = [_adam(vae, first)]
@@ -100,6 +119,8 @@ def prepare(specs: Sequence[RunSpec], shape: tuple[int, int, int], n_train: int)
         noise=tuple(torch_stream(seed, "noise", first.device) for seed in seeds),
         own=tuple(torch_stream(seed, f"method:{method.stream or first.method.name}", first.device) for seed in seeds),
         state=method.initial_state(),
+        known_decoder=known_decoder,
+        mean=TailMean(vae, first.steps, first.optimizer.average) if first.optimizer.average > 0 else None,
         diverged=[None] * len(specs),
     )
 
@@ -127,18 +148,24 @@ def train(
         [Order(spec.seed, store.n, spec.batch_size, name) for spec in training.specs]
         for name in ("data", "data:second")[: training.method.n_batches]
     ]
-    forward = _Forward(training, dataset.likelihood, store)
+    forward = Forward(training, dataset.likelihood, store)
     starts = training.method.stage_starts()
     width = len(COLUMNS) + first.network.latent_dim
     # Runs first: each run's rows are summed as if they were alone.
     buffer = torch.zeros(len(training.specs), first.log_every, width, dtype=torch.float64, device=first.device)
+    # What changes from step to step on the Python side can't be replayed.
+    plain = first.optimizer.schedule == "constant" and training.mean is None
+    replayed = first.device == "cuda" and training.method.capturable and plain
+    block = Replay(forward, orders, buffer).block if replayed else partial(plain_block, forward, orders, buffer)
+    step = training.step
     filled = 0
-    for step in range(training.step + 1, last + 1):
-        if step in starts:
-            forward.begin_stage(step)
-        rows = [np.stack([order(step) for order in each]) for each in orders]
-        buffer[:, filled] = forward(rows, step)
-        filled += 1
+    while step < last:
+        begin = step + 1
+        if begin in starts:
+            forward.begin_stage(begin)
+        step = min([last, step + first.log_every - filled, *(start - 1 for start in starts if start > begin)])
+        block(begin, step, filled)
+        filled += step - begin + 1
         if filled == first.log_every or step == first.steps:
             _log(training, step, buffer[:, :filled].mean(dim=1).cpu().numpy())
             filled = 0
@@ -149,7 +176,16 @@ def train(
     training.step = last
 
 
-class _Forward:
+def plain_block(
+    forward: Forward, orders: list[list[Order]], buffer: Tensor, first: int, last: int, filled: int
+) -> None:
+    """Do the steps from `first` to `last`; their log rows go to the buffer from row `filled` on."""
+    for step in range(first, last + 1):
+        rows = [np.stack([order(step) for order in each]) for each in orders]
+        buffer[:, filled + step - first] = forward(rows, step)
+
+
+class Forward:
     """One optimisation step; a class only to look things up once instead of at every step."""
 
     def __init__(self, training: Training, likelihood: str, store: ImageStore) -> None:
@@ -160,8 +196,8 @@ class _Forward:
         precision = training.specs[0].precision
         self.encoder = in_precision(training.vae.encode, precision, self.device)
         self.decoder = in_precision(training.vae.decode, precision, self.device)
-        self.vae_parameters = list(training.vae.parameters())
-        self.decoder_parameters = list(training.vae.decoder.parameters())
+        self.vae_parameters = [value for value in training.vae.parameters() if value.requires_grad]
+        self.decoder_parameters = [value for value in training.vae.decoder.parameters() if value.requires_grad]
         self.own_parameters = list(training.modules.parameters()) if training.modules is not None else []
         self.frozen: tuple[Tensor, Tensor] | None = None
 
@@ -177,6 +213,7 @@ class _Forward:
         return torch.cat(means, dim=1), torch.cat(logvars, dim=1)
 
     def begin_stage(self, step: int) -> None:
+        """Let the method change what it wants to before this step."""
         t = self.training
 
         def fresh_decoder(role: str) -> None:
@@ -188,11 +225,12 @@ class _Forward:
 
         t.state = t.method.begin_stage(Stage(step, t.state, self.all_codes, fresh_decoder))
 
-    def encode(self, x: Tensor, rows: np.ndarray, step: int) -> Encoded:
+    def encode(self, x: Tensor, rows: Any, step: Any) -> Encoded:
+        """Posteriors and samples of a batch; stored ones if the encoder is frozen."""
         t = self.training
         if t.method.encoder_frozen(step):
             self.frozen = self.frozen or self.all_codes()
-            index = torch.from_numpy(rows).to(self.device)
+            index = torch.as_tensor(rows, device=self.device)
             runs = torch.arange(len(rows), device=self.device)[:, None]
             mean, logvar = (value[runs, index] for value in self.frozen)
         else:
@@ -200,7 +238,21 @@ class _Forward:
         noise = torch.stack([torch.randn(mean.shape[1:], generator=g, device=mean.device) for g in t.noise])
         return Encoded(mean, logvar, t.method.code(mean, logvar, noise, t.state, step))
 
-    def __call__(self, rows: list[np.ndarray], step: int) -> Tensor:
+    def __call__(self, rows: Sequence[Any], step: Any) -> Tensor:
+        """Change weights and state; gives the log row.
+
+        Parameters
+        ----------
+        rows : sequence of ndarray or Tensor, (R, B), int64
+            The images of each of the step's batches.
+        step : int or Tensor
+            From 1; a tensor of float64 in a step that is replayed.
+
+        Returns
+        -------
+        Tensor, (R, 4 + K)
+            See `COLUMNS`.
+        """
         t = self.training
         batches = [self.store.gather(each).to(self.device) for each in rows]
         encoded = self.encode(batches[0], rows[0], step)
@@ -211,7 +263,7 @@ class _Forward:
                 second = self.encode(batches[1], rows[1], step)
         terms = Terms(
             reconstruction=reconstruction(logits, batches[0], self.likelihood),
-            kl_per_latent=kl_per_latent(encoded.mean, encoded.logvar),
+            kl_per_latent=t.method.kl_per_latent(encoded.mean, encoded.logvar),
             encoded=encoded,
             second=second,
             images=batches[0],
@@ -228,8 +280,13 @@ class _Forward:
         torch.autograd.backward(objective.loss.sum(), inputs=changed, retain_graph=auxiliary is not None)
         if auxiliary is not None:
             torch.autograd.backward(auxiliary.sum(), inputs=self.own_parameters)
+        opt = t.specs[0].optimizer
+        if opt.schedule == "one_cycle":
+            t.optimizers[0].settings["lr"] = opt.lr * one_cycle(step, t.specs[0].steps)
         for optimizer in t.optimizers:
             optimizer.step()
+        if t.mean is not None:
+            t.mean.update(step)
         return _row(terms, objective.beta, objective.set_point, stochastic=t.method.stochastic)
 
 
@@ -240,8 +297,9 @@ def reconstruction(logits: Tensor, x: Tensor, likelihood: str) -> Tensor:
     ----------
     logits, x : Tensor, (R, B, C, H, W)
         Decoder output; images in [0, 1].
-    likelihood : {"bernoulli", "gaussian"}
-        Binary cross-entropy in nats, or the summed squared error of ``sigmoid(logits)`` (no 1/2, no variance).
+    likelihood : {"bernoulli", "gaussian", "gaussian_unit"}
+        Binary cross-entropy in nats; the summed squared error of ``sigmoid(logits)`` (no 1/2, no variance); or half the
+        summed squared error of the output itself, nats but for the constant.
 
     Returns
     -------
@@ -250,14 +308,11 @@ def reconstruction(logits: Tensor, x: Tensor, likelihood: str) -> Tensor:
     """
     if likelihood == "bernoulli":
         loss = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    elif likelihood == "gaussian_unit":
+        loss = 0.5 * (logits - x).square()
     else:
         loss = (torch.sigmoid(logits) - x).square()
     return loss.sum(dim=(2, 3, 4)).mean(dim=1)
-
-
-def kl_per_latent(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mean, exp(logvar)) || N(0, 1)) per latent, nats per image, mean over batch: (R, B, K) to (R, K)."""
-    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean(dim=1)
 
 
 def final(curves: np.ndarray, share: float = 0.05) -> dict[str, float | None]:
@@ -289,7 +344,8 @@ def _row(terms: Terms, beta: Tensor, set_point: Tensor | None, *, stochastic: bo
     row = torch.cat([head, terms.kl_per_latent.detach()], dim=1)
     if not stochastic:
         # Codes without noise have no KL: not zero, and not what an untrained variance head would give.
-        row[:, [1, *range(len(COLUMNS), row.shape[1])]] = torch.nan
+        row[:, 1] = torch.nan
+        row[:, len(COLUMNS) :] = torch.nan
     return row
 
 
@@ -312,7 +368,7 @@ def shared(spec: RunSpec) -> dict[str, Any]:
     return content
 
 
-def settings(threads: int) -> dict[str, Any]:
+def settings(threads: int, precision: Precision = "float32") -> dict[str, Any]:
     """Pin what torch would otherwise choose by itself, in the process that trains; returns what was set.
 
     A worker process of loky starts with another number of threads than the parent: numbers would depend on ``-j``.
@@ -323,7 +379,7 @@ def settings(threads: int) -> dict[str, Any]:
     # Filling every new tensor with NaN finds reads of uninitialised memory, and costs a third of a small net's step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
-    # "float32" means float32: without these a GPU rounds the factors of its products to 10 bits.
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    # "float32" means float32: a GPU would otherwise round the factors of its products to 10 bits, which is "tf32".
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     return {"threads": threads, "deterministic_algorithms": True, "cudnn_benchmark": False}

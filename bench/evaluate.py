@@ -65,6 +65,13 @@ def decoder_input(training: Training, mean: NDArray[Any], logvar: NDArray[Any]) 
     return codes
 
 
+def covariance(training: Training, logvar: NDArray[Any]) -> NDArray[Any] | None:
+    """Covariances of posteriors with these log-variances, (n, K, K) float64, if a method correlates its latents."""
+    with torch.no_grad():
+        found = training.method.covariance(torch.from_numpy(logvar).unsqueeze(0).to(training.method.device))
+    return None if found is None else found[0].double().cpu().numpy()
+
+
 def evaluate(training: Training, dataset: Dataset, store: ImageStore) -> Evaluation:
     """Run the metrics of a run's spec on it.
 
@@ -78,11 +85,23 @@ def evaluate(training: Training, dataset: Dataset, store: ImageStore) -> Evaluat
     mean, logvar = encode(training, store, rows)
     part = slice(min(spec.n_images, len(rows)))
     inputs: dict[str, NDArray[Any]] = {"codes": mean}
-    if training.method.stochastic:
+    reasons = {}
+    spread = covariance(training, logvar)
+    if spread is not None:
+        reasons["logvar"] = "latents are correlated given the data"
+    elif training.method.stochastic:
         inputs["logvar"] = logvar
     if dataset.factor_names:
         inputs["factors"] = dataset.factors(rows)
-    if {"images", "decoded"} & {need for name in spec.metrics for need in find_metric(name).inputs}:
-        inputs["images"] = store.gather(rows[part]).numpy()
+    if (sources := dataset.sources(rows)) is not None:
+        inputs["sources"] = sources
+        if training.method.stochastic:
+            inputs["covariance"] = spread if spread is not None else np.exp(logvar)[:, :, None] * np.eye(logvar.shape[1])
+        if (posterior := dataset.posterior(rows)) is not None:
+            inputs["true_mean"], inputs["true_covariance"] = posterior
+    if dataset.likelihood == "gaussian_unit":
+        reasons |= dict.fromkeys(("images", "decoded"), "the data are no images")
+    elif {"images", "decoded"} & {need for name in spec.metrics for need in find_metric(name).inputs}:
+        inputs["images"] = store.gather(rows[part]).cpu().numpy()
         inputs["decoded"] = decode(training, decoder_input(training, mean[part], logvar[part]))
-    return measure(inputs, spec.metrics, seed=seed)
+    return measure(inputs, spec.metrics, seed=seed, reasons=reasons)

@@ -14,7 +14,7 @@ from bench.batches import Order
 from bench.data import load_dataset, resolve_options
 from bench.errors import BenchError
 from bench.measure import find_metric, match_metrics
-from bench.method import resolve_hyper
+from bench.method import Method, resolve_hyper
 from bench.registry import DATASETS, METHODS, NETWORKS
 from bench.selectors import Selection, parse_selection
 from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, NetworkSpec, OptimizerSpec, RunSpec
@@ -55,18 +55,36 @@ def expand(study: StudySpec) -> list[RunSpec]:
     for dataset, (name, values), seed in itertools.product(datasets, methods, study.seeds):
         spec = _run_spec(study, dataset, name, values, seed, evaluation)
         runs.setdefault(spec.digest, spec)
-    for spec in {(s.network.name, s.batch_size, s.dataset.sha256): s for s in runs.values()}.values():
+    for spec in {_kind(spec): spec for spec in runs.values()}.values():
         _check_fit(spec)
     return list(runs.values())
+
+
+def _kind(spec: RunSpec) -> tuple[Any, ...]:
+    """What `_check_fit` looks at."""
+    return spec.dataset.sha256, str(spec.dataset.options), spec.method.name, spec.network, spec.batch_size
 
 
 def _check_fit(spec: RunSpec) -> None:
     """Refuse at planning time what could only fail when the run starts."""
     dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
+    method = METHODS.get(spec.method.name).value
+    kind = "vectors" if dataset.likelihood == "gaussian_unit" else "images"
+    if method.data not in ("any", kind):
+        raise BenchError(f"method '{spec.method.name}' is for {method.data}, dataset '{spec.dataset.name}' has {kind}")
     with torch.device("meta"):
-        networks.build(spec.network.name, 1, dataset.image_shape, spec.network.latent_dim)
+        vae = networks.build(spec.network.name, 1, dataset.image_shape, spec.network.latent_dim)
+    if (known := dataset.known_decoder()) is not None:
+        networks.linear_decoder(vae, known)
+        if method.begin_stage is not Method.begin_stage:
+            raise BenchError(
+                f"method '{spec.method.name}' trains another decoder, dataset '{spec.dataset.name}' comes with its own: "
+                "set the dataset's decoder=learned"
+            )
     if spec.device == "cuda" and not torch.cuda.is_available():
         raise BenchError("device 'cuda': torch sees no GPU here; leave out train.device, or use 'cpu'")
+    if spec.precision == "tf32" and spec.device != "cuda":
+        raise BenchError("precision 'tf32' is a GPU's; use 'bfloat16' or 'float32', or train.device=cuda")
     Order(spec.seed, len(dataset), spec.batch_size)
 
 
@@ -103,7 +121,15 @@ def _run_spec(
         method=MethodSpec(name=name, version=entry.version, hyper=hyper),
         dataset=dataset,
         network=NetworkSpec(name=train.network, version=network.version, latent_dim=train.latent_dim, init=train.init),
-        optimizer=OptimizerSpec(name="adam", lr=train.lr, beta1=train.beta1, beta2=train.beta2, eps=train.eps),
+        optimizer=OptimizerSpec(
+            name="adam",
+            lr=train.lr,
+            beta1=train.beta1,
+            beta2=train.beta2,
+            eps=train.eps,
+            schedule=train.lr_schedule,
+            average=train.average,
+        ),
         batch_size=train.batch_size,
         steps=train.steps if entry.info.get("trains", True) else 0,
         seed=seed,

@@ -98,7 +98,7 @@ def take(spec: RunSpec, folder: Path, source: Path) -> Trained:
     _clear(folder)
     began, clock = time.time(), time.perf_counter()
     dataset, _ = _data(spec)
-    training = engine.prepare([spec], dataset.image_shape, len(dataset))
+    training = engine.prepare([spec], dataset.image_shape, len(dataset), dataset.known_decoder())
     result = json.loads((source / RESULT).read_text())
     if _sha256(source / WEIGHTS) != result["files"][WEIGHTS]:
         raise BenchError(f"'{source / WEIGHTS}' isn't what the run recorded; remove the run's folder")
@@ -130,7 +130,8 @@ def finish(trained: Trained, folder: Path, *, plugins: Sequence[Path] = ()) -> N
     measured = Evaluation({}, {}, {})
     if facts["status"] == "ok":
         measured = evaluate.evaluate(training, dataset, images)
-        pictures.write(training, dataset, images, folder)
+        if dataset.likelihood != "gaussian_unit":
+            pictures.write(training, dataset, images, folder)
     write_json(folder / "spec.json", spec.model_dump(mode="json"))
     evaluate_s = time.perf_counter() - clock
     write_json(
@@ -138,7 +139,7 @@ def finish(trained: Trained, folder: Path, *, plugins: Sequence[Path] = ()) -> N
         {
             **provenance.collect(),
             **trained.history,
-            "settings": engine.settings(spec.threads),
+            "settings": engine.settings(spec.threads, spec.precision),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(trained.began)),
             "evaluate_s": round(evaluate_s, 3),
             "wall_s": round(trained.took_s + evaluate_s, 3),
@@ -174,7 +175,7 @@ class _Part:
     def train(self, dataset: Dataset, images: ImageStore) -> list[Trained]:
         began, clock = time.time(), time.perf_counter()
         self.shape = dataset.image_shape
-        training = self._start(len(dataset))
+        training = self._start(dataset)
         start = training.step
         self._set_aside(training)
         engine.train(training, dataset, images, on_log=self._on_log)
@@ -186,8 +187,8 @@ class _Part:
         history = {"train_s": round(took_s, 3), "resumed_at_step": self.step, "lockstep": len(self.specs)}
         return [Trained(one, None, history, began, took_s) for one in alone]
 
-    def _start(self, n_train: int) -> engine.Training:
-        training = engine.prepare(self.specs, self.shape, n_train)
+    def _start(self, dataset: Dataset) -> engine.Training:
+        training = engine.prepare(self.specs, self.shape, len(dataset), dataset.known_decoder())
         if self.step is not None:
             try:
                 checkpoint.load(training, *self.files)
@@ -197,7 +198,7 @@ class _Part:
         for file in self.files:
             # Cut off by a full disk, or written under another version of torch: start again, don't fail for ever.
             file.unlink(missing_ok=True)
-        return engine.prepare(self.specs, self.shape, n_train)
+        return engine.prepare(self.specs, self.shape, len(dataset), dataset.known_decoder())
 
     def _on_log(self, training: engine.Training) -> None:
         self._set_aside(training)
@@ -229,11 +230,11 @@ def _clear(folder: Path) -> None:
 
 def _data(spec: RunSpec) -> tuple[Dataset, ImageStore]:
     """The run's images in memory, once per process, with the process set up as the run wants it."""
-    engine.settings(spec.threads)
+    engine.settings(spec.threads, spec.precision)
     dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
     if dataset.fingerprint() != spec.dataset.sha256:
         raise BenchError(f"dataset '{spec.dataset.name}': its data have changed since this run was planned")
-    return dataset, store_of(dataset)
+    return dataset, store_of(dataset, spec.device)
 
 
 def _facts(training: engine.Training, folder: Path) -> dict[str, Any]:

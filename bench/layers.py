@@ -29,6 +29,16 @@ class Linear(nn.Module):
         return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight)
 
 
+class Narrow(Linear):
+    """R linear layers of few inputs and outputs, computed with the batch innermost in memory: some ten times as fast."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Batched affine map."""
+        # Copies: products of transposed views round by where a run's matrix begins.
+        weight, columns = self.weight.transpose(1, 2).contiguous(), x.transpose(1, 2).contiguous()
+        return torch.baddbmm(self.bias.unsqueeze(2), weight, columns).transpose(1, 2)
+
+
 class Conv(nn.Module):
     """R convolutions, 4x4 unless said: (B, R * n_in, H, W) to (B, R * n_out, H', W')."""
 
@@ -126,8 +136,9 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tenso
     -------
     Tensor, (B, R * n_out, H', W')
     """
-    kernels = convolve_one if len(weight) == 1 and x.device.type == "cpu" else convolve_grouped
-    return kernels(x, weight, bias, how)
+    if x.device.type != "cpu":
+        return convolve_patches(x, weight, bias, how)
+    return (convolve_one if len(weight) == 1 else convolve_grouped)(x, weight, bias, how)
 
 
 def convolve_grouped(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tensor:
@@ -138,6 +149,29 @@ def convolve_grouped(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) 
     """
     function = F.conv_transpose2d if how.transposed else F.conv2d
     y = function(x, weight.flatten(0, 1), bias.flatten(), stride=how.stride, padding=how.padding, groups=len(weight))
+    return y.relu() if how.relu else y
+
+
+def convolve_patches(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tensor:
+    """`convolve` by gathering the patches and multiplying them as a batch of R matrices, on any device.
+
+    What GPUs take: their libraries are made for large products, and for few groups. Which of the two is faster there is
+    one of the things that ``bench speed gpu`` measures.
+    """
+    r, n = len(weight), len(x)
+    size = weight.shape[3:]
+    if not how.transposed:
+        patches = F.unfold(x, size, padding=how.padding, stride=how.stride)
+        height = (x.shape[2] + 2 * how.padding - size[0]) // how.stride + 1
+        columns = patches.view(n, r, -1, patches.shape[2]).permute(1, 2, 0, 3).flatten(2)
+        y = torch.baddbmm(bias[:, :, None], weight.flatten(2), columns)
+        y = y.view(r, -1, n, height, y.shape[2] // n // height).permute(2, 0, 1, 3, 4).flatten(1, 2)
+    else:
+        columns = x.view(n, r, -1, x.shape[2] * x.shape[3]).permute(1, 2, 0, 3).flatten(2)
+        patches = torch.bmm(weight.flatten(2).mT, columns).view(r, -1, n, x.shape[2] * x.shape[3])
+        sides = [(side - 1) * how.stride - 2 * how.padding + size[0] for side in x.shape[2:]]
+        y = F.fold(patches.permute(2, 0, 1, 3).flatten(1, 2), sides, size, padding=how.padding, stride=how.stride)
+        y = y + bias.flatten()[:, None, None]
     return y.relu() if how.relu else y
 
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 #: Runs in one group: more gain nothing, and a group's runs are all lost together to an error.
 LARGEST = 10
+#: Runs in one group on a GPU: their parameters, gradients, moments and activations take some 20 GB in net H.
+LARGEST_ON_GPU = 40
+#: Multiply-adds of one step's forward pass of a whole group up to which it may be larger than that, of `MANY` runs: all
+#: of them take about as long as one. Such a group isn't divided among workers.
+TINY, MANY = 1_000_000, 64
 #: Multiply-adds of one step's forward pass above which a single run keeps a core busy by itself.
 SMALL = 100_000_000
 #: Values in two vector registers, which is what torch's loops take at once. What is left over is rounded otherwise, and
@@ -40,67 +45,83 @@ def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
         Workers that share the runs.
     """
     kinds: dict[str, list[int]] = {}
-    small: dict[str, bool] = {}
+    most: dict[str, int] = {}
     for place, spec in enumerate(specs):
         kind = _kind(spec)
-        if kind not in small:
+        if kind not in most:
             try:
-                small[kind] = is_small(spec)
+                most[kind] = company(spec)
             except Exception:
                 # The run itself will say what is wrong, and be recorded as failed.
-                small[kind] = False
-        kinds.setdefault(kind if small[kind] else spec.digest, []).append(place)
+                most[kind] = 1
+        kinds.setdefault(kind if most[kind] > 1 else spec.digest, []).append(place)
     groups = []
-    for places in kinds.values():
+    for kind, places in kinds.items():
+        largest = most.get(kind, 1)
         least = 2 if len(places) >= 2 * n_jobs else 1
+        if specs[places[0]].device == "cpu" and largest > LARGEST:
+            least = largest
         while places:
-            size = min(LARGEST, max(least, math.ceil(len(places) / n_jobs)))
+            size = min(largest, max(least, math.ceil(len(places) / n_jobs)))
             groups.append(places[:size])
             places = places[size:]
     return [tuple(specs[place] for place in places) for places in sorted(groups)]
 
 
-def is_small(spec: RunSpec) -> bool:
-    """Whether a run gains by company and keeps its bits in it.
+def company(spec: RunSpec) -> int:
+    """Runs that may go in lockstep with this one, itself counted: 1 if it wouldn't gain or, on a CPU, keep its bits.
 
-    It gains if it has few multiply-adds a step. Kernels were seen to give every run the bits that it gets alone in
-    dense layers on one thread of a CPU, if a run's part of each tensor fills whole vector registers.
+    On a GPU every run gains that is trained by gradients; what it becomes depends, to rounding, on how many runs are
+    beside it, which its provenance says. On a CPU it gains if it has few multiply-adds a step. Kernels were seen to
+    give every run the bits that it gets alone in dense layers on one thread, if a run's part of each tensor fills whole
+    vector registers, and in narrow layers.
     """
     import torch
 
     from bench import networks
     from bench.data import load_dataset
-    from bench.layers import Linear
+    from bench.layers import Conv, ConvTranspose, Linear, Narrow
     from bench.method import Method
     from bench.registry import METHODS
 
     entry = METHODS.get(spec.method.name)
     cls = entry.value
-    fitted = cls.build is not Method.build or cls.fit is not Method.fit
-    if spec.steps == 0 or fitted or (spec.device, spec.threads) != ("cpu", 1):
-        return False
+    if spec.steps == 0 or cls.fit is not Method.fit:
+        return 1
+    if spec.device == "cuda":
+        return LARGEST_ON_GPU
+    if spec.threads != 1:
+        return 1
     shape = load_dataset(spec.dataset.name, spec.dataset.all_options).image_shape
     hyper = cls.Hyper(**spec.method.hyper)
     with torch.device("meta"):
-        vae = networks.build(spec.network.name, 1, shape, spec.network.latent_dim)
-        own = cls([hyper], latent_dim=spec.network.latent_dim, n_steps=spec.steps).modules()
+        method = cls([hyper], latent_dim=spec.network.latent_dim, n_steps=spec.steps)
+        vae = method.build(shape) or networks.build(spec.network.name, 1, shape, spec.network.latent_dim)
+        own = method.modules()
     layers = [layer for module in (vae, own) if module is not None for layer in module.modules()]
-    holders = [layer for layer in layers if list(layer.parameters(recurse=False))]
-    if spec.batch_size % ALIGNED or not all(isinstance(layer, Linear) for layer in holders):
-        return False
-    sizes = [layer.weight.numel() for layer in holders if isinstance(layer, Linear)]
-    return all(size % ALIGNED == 0 for size in sizes) and sum(sizes) * spec.batch_size <= SMALL
+    if spec.batch_size % ALIGNED or any(isinstance(layer, Conv | ConvTranspose) for layer in layers):
+        return 1
+    dense = [layer for layer in layers if isinstance(layer, Linear)]
+    if any(layer.weight.numel() % ALIGNED for layer in dense if not isinstance(layer, Narrow)):
+        return 1
+    cost = sum(layer.weight.numel() for layer in dense) * spec.batch_size
+    return min(MANY, max(LARGEST, TINY // cost)) if cost <= SMALL else 1
 
 
 def agrees(specs: Sequence[RunSpec], dataset: Dataset, images: ImageStore) -> bool:
     """Whether the first steps of these runs together leave the bits that each leaves alone, on this machine.
 
+    A GPU isn't asked: its kernels depend on the number of runs.
+
     Other libraries under torch, or a method that mixes runs, could part them; then they must go alone.
     """
     from bench import checkpoint, engine
 
+    if specs[0].device == "cuda":
+        return True
+
     def first_steps(some: Sequence[RunSpec]) -> engine.Training:
-        training = engine.prepare(some, dataset.image_shape, len(dataset))
+        training = engine.prepare(some, dataset.image_shape, len(dataset), dataset.known_decoder())
         engine.train(training, dataset, images, until=STEPS_COMPARED)
         return training
 

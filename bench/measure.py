@@ -20,6 +20,10 @@ from bench.selectors import parse_selection
 REASONS = {
     "factors": "the dataset has no factors",
     "logvar": "the codes carry no noise",
+    "covariance": "the codes carry no noise",
+    "sources": "the dataset's factors are classes",
+    "true_mean": "the factors have no Gaussian posterior",
+    "true_covariance": "the factors have no Gaussian posterior",
     "images": "there are no images",
     "decoded": "there is no decoder",
 }
@@ -220,6 +224,8 @@ def _try(metric: Metric) -> None:
         "codes": factors[:, [0, 1, 2, 0]] + rng.normal(size=(240, 4)),
         "logvar": np.zeros((240, 4)),
         "factors": factors,
+        "sources": factors.astype(np.float64),
+        "covariance": np.broadcast_to(np.eye(4), (240, 4, 4)),
         "images": images,
         "decoded": images,
     }

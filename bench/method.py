@@ -137,6 +137,11 @@ class Stage:
     fresh_decoder: Callable[[str], None]
 
 
+def kl_per_latent(mean: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mean, exp(logvar)) || N(0, 1)) per latent, nats per image, mean over batch: (R, B, K) to (R, K)."""
+    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean(dim=1)
+
+
 class Method(ABC):
     """A training objective.
 
@@ -159,20 +164,27 @@ class Method(ABC):
     Hyper : type
         Frozen dataclass: at once the command line, the TOML schema and the table's columns. Constraints are written
         as ``Annotated[float, Field(ge=0)]``, cross-field ones in ``__post_init__`` as `ValueError`.
+    data : {"any", "images", "vectors"}
+        What it can be trained on: "images" if it takes values in [0, 1] for granted; see `Dataset.likelihood`.
     n_batches : int
         2 if `Terms.second` is needed.
     shared : tuple of str
         Float hyper-parameters in which runs in lockstep must agree (an optimiser has one rate).
     stochastic : bool
         False if codes carry no noise: there is then no KL to speak of.
+    capturable : bool
+        False if a step does other things than the one before by a Python condition on its number or on tensors:
+        a GPU can't replay it.
     stream : str
         Method whose name keys the stream of `Terms.generators`, if not this one's: a wrapper draws what its base draws.
     """
 
     Hyper: ClassVar[type] = NoHyper
     shared: ClassVar[tuple[str, ...]] = ()
+    data: ClassVar[Literal["any", "images", "vectors"]] = "any"
     n_batches: int = 1
     stochastic: bool = True
+    capturable: bool = True
     stream: str = ""
 
     def __init__(
@@ -204,12 +216,21 @@ class Method(ABC):
         state : mapping of str to Tensor
             What the step before returned, `initial_state` at first.
         step : int
-            Iteration, from 1.
+            Iteration, from 1. In a step that a GPU replays it is a tensor of shape () and type float64: compute with
+            it, but don't branch on it.
         """
 
     def code(self, mean: Tensor, logvar: Tensor, noise: Tensor, state: State, step: int) -> Tensor:
         """What the decoder is given in training, (R, B, K): by default a sample of the posterior."""
         return mean + (0.5 * logvar).exp() * noise
+
+    def kl_per_latent(self, mean: Tensor, logvar: Tensor) -> Tensor:
+        """Terms whose sum is the KL of the posterior from the prior, nats, mean over batch: (R, B, K) to (R, K)."""
+        return kl_per_latent(mean, logvar)
+
+    def covariance(self, logvar: Tensor) -> Tensor | None:
+        """Covariances of the posteriors, (R, B, K, K), where latents are correlated; None: `logvar` says it all."""
+        return None
 
     def code_at_evaluation(self, mean: Tensor, logvar: Tensor, state: State) -> Tensor:
         """What the decoder is given when it is evaluated, (R, B, K): by default the posterior's mean."""

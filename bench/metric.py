@@ -27,6 +27,10 @@ Input = Literal[
     "codes",  #    (N, D) float64, posterior means
     "logvar",  #   (N, D) float64, posterior log-variances
     "factors",  #  (N, F) int64, factor classes
+    "covariance",  #  (N, D, D) float64, posterior covariances
+    "sources",  #  (N, F) float64, the factors as real numbers of unit variance
+    "true_mean",  #  (N, F) float64, mean of the sources given the data, where that is Gaussian
+    "true_covariance",  #  (N, F, F) float64, and their covariance
     "images",  #   (M, C, H, W) float32 in [0, 1], the first M rows
     "decoded",  #  (M, C, H, W) float32, decoder outputs (logits) at the posterior means of the same rows
 ]

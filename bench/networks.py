@@ -7,16 +7,32 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.errors import BenchError
-from bench.layers import Conv, ConvTranspose, FromPlanes, Layers, Linear, ToPlanes
+from bench.layers import Conv, ConvTranspose, FromPlanes, Layers, Linear, Narrow, ToPlanes
 from bench.registry import NETWORKS
 from bench.seeds import torch_stream
 
 Init = Literal["he", "normal002", "torch"]
 ImageShape = tuple[int, int, int]
+
+
+class LinearPosterior(nn.Module):
+    """Means linear in the data, log-variances that are the same for all, 0 at first: (R, B, n_in) to (R, B, 2 K)."""
+
+    def __init__(self, n_runs: int, n_in: int, latent_dim: int) -> None:
+        super().__init__()
+        self.mean = Narrow(n_runs, n_in, latent_dim)
+        self.logvar = nn.Parameter(torch.zeros(n_runs, 1, latent_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Both, side by side."""
+        mean = self.mean(x)
+        return torch.cat([mean, self.logvar.expand_as(mean)], dim=-1)
 
 
 class VAE(nn.Module):
@@ -132,6 +148,41 @@ def network_mlp(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     encoder = nn.Sequential(nn.Flatten(2), *dense(r, [pixels, 128, 128, 2 * k], nn.ReLU()))
     decoder = nn.Sequential(*dense(r, [k, 128, 128, pixels], nn.ReLU()), nn.Unflatten(2, shape))
     return VAE(encoder, decoder, k)
+
+
+@NETWORKS.register("linear", version=1)
+def network_linear(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
+    """One linear map each way, and variances that don't depend on the data: all that linear-Gaussian data need."""
+    pixels = math.prod(shape)
+    encoder = nn.Sequential(nn.Flatten(2), LinearPosterior(n_runs, pixels, latent_dim))
+    decoder = nn.Sequential(Narrow(n_runs, latent_dim, pixels), nn.Unflatten(2, shape))
+    return VAE(encoder, decoder, latent_dim)
+
+
+def linear_decoder(vae: VAE, known: NDArray[np.float64]) -> Linear:
+    """The one layer of a linear decoder, into which a known map of shape (d, K) fits.
+
+    Raises
+    ------
+    BenchError
+        If the decoder isn't linear or has another number of latents.
+    """
+    layers = [module for module in vae.decoder.modules() if list(module.parameters(recurse=False))]
+    if len(layers) == 1 and isinstance(layers[0], Linear) and layers[0].weight.shape[1:] == known.T.shape:
+        return layers[0]
+    raise BenchError(
+        f"the data come with a linear decoder of {known.shape[1]} latents, which the network can't take: set "
+        f"train.network=linear and train.latent_dim={known.shape[1]}, or the dataset's decoder=learned"
+    )
+
+
+def fix_decoder(vae: VAE, known: NDArray[np.float64]) -> None:
+    """Set a linear decoder to a known map of shape (d, K), without a bias, and take it out of the training."""
+    layer = linear_decoder(vae, known)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(known.T.copy()))
+        layer.bias.zero_()
+    vae.decoder.requires_grad_(False)
 
 
 def dense(n_runs: int, widths: Sequence[int], activation: nn.Module) -> list[nn.Module]:

@@ -34,7 +34,7 @@ def write(training: Training, dataset: Dataset, store: ImageStore, folder: Path)
     rows = sample_rows(dataset, N_SAMPLE)
     mean, logvar = encode(training, store, rows)
     shown = slice(N_RECONSTRUCTIONS)
-    originals = store.gather(rows[shown]).numpy()
+    originals = store.gather(rows[shown]).cpu().numpy()
     decoded = expit(decode(training, decoder_input(training, mean[shown], logvar[shown])))
     _save(grid(np.stack([originals, decoded])), folder / "reconstructions.png")
 

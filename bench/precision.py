@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 def in_precision(function: Callable[..., Any], precision: Precision, device: str) -> Callable[..., Any]:
@@ -18,21 +18,23 @@ def in_precision(function: Callable[..., Any], precision: Precision, device: str
     mantissa), sum in float32 and give bfloat16, to the activations too; the gradients of all of these are rounded
     likewise. That is torch's autocast. Everything else is float32: parameters and their gradients as the optimiser
     sees them, its moments, the images the loss compares with, posteriors as they leave the encoder, samples, KL,
-    reconstruction and the method's own terms. Networks are evaluated in float32 whatever they were trained in.
+    reconstruction and the method's own terms. With "tf32", on a GPU, products take factors rounded to 10 bits of
+    mantissa instead, and all else stays float32. Networks are evaluated in float32 whatever they were trained in.
 
     Parameters
     ----------
     function : callable
         From tensors to a tensor or a tuple of tensors.
-    precision : {"float32", "bfloat16"}
+    precision : {"float32", "tf32", "bfloat16"}
     device : str
 
     Returns
     -------
     callable
-        `function` itself for "float32"; otherwise it gives float32 as well.
+        `function` itself unless it is "bfloat16": "tf32" is a switch of the process (`bench.engine.settings`).
+        Otherwise it gives float32 as well.
     """
-    if precision == "float32":
+    if precision != "bfloat16":
         return function
 
     def lowered(*inputs: Tensor) -> Any:

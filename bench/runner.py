@@ -100,6 +100,8 @@ def run(
     left = plan.left
     if not left:
         return
+    if any(spec.device == "cuda" for spec in left):
+        n_jobs = 1  # one process has the GPU, and its runs go in lockstep
     path, actions = store.path.resolve(), plan.todo
     groups = lockstep.group([spec for spec in left if actions[spec.run_id] != "measure"], n_jobs)
     groups += [(spec,) for spec in left if actions[spec.run_id] == "measure"]
@@ -200,10 +202,10 @@ def seconds_per_step(specs: Sequence[RunSpec], steps: int = 8) -> float:
     from bench.data import load_dataset
 
     spec = specs[0]
-    engine.settings(spec.threads)
+    engine.settings(spec.threads, spec.precision)
     dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
-    images = store_of(dataset)
-    training = engine.prepare(specs, dataset.image_shape, len(dataset))
+    images = store_of(dataset, spec.device)
+    training = engine.prepare(specs, dataset.image_shape, len(dataset), dataset.known_decoder())
     engine.train(training, dataset, images, until=2)
     started = time.perf_counter()
     engine.train(training, dataset, images, until=2 + steps)

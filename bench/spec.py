@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 #: Layout of ``spec.json`` and ``result.json``; raised when a reader of older folders would go wrong.
 SCHEMA_VERSION = 1
@@ -55,13 +55,29 @@ class NetworkSpec(Model):
 
 
 class OptimizerSpec(Model):
-    """Adam's settings for encoder and decoder."""
+    """Adam's settings for encoder and decoder.
+
+    Attributes
+    ----------
+    schedule : {"constant", "one_cycle"}
+        Of the step size; see `bench.schedule.one_cycle`.
+    average : float
+        Share of the steps, the last ones, over which the weights are averaged; 0: the last weights stay.
+    """
 
     name: Literal["adam"]
     lr: float = Field(gt=0)
     beta1: float = Field(ge=0, lt=1)
     beta2: float = Field(ge=0, lt=1)
     eps: float = Field(gt=0)
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    average: float = Field(0.0, ge=0, le=1)
+
+    @model_serializer(mode="wrap")
+    def _without_neutral(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what does nothing, so that runs are named as they were before there was such a thing."""
+        content: dict[str, Any] = handler(self)
+        return {k: v for k, v in content.items() if (k, v) not in (("schedule", "constant"), ("average", 0.0))}
 
 
 class EvaluationSpec(Model):
@@ -94,7 +110,7 @@ class RunSpec(Model):
     log_every: int = Field(ge=1)
     evaluation: EvaluationSpec
     threads: int = Field(ge=1)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
 
     def canonical_json(self) -> str:

@@ -33,9 +33,11 @@ class TrainSettings(Model):
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
     eps: float = Field(1e-8, gt=0)
+    lr_schedule: Literal["constant", "one_cycle"] = "constant"
+    average: float = Field(0.0, ge=0, le=1)
     log_every: int = Field(100, ge=1)
     threads: int = Field(1, ge=1)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
 
 

@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from bench.analytic import posterior
+from bench.analytic.cases import case
 from bench.analytic.model import Floats, LinearGaussian
-
-#: Law of every factor; all have zero mean and unit variance.
-Law = Literal["gaussian", "laplace", "uniform"]
-
-#: Half the width of the uniform law.
-EDGE = float(np.sqrt(3.0))
-#: The posterior is integrated over this many standard deviations to each side, those it would have if s were Gaussian;
-#: the Laplace law's tails are longer.
-REACH = {"gaussian": 12.0, "uniform": 12.0, "laplace": 20.0}
-#: At most this many Gauss-Legendre nodes on each side of 0, where the Laplace law has its kink.
-MAX_NODES = 1000
-
-
-@dataclass(frozen=True)
-class Posterior:
-    """Moments of p(s|x) for n data.
-
-    Attributes
-    ----------
-    mean : ndarray of shape (n, k), float64
-    covariance : ndarray of shape (n, k, k), float64
-    entropy : ndarray of shape (n,), float64
-        H(s | x = this one), nats.
-    log_evidence : ndarray of shape (n,), float64
-        log p(x), nats.
-    """
-
-    mean: Floats
-    covariance: Floats
-    entropy: Floats
-    log_evidence: Floats
+from bench.analytic.posterior import EDGE, Law, unknown
+from bench.data import Dataset, Images, Index, register_dataset
+from bench.errors import BenchError
+from bench.seeds import stream
 
 
 def draw(model: LinearGaussian, n: int, law: Law = "gaussian", *, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -74,29 +50,9 @@ def draw(model: LinearGaussian, n: int, law: Law = "gaussian", *, rng: np.random
     elif law == "uniform":
         s = rng.uniform(-EDGE, EDGE, size=shape)
     else:
-        raise _unknown(law)
+        raise unknown(law)
     noise = np.sqrt(model.noise_variance) * rng.normal(size=(n, model.n_dimensions))
     return s @ model.mixing.T + noise, s
-
-
-def log_prior(s: Floats, law: Law) -> Floats:
-    """``log p(s)`` in nats, (..., k) to (...); minus infinity outside the uniform law's support."""
-    if law == "gaussian":
-        each = -0.5 * (s**2 + np.log(2 * np.pi))
-    elif law == "laplace":
-        each = -np.sqrt(2.0) * np.abs(s) - 0.5 * np.log(2.0)
-    elif law == "uniform":
-        each = np.where(np.abs(s) <= EDGE, -np.log(2 * EDGE), -np.inf)
-    else:
-        raise _unknown(law)
-    return np.asarray(each.sum(axis=-1))
-
-
-def log_likelihood(model: LinearGaussian, x: Floats, s: Floats) -> Floats:
-    """``log p(x|s)`` in nats; (..., d) and (..., k), which broadcast, to (...)."""
-    squared = ((x - s @ model.mixing.T) ** 2).sum(axis=-1)
-    constant = model.n_dimensions * np.log(2 * np.pi * model.noise_variance)
-    return np.asarray(-0.5 * (squared / model.noise_variance + constant))
 
 
 def classes(s: Floats, law: Law, n_classes: int = 20) -> NDArray[np.int64]:
@@ -124,101 +80,142 @@ def classes(s: Floats, law: Law, n_classes: int = 20) -> NDArray[np.int64]:
     elif law == "uniform":
         below = (s / EDGE + 1) / 2
     else:
-        raise _unknown(law)
+        raise unknown(law)
     return np.asarray(np.clip(np.floor(n_classes * below), 0, n_classes - 1).astype(np.int64))
 
 
-def posterior(model: LinearGaussian, x: Floats, law: Law = "gaussian") -> Posterior:
-    """The true posterior p(s|x).
+def exactly(values: Floats) -> Floats:
+    """Shift and mix the columns, (n, m), as little as needed for zero means and a covariance of I, to rounding.
 
-    ``N(P A'x / σ², P)`` for Gaussian factors, by quadrature for the others; more nodes changed nothing beyond 1e-9.
+    What closed forms say of second moments then holds on the sample. Columns that are independent draws of unit
+    variance change by some ``1 / sqrt(n)``.
+    """
+    centred = values - values.mean(axis=0)
+    variances, axes = np.linalg.eigh(centred.T @ centred / len(values))
+    return np.asarray(centred @ (axes / np.sqrt(variances)) @ axes.T)
 
-    Parameters
-    ----------
-    model : LinearGaussian
-    x : ndarray of shape (n, d), float64
-    law : {"gaussian", "laplace", "uniform"}
 
-    Returns
-    -------
-    Posterior
+def parse_mixing(text: str) -> Floats:
+    """Matrix of a text with rows at semicolons, numbers at blanks: ``"1 0.8; 0 0.6"``.
 
     Raises
     ------
     ValueError
-        For another law; for factors that aren't Gaussian, if there are more than two, or their columns of A are so
-        nearly parallel that the posterior is a needle.
+        For anything else.
     """
-    if law == "gaussian":
-        return _gaussian(model, x)
-    if model.n_factors > 2:
-        raise ValueError(f"the posterior of {model.n_factors} factors that aren't Gaussian isn't computed: at most 2")
-    rule = np.polynomial.legendre.leggauss(_count_nodes(model, law))
-    parts = [_integrate(model, row, law, rule) for row in x]
-    mean, covariance, entropy, evidence = (np.array(column) for column in zip(*parts, strict=True))
-    return Posterior(mean, covariance, entropy, evidence)
+    try:
+        rows = [[float(number) for number in row.split()] for row in text.split(";")]
+    except ValueError:
+        rows = []
+    if not rows or not rows[0] or len({len(row) for row in rows}) != 1:
+        raise ValueError(f"mixing='{text}': write the rows of A as '1 0.8; 0 0.6'")
+    return np.array(rows)
 
 
-def _gaussian(model: LinearGaussian, x: Floats) -> Posterior:
-    n, covariance = len(x), model.data_covariance
-    squared = (x * np.linalg.solve(covariance, x.T).T).sum(axis=1)
-    constant = model.n_dimensions * np.log(2 * np.pi) + np.linalg.slogdet(covariance)[1]
-    return Posterior(
-        mean=x @ model.posterior_gain.T,
-        covariance=np.broadcast_to(model.posterior_covariance, (n, model.n_factors, model.n_factors)).copy(),
-        entropy=np.full(n, model.posterior_entropy),
-        log_evidence=-0.5 * (squared + constant),
-    )
+@dataclass(frozen=True)
+class LinearGaussianOptions:
+    """Options of `LinearGaussianData`; what is left to the case is filled in.
+
+    Attributes
+    ----------
+    case : {"S0", "S1", "S2", "L0", "L1"}
+        See `bench.analytic.cases.case`.
+    mixing : str
+        Another A than the case's, as in `parse_mixing`.
+    noise_variance : float
+        Another σ²; 0: the case's.
+    law : {"gaussian", "laplace", "uniform"}
+        Of the factors.
+    decoder : {"case", "oracle", "learned"}
+        Whether the decoder is A, or trained.
+    n : int
+        How many data.
+    draw : int
+        Which draw of them.
+    """
+
+    case: Literal["S0", "S1", "S2", "L0", "L1"] = "S1"
+    mixing: str = ""
+    noise_variance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    law: Law = "gaussian"
+    decoder: Literal["case", "oracle", "learned"] = "case"
+    n: Annotated[int, Field(ge=100)] = 20_000
+    draw: Annotated[int, Field(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        known = case(self.case)
+        if self.mixing:
+            # One spelling, so that it is one run.
+            rows = [
+                " ".join(f"{number:g}" if float(f"{number:g}") == number else repr(float(number)) for number in row)
+                for row in parse_mixing(self.mixing)
+            ]
+            object.__setattr__(self, "mixing", "; ".join(rows))
+        object.__setattr__(self, "noise_variance", float(self.noise_variance or known.model.noise_variance))
+        if self.decoder == "case":
+            object.__setattr__(self, "decoder", known.decoder)
+
+    def model(self) -> LinearGaussian:
+        """What the data follow, in units of σ: A / σ with noise of unit variance. Every formula of β is the same."""
+        mixing = parse_mixing(self.mixing) if self.mixing else case(self.case).model.mixing
+        return LinearGaussian(mixing / np.sqrt(self.noise_variance), 1.0)
 
 
-def _count_nodes(model: LinearGaussian, law: Law) -> int:
-    """Nodes for a spacing of half the posterior's smallest standard deviation where they lie widest apart."""
-    covariance = model.posterior_covariance
-    longest, thinnest = np.sqrt(np.diag(covariance).max()), np.sqrt(np.linalg.eigvalsh(covariance)[0])
-    # In the middle, n Gauss-Legendre nodes over a length a are π/2 a / n apart.
-    nodes = 10 + int(np.pi * REACH[law] * longest / thinnest)
-    if nodes > MAX_NODES:
-        raise ValueError(f"the posterior is too thin a needle to be integrated: {longest / thinnest:.0f} to 1")
-    return nodes
+@register_dataset("linear_gaussian")
+class LinearGaussianData(Dataset):
+    """Vectors ``x = A s + noise`` of independent factors s: the posterior, and what a β-VAE ends at, are known exactly.
 
+    Data are in units of the noise's standard deviation, and the decoder's is 1 too, so that β is that of the closed
+    forms in `bench.analytic`. First and second moments of the sample are exactly those of the model (`exactly`); for
+    those of a part of the rows see to it that all are evaluated. The classes of a factor are 20, equally probable.
+    """
 
-def _integrate(
-    model: LinearGaussian, x: Floats, law: Law, rule: tuple[Floats, Floats]
-) -> tuple[Floats, Floats, float, float]:
-    """Mean, covariance, entropy and log evidence for one datum."""
-    axes = [_nodes(centre, spread, law, rule) for centre, spread in _boxes(model, x, law)]
-    grid = np.stack(np.meshgrid(*(nodes for nodes, _ in axes), indexing="ij"), axis=-1).reshape(-1, len(axes))
-    weights = np.ones(1)
-    for _, one in axes:
-        weights = np.outer(weights, one).ravel()
-    log_joint = log_prior(grid, law) + log_likelihood(model, x, grid)
-    top = float(log_joint.max())
-    mass = weights * np.exp(log_joint - top)
-    evidence = top + float(np.log(mass.sum()))
-    mass /= mass.sum()
-    mean = mass @ grid
-    covariance = (grid - mean).T @ ((grid - mean) * mass[:, None])
-    return mean, covariance, evidence - float(mass @ log_joint), evidence
+    Options = LinearGaussianOptions
+    likelihood = "gaussian_unit"
+    image_max = 1
+    licence = "Apache-2.0 (drawn by this file)"
+    citation = "A closed-form test bed: see bench/analytic/__init__.py"
 
+    def __init__(self, options: LinearGaussianOptions) -> None:
+        super().__init__(options)
+        self.model = options.model()
+        d, k = self.model.mixing.shape
+        self.image_shape = (1, 1, d)
+        self.factor_names = tuple(f"s{number}" for number in range(k))
+        self.factor_sizes = (20,) * k
+        x, s = draw(self.model, options.n, options.law, rng=stream(options.draw, f"linear_gaussian:{options.law}"))
+        white = exactly(np.concatenate([s, x - s @ self.model.mixing.T], axis=1))
+        self._s = white[:, :k]
+        self._x = (self._s @ self.model.mixing.T + white[:, k:]).astype(np.float32)
 
-def _boxes(model: LinearGaussian, x: Floats, law: Law) -> list[tuple[float, float]]:
-    """Where the posterior is, factor by factor: centre and standard deviation for a Gaussian prior."""
-    centres = model.posterior_gain @ x
-    if law == "uniform":
-        centres = np.clip(centres, -EDGE, EDGE)
-    return list(zip(centres.tolist(), np.sqrt(np.diag(model.posterior_covariance)).tolist(), strict=True))
+    def __len__(self) -> int:
+        return len(self._x)
 
+    def images(self, index: Index) -> Images:
+        """Vectors of the given rows, shape (n, 1, 1, d), float32."""
+        rows: Images = self._x[index][:, None, None, :]
+        return rows
 
-def _nodes(centre: float, spread: float, law: Law, rule: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    """Points and weights on both sides of 0, so that the integrand is smooth between their ends."""
-    ends = centre + REACH[law] * spread * np.array([-1.0, 0.0, 1.0])
-    ends[1] = np.clip(0.0, ends[0], ends[2])
-    if law == "uniform":
-        ends = np.clip(ends, -EDGE, EDGE)
-    nodes, weights = rule
-    middle, half = (ends[1:] + ends[:-1]) / 2, (ends[1:] - ends[:-1]) / 2
-    return (middle[:, None] + half[:, None] * nodes).ravel(), (half[:, None] * weights).ravel()
+    def sources(self, index: Index) -> Floats:
+        """Factors of the given rows, shape (n, k), float64."""
+        rows: Floats = self._s[index]
+        return rows
 
+    def factors(self, index: Index) -> NDArray[np.int64]:
+        """Classes of the factors of the given rows, shape (n, k)."""
+        return classes(self._s[index], self.options.law)
 
-def _unknown(law: str) -> ValueError:
-    return ValueError(f"no law {law!r}; there are gaussian, laplace, uniform")
+    def posterior(self, index: Index) -> tuple[Floats, Floats] | None:
+        """Mean and covariance of the factors given the data, if the factors are Gaussian."""
+        if self.options.law != "gaussian":
+            return None
+        found = posterior.posterior(self.model, self._x[index].astype(np.float64))
+        return found.mean, found.covariance
+
+    def known_decoder(self) -> Floats | None:
+        """A in units of σ, unless the decoder is to be trained."""
+        return self.model.mixing if self.options.decoder == "oracle" else None
+
+    def index(self, factors: NDArray[np.int64]) -> Index:
+        """Refuse: what is drawn at random has no row for every class."""
+        raise BenchError("dataset 'linear_gaussian': rows can't be looked up by their factors")

@@ -73,7 +73,7 @@ def decompose(encoded: Encoded, n_train: int, estimator: str) -> tuple[Tensor, T
     if estimator == "mws":
         weights = torch.full((n_batch, n_batch), -math.log(n_train * n_batch), device=z.device)
     else:
-        weights = stratified_weights(n_batch, n_train).log().to(z.device)
+        weights = stratified_weights(n_batch, n_train, z.device).log()
     log_qz = torch.logsumexp(pairs.sum(dim=3) + weights, dim=2)
     log_qzk = torch.logsumexp(pairs + weights.unsqueeze(2), dim=2).sum(dim=2)
     return (
@@ -83,13 +83,14 @@ def decompose(encoded: Encoded, n_train: int, estimator: str) -> tuple[Tensor, T
     )
 
 
-def stratified_weights(n_batch: int, n_train: int) -> Tensor:
+def stratified_weights(n_batch: int, n_train: int, device: torch.device | str = "cpu") -> Tensor:
     """Weights of the stratified estimator, (B, B); each row sums to 1."""
     m = n_batch - 1
-    weights = torch.full((n_batch, n_batch), 1 / m)
-    rows = torch.arange(n_batch)
-    weights[rows, rows] = 1 / n_train
-    weights[rows, (rows + 1) % n_batch] = (n_train - m) / (n_train * m)
+    weights = torch.full((n_batch, n_batch), 1 / m, device=device)
+    weights.fill_diagonal_(1 / n_train)
+    other = (n_train - m) / (n_train * m)
+    weights.diagonal(1).fill_(other)
+    weights[-1, 0] = other
     return weights
 
 

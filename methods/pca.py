@@ -34,6 +34,7 @@ class PCA(Method):
     """
 
     stochastic = False
+    data = "images"
 
     def build(self, shape: ImageShape) -> VAE:
         """Two linear maps instead of the run's network."""
@@ -47,7 +48,7 @@ class PCA(Method):
         k = self.latent_dim
         for run, seed in enumerate(seeds):
             rows = stream(seed, "pca").permutation(store.n)[:N_SAMPLE]
-            x = store.gather(np.sort(rows)).flatten(1).double()
+            x = store.gather(np.sort(rows)).cpu().flatten(1).double()
             mean = x.mean(dim=0)
             _, singular, axes = torch.linalg.svd(x - mean, full_matrices=False)
             # A direction in which nothing varies gives a dead latent, not rounding errors divided by themselves.

@@ -25,6 +25,8 @@ class SigmaVAE(Method):
     stays the cross-entropy, which isn't what this method minimises.
     """
 
+    data = "images"
+
     def loss(self, terms: Terms, state: State, step: int) -> Objective:
         """Gaussian negative log-likelihood at the optimal variance, plus the KL."""
         pixels = math.prod(terms.images.shape[2:])

@@ -69,6 +69,8 @@ class TwoStage(Method):
             if cls.build is not Method.build or cls.fit is not Method.fit:
                 raise ValueError(f"base='{self.base}' isn't trained on the run's network: it has no decoder to replace")
 
+    capturable = False
+
     def __init__(self, hypers: Sequence[Any], **context: Any) -> None:
         super().__init__(hypers, **context)
         cls = METHODS.get(self.hyper.base).value

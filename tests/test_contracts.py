@@ -13,9 +13,8 @@ import torch
 
 from bench import networks
 from bench.data import load_dataset, resolve_options
-from bench.engine import kl_per_latent
 from bench.errors import BenchError
-from bench.method import Encoded, Terms, resolve_hyper
+from bench.method import Encoded, Terms, kl_per_latent, resolve_hyper
 from bench.registry import DATASETS, FIGURES, METHODS, METRICS, NETWORKS
 from bench.seeds import stream, torch_stream
 

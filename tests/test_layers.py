@@ -32,8 +32,8 @@ def tensors(kind, n_runs=1, n_images=3):
     return made, layers.Convolution(stride, padding, transposed)
 
 
-def output_and_gradients(function, kind, relu):
-    inputs, how = tensors(kind)
+def output_and_gradients(function, kind, relu, n_runs=1):
+    inputs, how = tensors(kind, n_runs)
     y = function(*inputs, how._replace(relu=relu))
     # A gradient that differs from place to place, in the order in which the next layer's would come.
     g = torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -47,6 +47,16 @@ def test_one_run_equals_torchs_own_convolution(kind, relu):
     plain = output_and_gradients(layers.convolve_grouped, kind, relu)
     assert bool((ours[0] < 0).any()) is not relu
     for mine, its in zip(ours, plain, strict=True):
+        torch.testing.assert_close(mine, its, **TIGHT)
+
+
+@pytest.mark.parametrize("n_runs", [1, 3])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_patches_equal_torchs_own_convolution(kind, relu, n_runs):
+    patches = output_and_gradients(layers.convolve_patches, kind, relu, n_runs)
+    plain = output_and_gradients(layers.convolve_grouped, kind, relu, n_runs)
+    for mine, its in zip(patches, plain, strict=True):
         torch.testing.assert_close(mine, its, **TIGHT)
 
 
@@ -77,12 +87,12 @@ def test_a_wrong_padding_would_be_seen():
 
 def test_kernels_are_chosen_by_runs_and_device(monkeypatch):
     taken = []
-    for name in ("convolve_one", "convolve_grouped"):
+    for name in ("convolve_one", "convolve_grouped", "convolve_patches"):
         monkeypatch.setattr(layers, name, lambda *_, name=name: taken.append(name))
     for n_runs, device in ((1, "cpu"), (2, "cpu"), (1, "meta")):
         (x, weight, bias), how = tensors("inner", n_runs)
         layers.convolve(x.to(device), weight, bias, how)
-    assert taken == ["convolve_one", "convolve_grouped", "convolve_grouped"]
+    assert taken == ["convolve_one", "convolve_grouped", "convolve_patches"]
 
 
 def test_a_convolution_and_its_relu_are_one_operation_with_the_same_result(monkeypatch):

@@ -8,6 +8,7 @@ from scipy import stats
 from scipy.integrate import dblquad, quad
 
 from bench.analytic import measures, oracle
+from bench.analytic import posterior as true
 from bench.analytic.cases import case, pair
 from bench.analytic.model import LinearGaussian
 from bench.analytic.vae import oracle_vae
@@ -57,11 +58,11 @@ def test_a_draw_repeats_and_an_unknown_law_is_refused():
 def test_densities_are_scipys(law):
     model = case("L1").model
     x, s = sample(model, 7, law)
-    np.testing.assert_allclose(lg.log_prior(s, law), SCIPY[law].logpdf(s).sum(axis=1))
+    np.testing.assert_allclose(true.log_prior(s, law), SCIPY[law].logpdf(s).sum(axis=1))
     noise = stats.multivariate_normal(cov=0.1 * np.eye(5))
     expected = [noise.logpdf(a - model.mixing @ b) for a, b in zip(x, s, strict=True)]
-    np.testing.assert_allclose(lg.log_likelihood(model, x, s), expected)
-    assert lg.log_prior(np.array([[0.0, 1.8]]), "uniform") == -np.inf
+    np.testing.assert_allclose(true.log_likelihood(model, x, s), expected)
+    assert true.log_prior(np.array([[0.0, 1.8]]), "uniform") == -np.inf
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -90,8 +91,8 @@ def test_inference_of_a_linear_encoder_depends_on_second_moments_alone(law):
 def test_the_gaussian_posterior_is_bayes_rule():
     model = case("L1").model
     x, s = sample(model, 4, "gaussian")
-    found = lg.posterior(model, x)
-    joint = lg.log_prior(s, "gaussian") + lg.log_likelihood(model, x, s)
+    found = true.posterior(model, x)
+    joint = true.log_prior(s, "gaussian") + true.log_likelihood(model, x, s)
     by_posterior = [
         stats.multivariate_normal(m, c).logpdf(b) for m, c, b in zip(found.mean, found.covariance, s, strict=True)
     ]
@@ -105,12 +106,12 @@ NARROW, FLAT = pair(0.9, 1e4), LinearGaussian([[1.0, 0.7]], 0.1)
 @pytest.mark.parametrize("model", [case("S1").model, case("L1").model, NARROW, FLAT])
 def test_quadrature_is_exact_for_gaussian_factors(model):
     x, _ = sample(model, 3, "gaussian")
-    exact = lg.posterior(model, x)
-    rule = np.polynomial.legendre.leggauss(lg._count_nodes(model, "gaussian"))
+    exact = true.posterior(model, x)
+    rule = np.polynomial.legendre.leggauss(true._count_nodes(model, "gaussian"))
     for row, mean, covariance, entropy, evidence in zip(
         x, exact.mean, exact.covariance, exact.entropy, exact.log_evidence, strict=True
     ):
-        found = lg._integrate(model, row, "gaussian", rule)
+        found = true._integrate(model, row, "gaussian", rule)
         np.testing.assert_allclose(found[0], mean, atol=1e-9)
         np.testing.assert_allclose(found[1], covariance, atol=1e-9)
         assert found[2:] == pytest.approx((entropy, evidence), abs=1e-9)
@@ -120,11 +121,13 @@ def test_quadrature_is_exact_for_gaussian_factors(model):
 @pytest.mark.parametrize("x", [(0.9, 0.2), (-4.0, 3.0), (0.0, 0.0)])
 def test_one_factors_posterior_is_the_adaptive_integral(law, x):
     model = LinearGaussian([[0.6], [-0.3]], 0.4)
-    found = lg.posterior(model, np.array([x]), law)
+    found = true.posterior(model, np.array([x]), law)
     edge = np.sqrt(3) if law == "uniform" else 18
 
     def joint(s):
-        return float(np.exp(lg.log_prior(np.array([s]), law) + lg.log_likelihood(model, np.array(x), np.array([s]))))
+        return float(
+            np.exp(true.log_prior(np.array([s]), law) + true.log_likelihood(model, np.array(x), np.array([s])))
+        )
 
     def integral(f):
         return quad(lambda s: f(s, joint(s)), -edge, edge, points=[0], epsabs=1e-12, epsrel=1e-10, limit=200)[0]
@@ -142,11 +145,11 @@ def test_one_factors_posterior_is_the_adaptive_integral(law, x):
 @pytest.mark.parametrize("law", ["laplace", "uniform"])
 def test_two_factors_evidence_is_the_adaptive_integral(law):
     model, x = pair(0.5, 2.0), np.array([[0.4, -0.9]])
-    found = lg.posterior(model, x, law)
+    found = true.posterior(model, x, law)
 
     def density(b, a):
         s = np.array([a, b])
-        return float(np.exp(lg.log_prior(s, law) + lg.log_likelihood(model, x[0], s)))
+        return float(np.exp(true.log_prior(s, law) + true.log_likelihood(model, x[0], s)))
 
     edges = [-np.sqrt(3), 0, np.sqrt(3)] if law == "uniform" else [-9, 0, 9]
     total = sum(
@@ -161,7 +164,7 @@ def test_two_factors_evidence_is_the_adaptive_integral(law):
 def test_posteriors_have_the_moments_of_the_factors_they_are_for(law):
     model = pair(0.5, 3.0)
     x, s = sample(model, 600, law)
-    found = lg.posterior(model, x, law)
+    found = true.posterior(model, x, law)
     error = found.mean - s
     inside = np.trace(found.covariance, axis1=1, axis2=2).mean()
     assert (error**2).sum(axis=1).mean() == pytest.approx(inside, rel=0.1)
@@ -179,7 +182,7 @@ def test_posteriors_have_the_moments_of_the_factors_they_are_for(law):
 def test_no_posterior_of_many_factors_or_of_needles():
     x = np.zeros((1, 8))
     with pytest.raises(ValueError, match="at most 2"):
-        lg.posterior(case("S2").model, x, "laplace")
+        true.posterior(case("S2").model, x, "laplace")
     with pytest.raises(ValueError, match="needle"):
-        lg.posterior(pair(0.9999, 1e6), x[:, :2], "laplace")
-    assert lg.posterior(case("S2").model, x).mean.shape == (1, 4)
+        true.posterior(pair(0.9999, 1e6), x[:, :2], "laplace")
+    assert true.posterior(case("S2").model, x).mean.shape == (1, 4)

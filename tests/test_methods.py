@@ -13,8 +13,8 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from bench import engine, networks
 from bench.batches import ImageStore
 from bench.data import Dataset
-from bench.engine import kl_per_latent, reconstruction
-from bench.method import Encoded, Terms, resolve_hyper
+from bench.engine import reconstruction
+from bench.method import Encoded, Terms, kl_per_latent, resolve_hyper
 from bench.methods.beta_tcvae import decompose, stratified_weights
 from bench.registry import METHODS
 from bench.seeds import torch_stream

@@ -9,9 +9,8 @@ import torch
 from bench import checkpoint, engine, evaluate, networks
 from bench.batches import ImageStore, Order
 from bench.data import Dataset
-from bench.engine import kl_per_latent
 from bench.errors import BenchError
-from bench.method import resolve_hyper
+from bench.method import kl_per_latent, resolve_hyper
 from bench.spec import RunSpec
 
 SMALL = "discriminator_width=8;discriminator_layers=2"

@@ -1,0 +1,231 @@
+"""Training on a GPU: kernels, runs in lockstep, recorded steps, precision, and the same numbers as on the CPU.
+
+``bench speed gpu --full --json FILE --figure STEM`` does all of it, in less than ten minutes on a card of today.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench import backends, layers
+from bench.layers import Conv, Convolution, ConvTranspose
+from bench.precision import Precision, in_precision
+from bench.speed._ceiling import layers_of
+from bench.speed.timing import Case, Row, Section, interleave, rows
+
+#: Net and batch size that the plan below is for.
+NETWORK, BATCH_SIZE = "H", 64
+#: Runs in lockstep.
+GROUPS = (1, 10, 40)
+PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
+#: A sweep: 40 runs of 300,000 steps.
+PLAN_RUNS, PLAN_STEPS = 40, 300_000
+#: Steps of one timed call, by the number of runs.
+STEPS = {1: 200, 10: 100, 40: 50}
+#: Steps after which the GPU's log row is compared with the CPU's.
+COMPARED = 5
+#: Changes to the data: none, the whole of dSprites.
+DATA: tuple[str, ...] = ()
+#: Kernels named in the profile.
+TOP = 6
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How some runs are trained.
+
+    Attributes
+    ----------
+    n_runs : int
+    precision : {"float32", "tf32", "bfloat16"}
+    recorded : bool
+        Whether the step is replayed from a CUDA graph.
+    """
+
+    n_runs: int
+    precision: Precision = "float32"
+    recorded: bool = True
+
+    @property
+    def name(self) -> str:
+        """One line of the table."""
+        runs = "1 run" if self.n_runs == 1 else f"{self.n_runs} runs"
+        return f"{runs}, {self.precision}, {'recorded' if self.recorded else 'kernel by kernel'}"
+
+
+def measure(*, repeats: int, full: bool) -> Section:
+    """On the GPU, in a process of its own; no rows where torch sees none."""
+    if not torch.cuda.is_available():
+        return Section("gpu", "Training on a GPU", [], ["torch sees no GPU here: nothing was measured."])
+    section: Section = backends.call(_measure, repeats, full, threads=1)
+    return section
+
+
+def _measure(repeats: int, full: bool) -> Section:
+    found = training("cuda", settings(full), repeats=repeats)
+    found += [plan(row) for row in found]
+    if full:
+        for precision in PRECISIONS:
+            found += kernels("cuda", precision, n_runs=PLAN_RUNS, repeats=repeats)
+    memory = torch.cuda.max_memory_allocated() / 2**30
+    notes = [
+        f"β-VAE on net {NETWORK}, batches of {BATCH_SIZE}; steps are those of all runs together. Images are kept on "
+        "the GPU as bits. A recorded step is replayed from a CUDA graph.",
+        f"Plan: hours for {PLAN_RUNS} runs of {PLAN_STEPS:,} steps at that rate, training alone.",
+        f"Largest relative difference of a log row from the CPU's after {COMPARED} steps: {agreement('cuda'):.1e}.",
+        f"Peak memory of tensors: {memory:.1f} GiB.",
+    ]
+    if full:
+        notes += profile(Setting(PLAN_RUNS, "tf32", recorded=False))
+    return Section("gpu", "Training on a GPU", found, notes, precision="")
+
+
+def settings(full: bool) -> list[Setting]:
+    """What is trained; the first is what everything is compared with."""
+    chosen = [Setting(1), Setting(1, recorded=False)]
+    chosen += [Setting(n, precision) for n in GROUPS[1:] for precision in PRECISIONS]
+    if full:
+        most = Setting(GROUPS[-1], "tf32")
+        chosen += [Setting(1, precision) for precision in PRECISIONS[1:]]
+        chosen += [replace(most, recorded=False)]
+    return chosen
+
+
+def training(device: str, chosen: Sequence[Setting], *, repeats: int, steps: dict[int, int] | None = None) -> list[Row]:
+    """Steps per second of all runs together, against the first setting."""
+    cases = []
+    for setting in chosen:
+        n_steps = (steps or STEPS)[setting.n_runs]
+        cases.append(Case(setting.name, _trainer(device, setting, n_steps), setting.n_runs * n_steps, "steps"))
+    return rows(cases, interleave(cases, repeats=repeats, warmup=2), versus=cases[0].name)
+
+
+def plan(row: Row) -> Row:
+    """Hours of the sweep at a row's rate."""
+    hours = (PLAN_RUNS * PLAN_STEPS / rate / 3600 for rate in (row.value, row.high, row.low))
+    value, low, high = hours
+    return replace(row, name=f"plan, {row.name}", value=value, low=low, high=high, unit="h", versus="", ratio=None)
+
+
+def _trainer(device: str, setting: Setting, n_steps: int) -> Callable[[], None]:
+    """A call that goes on with the runs by some steps and waits for the device."""
+    from bench import engine
+    from bench.batches import Order
+    from bench.replay import Replay
+
+    prepared, dataset, store = problem(device, setting)
+    orders = [[Order(spec.seed, store.n, spec.batch_size) for spec in prepared.specs]]
+    width = len(engine.COLUMNS) + prepared.specs[0].network.latent_dim
+    buffer = torch.zeros(setting.n_runs, n_steps, width, dtype=torch.float64, device=device)
+    forward = engine.Forward(prepared, dataset.likelihood, store)
+    block = (
+        Replay(forward, orders, buffer).block
+        if setting.recorded
+        else functools.partial(engine.plain_block, forward, orders, buffer)
+    )
+
+    def go_on() -> None:
+        engine.settings(1, setting.precision)
+        block(prepared.step + 1, prepared.step + n_steps, 0)
+        prepared.step += n_steps
+        # What the engine does once per log interval, and what waits for the device.
+        buffer.mean(dim=1).cpu()
+
+    return go_on
+
+
+def problem(device: str, setting: Setting) -> tuple[Any, Any, Any]:
+    """Prepared runs, their dataset and its images on the device."""
+    from bench import engine
+    from bench.batches import store_of
+    from bench.data import load_dataset
+    from bench.expand import expand
+    from bench.resident import ResidentImages
+    from bench.study import resolve
+
+    changed = [f"train.batch_size={BATCH_SIZE}", f"train.network={NETWORK}", "train.steps=1000000000"]
+    changed += [f"train.device={device}", f"train.precision={setting.precision}", *DATA]
+    study = resolve("standard", settings=changed, methods=["beta_vae"], controls=[], seeds=list(range(setting.n_runs)))
+    specs = expand(study)
+    dataset = load_dataset(specs[0].dataset.name, specs[0].dataset.all_options)
+    engine.settings(1, setting.precision)
+    store = store_of(dataset, device) if device != "cpu" else ResidentImages(dataset, device)
+    return engine.prepare(specs, dataset.image_shape, len(dataset)), dataset, store
+
+
+def kernels(device: str, precision: Precision, *, n_runs: int, repeats: int) -> list[Row]:
+    """A forward and backward pass through every convolution of the network, by either kernel."""
+    from bench import engine
+
+    engine.settings(1, precision)
+    found = []
+    for name, x, weight, bias, how in convolutions(device, n_runs):
+        cases = []
+        for kernel in ("grouped", "patches"):
+            function = in_precision(getattr(layers, f"convolve_{kernel}"), precision, device)
+            call = functools.partial(_there_and_back, function, x, weight, bias, how)
+            cases.append(Case(f"{name}, {precision}, {kernel}", call, 1, "s"))
+        found += rows(cases, interleave(cases, repeats=repeats, warmup=2), versus=cases[0].name)
+    return found
+
+
+def convolutions(device: str, n_runs: int) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Convolution]]:
+    """Inputs, weights and biases of every convolution of the network, for that many runs."""
+    for layer, shape, _ in layers_of(NETWORK, BATCH_SIZE, latent_dim=10):
+        if isinstance(layer, Conv | ConvTranspose):
+            transposed = isinstance(layer, ConvTranspose)
+            x = torch.randn(shape[0], n_runs * shape[1], *shape[2:], device=device, requires_grad=True)
+            weight = torch.randn(n_runs, *layer.weight.shape[1:], device=device, requires_grad=True)
+            bias = torch.randn(n_runs, layer.bias.shape[1], device=device, requires_grad=True)
+            ends = " to ".join(str(n) for n in (shape[1], layer.bias.shape[1]))
+            name = f"{'up' if transposed else 'down'}, {ends}, {shape[2]} px, {n_runs} runs"
+            yield name, x, weight, bias, Convolution(layer.stride, layer.padding, transposed)
+
+
+def _there_and_back(function: Callable[..., Tensor], *inputs: Any) -> None:
+    y = function(*inputs)
+    torch.autograd.grad(y.sum(), inputs[:3])
+    if y.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def agreement(device: str, n_runs: int = 2) -> float:
+    """Largest relative difference of reconstruction and KL from the CPU's, after some steps of the same runs.
+
+    The device's random numbers are other ones, so the noise is set to zero in both.
+    """
+    reference, other = (_few_steps(place, n_runs) for place in ("cpu", device))
+    return float(((reference - other).abs() / reference.abs()).max())
+
+
+def _few_steps(device: str, n_runs: int) -> Tensor:
+    from bench import engine
+    from bench.batches import Order
+
+    prepared, dataset, store = problem(device, Setting(n_runs))
+    prepared.method.code = lambda mean, logvar, noise, state, step: mean
+    orders = [[Order(spec.seed, store.n, spec.batch_size) for spec in prepared.specs]]
+    width = len(engine.COLUMNS) + prepared.specs[0].network.latent_dim
+    buffer = torch.zeros(n_runs, COMPARED, width, dtype=torch.float64, device=device)
+    engine.plain_block(engine.Forward(prepared, dataset.likelihood, store), orders, buffer, 1, COMPARED, 0)
+    return buffer[:, -1, :2].cpu()
+
+
+def profile(setting: Setting) -> list[str]:
+    """Which kernels a step's time goes to."""
+    call = _trainer("cuda", setting, 10)
+    call()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
+        call()
+    events = [(float(event.self_device_time_total), event.key) for event in seen.key_averages()]
+    total = math.fsum(spent for spent, _ in events)
+    top = sorted(events, reverse=True)[:TOP]
+    named = "; ".join(f"{name[:60]} {spent / total:.0%}" for spent, name in top)
+    return [f"Profile of {setting.name}: {total / 10 / 1000:.2f} ms of kernels a step: {named}."]
