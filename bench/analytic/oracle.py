@@ -145,7 +145,7 @@ def beta_star(model: LinearGaussian, family: Family = "diagonal") -> float:
     def slope(b: float) -> float:
         return float(log_q_slope(model, b * ratio))
 
-    return ratio * highest(value, slope, grid)
+    return ratio * highest(value, slope, grid, log_q_slope(model, grid * ratio))
 
 
 def beta_star_high_snr(model: LinearGaussian) -> float:
