@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 
-from bench import cli_check, cli_claims, cli_measure, cli_results
+from bench import cli_check, cli_claims, cli_measure, cli_results, cli_speed
 from bench.errors import BenchError, did_you_mean
 from bench.options import (
     Config,
@@ -221,33 +221,13 @@ def report(
     )
 
 
-@app.command()
-def speed(
-    section: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Argument(help="data, evaluation, metrics, overhead, start, training; default: all."),
-    ] = None,
-    repeats: Annotated[int, typer.Option("--repeats", help="Timed rounds per case.", min=1)] = 3,
-    full: Annotated[bool, typer.Option("--full", help="Do long cases in full instead of extrapolating.")] = False,
-    json: Annotated[str, typer.Option("--json", metavar="FILE", help="Store the measurement; - prints it.")] = "",
-    compare: Annotated[Optional[Path], typer.Option("--compare", help="An earlier --json file.")] = None,  # noqa: UP045
-    figure: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--figure", help="Draw the ratios: a PNG and a PDF of this name."),
-    ] = None,
-) -> None:
-    """Measure how fast everything is here, against the plain way of doing it (minutes)."""
-    from bench.speed import report as speed_report
-
-    speed_report.run(section or [], repeats=repeats, full=full, json_file=json, compare=compare, figure=figure)
-
-
 app.command()(cli_check.check)
 app.command()(cli_claims.claims)
 app.command()(cli_measure.score)
 app.command()(cli_results.export)
 app.command("import")(cli_results.import_)
 app.command()(cli_results.compare)
+app.command()(cli_speed.speed)
 
 
 def main() -> NoReturn:

@@ -7,7 +7,7 @@ import torch
 
 from bench import engine, networks
 from bench.layers import ConvTranspose, Linear
-from bench.speed import _ceiling, _plain, training
+from bench.speed import _ceiling, _plain, compiled, training
 from bench.speed.timing import Row
 
 PIXELS = {"H": (1, 64, 64), "B": (1, 64, 64), "mlp": (1, 32, 32)}
@@ -121,3 +121,17 @@ def test_a_job_goes_on_where_it_was():
 
 def is_training(cell):
     return isinstance(cell.cell_contents, engine.Training)
+
+
+def test_compiling_is_paid_back_by_the_time_it_saves_per_step():
+    plain, faster, slower = (Row("x", value, "steps/s", value, value) for value in (10.0, 20.0, 8.0))
+    # 1 s a step for each of 10 runs against 0.5 s: 30 s are won back after 60 steps.
+    assert compiled.break_even([plain, faster], 30.0, 10).endswith("paid back after 60 steps.")
+    assert compiled.break_even([plain, slower], 30.0, 10).endswith("never paid back.")
+
+
+def test_without_a_compiler_nothing_is_compiled(monkeypatch):
+    monkeypatch.setattr(compiled.shutil, "which", lambda _: None)
+    section = compiled.measure(repeats=1, full=False)
+    assert section.rows == []
+    assert "no C++ compiler" in section.notes[0]

@@ -184,7 +184,7 @@ def _prepared(job: Job) -> Callable[[int], None]:
 def _ours(job: Job) -> Callable[[int], None]:
     from bench import engine
 
-    dataset, images, specs = _problem(job)
+    dataset, images, specs = problem(job)
     engine.settings(1)
     training = engine.prepare(specs, dataset.image_shape, len(dataset))
     return lambda n_steps: engine.train(training, dataset, images, until=training.step + n_steps)
@@ -194,7 +194,7 @@ def _plain(job: Job) -> Callable[[int], None]:
     from bench.speed._plain import Plain
 
     torch.set_num_threads(int(loky.cpu_count()))
-    dataset, _, specs = _problem(job)
+    dataset, _, specs = problem(job)
     lr, factor = specs[0].optimizer.lr, job.method == "factor_vae"
     return Plain(job.network, _floats(dataset), job.batch_size, lr=lr, factor=factor).train
 
@@ -219,7 +219,7 @@ def _ceiling(job: Job) -> Callable[[int], None]:
     return repeat
 
 
-def _problem(job: Job) -> tuple[Any, Any, list[Any]]:
+def problem(job: Job) -> tuple[Any, Any, list[Any]]:
     """Dataset, its images in memory, and the specs of the runs that go in lockstep."""
     from bench.batches import store_of
     from bench.data import load_dataset
