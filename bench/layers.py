@@ -169,7 +169,7 @@ def convolve_patches(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) 
     else:
         columns = x.view(n, r, -1, x.shape[2] * x.shape[3]).permute(1, 2, 0, 3).flatten(2)
         patches = torch.bmm(weight.flatten(2).mT, columns).view(r, -1, n, x.shape[2] * x.shape[3])
-        sides = [(side - 1) * how.stride - 2 * how.padding + size[0] for side in x.shape[2:]]
+        sides = tuple((side - 1) * how.stride - 2 * how.padding + size[0] for side in x.shape[2:])
         y = F.fold(patches.permute(2, 0, 1, 3).flatten(1, 2), sides, size, padding=how.padding, stride=how.stride)
         y = y + bias.flatten()[:, None, None]
     return y.relu() if how.relu else y

@@ -49,7 +49,7 @@ class Replay:
         self.state = {key: value.clone() for key, value in training.state.items()}
         training.state = self.state
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.stream = torch.cuda.Stream() if device.type == "cuda" else None
+        self.stream = torch.cuda.Stream() if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self.done = 0
 
     def block(self, first: int, last: int, filled: int) -> None:

@@ -30,7 +30,7 @@ class ResidentImages(ImageStore):
     def __init__(self, dataset: Dataset, device: str) -> None:
         self.shape = dataset.image_shape
         self.n = len(dataset)
-        self._scale = np.float32(1 / dataset.image_max).item()
+        self._unit = np.float32(1 / dataset.image_max).item()
         packed = dataset.packed()
         images = dataset.images(np.arange(self.n, dtype=np.int64)) if packed is None else packed
         self._rows = torch.from_numpy(np.ascontiguousarray(images)).flatten(1).to(device)
@@ -51,4 +51,4 @@ class ResidentImages(ImageStore):
         rows = self._rows.index_select(0, torch.as_tensor(index, device=self._rows.device).reshape(-1))
         if self._shifts is not None:
             rows = (rows.unsqueeze(-1) >> self._shifts & 1).flatten(1)
-        return (rows.float() * self._scale).reshape(*index.shape, *self.shape)
+        return (rows.float() * self._unit).reshape(*index.shape, *self.shape)

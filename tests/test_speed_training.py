@@ -135,3 +135,17 @@ def test_without_a_compiler_nothing_is_compiled(monkeypatch):
     section = compiled.measure(repeats=1, full=False)
     assert section.rows == []
     assert "no C++ compiler" in section.notes[0]
+
+
+def test_the_discriminators_products_are_all_that_its_gradients_need():
+    calls = _ceiling.discriminator_products(4, torch.float32, latent_dim=10, width=6)
+    shapes = [tuple(call().shape) for call in calls]
+    # Of each layer, for codes and permuted codes: output, gradient of the weights and, but for the first layer, of the
+    # input; and the gradient of the codes.
+    assert len(shapes) == 2 * (3 * 6 - 1) + 6
+    assert shapes[:5] == [(4, 6), (10, 6), (4, 6), (10, 6), (4, 10)]
+
+
+def test_what_a_discriminator_adds_is_the_difference_of_two_steps():
+    rates = (Row("x", value, "steps/s", value, value) for value in (40.0, 20.0, 25.0))
+    assert "adds 50.0 ms to a step" in training.discriminator_share(list(rates), cores=2)

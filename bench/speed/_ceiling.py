@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -37,6 +38,21 @@ def products(network: str, batch_size: int, dtype: torch.dtype, latent_dim: int)
     for number, (layer, *shapes) in enumerate(layers_of(network, batch_size, latent_dim)):
         x, g = (torch.randn(shape).to(dtype) for shape in shapes)
         chosen += [min(calls, key=_fastest) for calls in forms(layer, x, g, first=number == 0)]
+    return chosen
+
+
+def discriminator_products(batch_size: int, dtype: torch.dtype, latent_dim: int, width: int = 1000) -> list[Call]:
+    """The products of FactorVAE's discriminator in one step, each in the form that is fastest here.
+
+    It sees the codes and as many permuted ones. Its own gradient takes all products of both; that of the codes takes
+    theirs once more, back to the codes.
+    """
+    chosen: list[Call] = []
+    for number, (n_in, n_out) in enumerate(pairwise([latent_dim, *[width] * 5, 2])):
+        x, w, g = (torch.randn(shape).to(dtype) for shape in ((batch_size, n_in), (n_in, n_out), (batch_size, n_out)))
+        own = [_matrix(x, w, g, first=number == 0) for _ in ("codes", "permuted")]
+        chosen += [call for calls in own for call in calls]
+        chosen.append(lambda g=g, w=w: g @ w.t())  # type: ignore[misc]
     return chosen
 
 

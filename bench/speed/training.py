@@ -49,6 +49,8 @@ class Job:
     method : str
     n_runs : int
         In lockstep, in each process.
+    settings : tuple of str
+        Further changes to the preset.
     """
 
     kind: str
@@ -57,6 +59,7 @@ class Job:
     precision: str = "float32"
     method: str = "beta_vae"
     n_runs: int = 1
+    settings: tuple[str, ...] = ()
 
 
 def measure(*, repeats: int, full: bool) -> Section:
@@ -68,6 +71,8 @@ def measure(*, repeats: int, full: bool) -> Section:
         found: list[Row] = []
         for network, batch_size in SIZES:
             found += timed(workers, convolutional(network, batch_size, cores))
+        adversary = timed(workers, discriminator(cores))
+        found += adversary
         standard = [row for row in found if row.name.startswith("net {}, {}: ".format(*METHODS_AT))]
         if full:
             found += timed(workers, methods(cores))
@@ -79,6 +84,7 @@ def measure(*, repeats: int, full: bool) -> Section:
         f"{cores} threads. Ours: {cores} processes with one thread each, started together. β-VAE unless said.",
         "Ceiling: the network's convolutions and matrix products alone, forward and backward, each in the faster "
         "memory layout, in as many processes.",
+        discriminator_share(adversary, cores),
         "Runs per hour: training alone, of β-VAE; 10 seeds, so that all cores are busy to the end.",
         f"Peak memory of one process, net H, batch 128, all of dSprites: {_peak():,.0f} MiB.",
     ]
@@ -106,6 +112,26 @@ def methods(cores: int) -> dict[str, Job]:
                 name = f"{entry.name}, {cores} processes, {precision}"
                 jobs[name] = Job("ours", *METHODS_AT, precision, entry.name)
     return jobs
+
+
+def discriminator(cores: int) -> dict[str, Job]:
+    """FactorVAE with its discriminator and with next to none, and the discriminator's products alone."""
+    at = f"FactorVAE, {cores} processes, "
+    small = ("factor_vae.discriminator_width=8",)
+    return {
+        f"{at}discriminator 8 wide": Job("ours", *METHODS_AT, method="factor_vae", settings=small),
+        f"{at}discriminator 1000 wide": Job("ours", *METHODS_AT, method="factor_vae"),
+        f"{at}the discriminator's products": Job("ceiling", "discriminator", METHODS_AT[1]),
+    }
+
+
+def discriminator_share(found: Sequence[Row], cores: int) -> str:
+    """What the discriminator adds to a step, and what its matrix products alone take."""
+    small, whole, products = (1000 * cores / row.value for row in found)
+    return (
+        f"FactorVAE's discriminator adds {whole - small:.1f} ms to a step of one process, with Adam on its weights; "
+        f"its matrix products alone take {products:.1f} ms."
+    )
 
 
 def sweep(cores: int) -> dict[str, Job]:
@@ -206,10 +232,13 @@ def _floats(dataset: Any) -> torch.Tensor:
 
 def _ceiling(job: Job) -> Callable[[int], None]:
     from bench.engine import settings
-    from bench.speed._ceiling import products
+    from bench.speed._ceiling import discriminator_products, products
 
     settings(1)
-    calls = products(job.network, job.batch_size, getattr(torch, job.precision), latent_dim=10)
+    if job.network == "discriminator":
+        calls = discriminator_products(job.batch_size, getattr(torch, job.precision), latent_dim=10)
+    else:
+        calls = products(job.network, job.batch_size, getattr(torch, job.precision), latent_dim=10)
 
     def repeat(n_steps: int) -> None:
         for _ in range(n_steps):
@@ -228,6 +257,7 @@ def problem(job: Job) -> tuple[Any, Any, list[Any]]:
 
     # So many steps that no window is cut off by the end of a run.
     settings = [f"train.batch_size={job.batch_size}", f"train.precision={job.precision}", "train.steps=1000000000"]
+    settings += job.settings
     if job.network != "mlp":
         settings += [f"train.network={job.network}", *LEVELS]
     preset = "quick" if job.network == "mlp" else "standard"
