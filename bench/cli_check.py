@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from bench.errors import BenchError
-from bench.options import Json, Metrics, Plugins, Quiet, Results
+from bench.options import Jobs, Json, Metrics, Plugins, Quiet, Results
 
 
 def check(
@@ -31,6 +31,10 @@ def check(
         Optional[Path],  # noqa: UP045
         typer.Option("--baselines", help="Folder of stored numbers; default: the project's own."),
     ] = None,
+    night: Annotated[
+        int, typer.Option("--night", help="Tier 2: which fresh seeds; the same number, the same seeds.", min=0)
+    ] = 0,
+    jobs: Jobs = 0,
     results: Results = Path("results"),
     plugin: Plugins = None,
     json: Json = False,
@@ -73,6 +77,8 @@ def check(
         metrics=tuple(part for item in metric for part in split_list(item)) if metric else None,
         results=results,
         plugins=tuple(path.resolve() for path in plugin or []),
+        jobs=jobs,
+        night=night,
         tell=tell,
     )
     findings = run(request, tiers)

@@ -29,6 +29,10 @@ class Request:
         Where studies are kept (published values).
     plugins : tuple of Path
         Files that were loaded, for processes that must load them too.
+    jobs : int
+        Worker processes for training; 0: one per core.
+    night : int
+        Which fresh seeds to take; the same number gives the same seeds.
     tell : callable
         Takes one line on what is being done.
     """
@@ -39,6 +43,8 @@ class Request:
     metrics: tuple[str, ...] | None = None
     results: Path = Path("results")
     plugins: tuple[Path, ...] = ()
+    jobs: int = 0
+    night: int = 0
     tell: Callable[[str], None] = field(default=lambda line: None)
 
     def chosen_methods(self) -> list[Entry[Any]]:

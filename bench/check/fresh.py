@@ -1,0 +1,121 @@
+"""Runs for tier 2: the ordinary runner on a small study, in a folder that goes away."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import runner
+from bench.store import Store
+
+if TYPE_CHECKING:
+    from bench.study import StudySpec
+
+SETTING = Path(__file__).with_name("statistics.toml")
+#: Seeds of the stored runs: 0 to 39. Fewer than `LEAST_STORED` aren't compared with.
+N_STORED, LEAST_STORED = 40, 20
+#: Fresh seeds in one set.
+N_FRESH = 10
+#: Fresh seeds begin here, far above any stored one.
+FIRST_FRESH = 1_000_000
+#: Column that is 1 for a run that diverged, else 0.
+DIVERGED = "diverged"
+
+#: Score -> seed -> value; a run that diverged has no other score than `DIVERGED`.
+Scores = dict[str, dict[int, float]]
+
+
+def fresh_seeds(night: int, again: bool = False) -> list[int]:
+    """Ten seeds that no stored run has, nor another night, nor this night's other set.
+
+    Parameters
+    ----------
+    night : int
+        At least 0; the same number gives the same seeds.
+    again : bool
+        The second set, which confirms what the first one raised.
+    """
+    start = FIRST_FRESH + N_FRESH * (2 * night + again)
+    return list(range(start, start + N_FRESH))
+
+
+def setting() -> dict[str, Any]:
+    """What is in ``statistics.toml``."""
+    return tomllib.loads(SETTING.read_text(encoding="utf-8"))
+
+
+def study(methods: Sequence[str], seeds: Sequence[int]) -> StudySpec:
+    """The study that is run: a small preset, fewer metrics."""
+    from bench.study import resolve
+
+    table = setting()["study"]
+    chosen: dict[str, Any] = {"methods": list(methods), "controls": [], "seeds": list(seeds)}
+    return resolve(table["preset"], **chosen, evaluation={"metrics": table["metrics"]})
+
+
+def checksum() -> str:
+    """First 16 hex digits of the SHA-256 of what is set: the study and its preset, as the files have them."""
+    from bench.study import PRESETS
+
+    table = setting()["study"]
+    preset = tomllib.loads((PRESETS / f"{table['preset']}.toml").read_text(encoding="utf-8"))
+    settings = {key: value for key, value in preset.items() if key in ("train", "evaluation", "method", "dataset")}
+    return hashlib.sha256(json.dumps([table, settings], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def run(
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    plugins: Sequence[Path] = (),
+    jobs: int = 0,
+    tell: Callable[[str], None] = lambda line: None,
+) -> tuple[dict[str, Scores], dict[str, str]]:
+    """Train and measure methods on seeds.
+
+    Parameters
+    ----------
+    methods : sequence of str
+        Registered names.
+    seeds : sequence of int
+    plugins : sequence of Path
+        For the workers.
+    jobs : int
+        Worker processes; 0: one per core.
+    tell : callable
+        Takes a line per finished run.
+
+    Returns
+    -------
+    scores : dict of str to Scores
+        By method.
+    failed : dict of str to str
+        Methods of which a run failed, with the first one's reason; they have no scores.
+    """
+    from bench.expand import expand
+
+    asked = study(methods, seeds)
+    specs = {spec.run_id: spec for spec in expand(asked)}
+    scores: dict[str, Scores] = {name: {} for name in methods}
+    failed: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="bench-check-") as folder:
+        store = Store(Path(folder) / "study")
+        store.create(asked.model_dump(mode="json"), list(specs.values()))
+        plan = runner.plan(list(specs.values()), store)
+        workers = min(jobs or os.cpu_count() or 1, len(specs))
+        for n, outcome in enumerate(runner.run(plan, store, n_jobs=workers, plugins=plugins), 1):
+            spec = specs[outcome.run]
+            tell(f"tier 2: run {n} of {len(specs)}, {spec.method.name} seed {spec.seed}")
+            if outcome.state in ("ok", "diverged"):
+                values = {DIVERGED: float(outcome.state == "diverged"), **outcome.scores}
+                for column, value in values.items():
+                    scores[spec.method.name].setdefault(column, {})[spec.seed] = float(value)
+            else:
+                failed.setdefault(spec.method.name, f"seed {spec.seed}: {outcome.message}")
+    return {name: scores[name] for name in methods if name not in failed}, failed
