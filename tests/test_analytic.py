@@ -638,6 +638,7 @@ def test_dci_and_mig_are_those_worked_out_by_hand():
     assert measures.dci(spread, one_each) == pytest.approx((1, (4 * (1 - np.log(2) / np.log(3)) + 3) / 7))
     dead = LinearVAE(np.array([[1.0, 0.0], [0.0, 0.0]]), np.eye(2), np.eye(2))
     np.testing.assert_allclose(measures.regression(model, dead), [[0.5, 0], [0, 0]], atol=1e-15)
+    assert measures.dci(model, LinearVAE(np.zeros((2, 2)), np.eye(2), np.eye(2))) == (0, 0)
 
 
 # Set points and controllers

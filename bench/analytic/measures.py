@@ -118,8 +118,8 @@ def dci(model: LinearGaussian, vae: LinearVAE) -> tuple[float, float]:
 
     Importances are the absolute values of `regression` on means of unit variance. A latent is disentangled by 1 minus
     the entropy of its importances over the factors, a factor complete by 1 minus that of its importances over the
-    latents; each is weighted by its share of all. Entropies are to the base of their number of terms. It is what
-    `bench.metrics.dci` with the linear predictor estimates.
+    latents; each is weighted by its share of all. Entropies are to the base of their number of terms. Both are 0
+    if no mean moves. It is what `bench.metrics.dci` with the linear predictor estimates.
 
     Raises
     ------
@@ -134,6 +134,8 @@ def dci(model: LinearGaussian, vae: LinearVAE) -> tuple[float, float]:
     importance = np.abs(regression(model, vae)) * scale
     if min(importance.shape) < 2:
         raise ValueError(f"needs two factors and two latents, got {importance.shape}")
+    if not importance.any():
+        return 0.0, 0.0
     of_latents, of_factors = (importance.sum(axis=axis) / importance.sum() for axis in (0, 1))
     return float(of_latents @ _concentration(importance.T)), float(of_factors @ _concentration(importance))
 

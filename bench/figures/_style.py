@@ -171,6 +171,12 @@ def looks(study: Study) -> dict[str, Look]:
     return out
 
 
+def method_look(method: str) -> tuple[str, str]:
+    """Colour and marker of a method, whatever its configuration."""
+    pick = int(hashlib.sha256(method.encode()).hexdigest(), 16) % len(_OTHERS)
+    return _LOOKS.get(method, _OTHERS[pick])[:2]
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure (inches) with constrained layout and an Agg canvas."""
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -228,9 +234,8 @@ def wrapped(text: str, width: int = 32) -> str:
 
 def runs_of(study: Study, dataset: str, label: str) -> pd.DataFrame:
     """Select the runs of a configuration that ended well, lowest seed first."""
-    runs = study.runs
-    chosen = (runs["dataset_label"] == dataset) & (runs["label"] == label) & (runs["status"] == "ok")
-    return runs[chosen].sort_values("seed")
+    found = study.ended_well.get((dataset, label))
+    return study.runs[:0] if found is None else found
 
 
 def curves_of(study: Study, dataset: str, label: str) -> pd.DataFrame:
@@ -293,11 +298,7 @@ def control_label(study: Study, dataset: str) -> str | None:
 
 def cell(study: Study, dataset: str, label: str, score: str) -> Mapping[str, Any] | None:
     """Summary of one score, or None where there are no values."""
-    table = study.summary
-    chosen = table[(table["dataset_label"] == dataset) & (table["label"] == label) & (table["score"] == score)]
-    if chosen.empty or not chosen["n"].iloc[0]:
-        return None
-    return {str(key): value for key, value in chosen.iloc[0].to_dict().items()}
+    return study.cells.get((dataset, label, score))
 
 
 def legend_below(figure: Figure, handles: Iterable[Artist], columns: int) -> None:
