@@ -21,6 +21,9 @@ from bench.errors import BenchError, did_you_mean
 
 T = TypeVar("T")
 
+#: Group of entry points under which an installed package names the module that registers what it holds.
+PLUGINS = "disbench.plugins"
+
 
 @dataclass(frozen=True)
 class Entry(Generic[T]):
@@ -93,7 +96,7 @@ class Registry(Generic[T]):
         for module in sorted(m.name for m in pkgutil.iter_modules(search)) if search is not None else ():
             if not module.startswith("_"):
                 importlib.import_module(f"{self.package}.{module}")
-        for point in entry_points(group="disbench.plugins"):
+        for point in entry_points(group=PLUGINS):
             try:
                 point.load()
             except Exception as error:
@@ -138,6 +141,11 @@ class Registry(Generic[T]):
         return name in self._entries
 
 
+def plugin_module(path: Path) -> str:
+    """Name of the module that a user's file becomes."""
+    return f"disbench_plugin_{path.stem}"
+
+
 def load_plugin(path: Path) -> None:
     """Import a user's file, which registers what it holds.
 
@@ -148,7 +156,7 @@ def load_plugin(path: Path) -> None:
     """
     if not path.is_file():
         raise BenchError(f"plug-in '{path}': no such file")
-    name = f"disbench_plugin_{path.stem}"
+    name = plugin_module(path)
     if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path.resolve()):
         return
     spec = importlib.util.spec_from_file_location(name, path.resolve())
