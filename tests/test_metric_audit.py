@@ -123,9 +123,9 @@ def test_mig_of_samples_is_the_closed_form_of_samples(name: str, beta: float) ->
     right, of_means = (measures.mig(model, encoder, sampled=sampled) for sampled in (True, False))
     # What is lost is the classes'; the codes aren't cut.
     found = mig_sampled(means, logvar, factors, n_samples=10_000, rng=rng())["mig_sampled"] * np.log(N_CLASSES)
-    assert_tells(found, right, 0.045, of_means)  # 0.035
+    assert_tells(found, right, 0.045, of_means)  # 0.027
     coarse = rmig(means, logvar, factors, n_samples=20_000, rng=rng())["rmig"] * np.log(N_CLASSES)
-    assert_tells(coarse, right, 0.045, of_means)  # 0.034
+    assert_tells(coarse, right, 0.045, of_means)  # 0.029
 
 
 # Predictability
