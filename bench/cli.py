@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 
-from bench import cli_check, cli_claims, cli_measure, cli_plugins, cli_results, cli_speed
+from bench import cli_check, cli_claims, cli_doctor, cli_measure, cli_plugins, cli_results, cli_speed
 from bench.errors import BenchError, did_you_mean
 from bench.options import (
     Config,
@@ -224,6 +224,7 @@ def report(
 app.command()(cli_check.check)
 app.command("test")(cli_plugins.hold)
 app.command()(cli_claims.claims)
+app.command()(cli_doctor.doctor)
 app.command()(cli_measure.score)
 app.command()(cli_results.export)
 app.command("import")(cli_results.import_)

@@ -6,6 +6,7 @@ a top-level `datasets` would overwrite Hugging Face's without a word, hence the 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -26,7 +27,12 @@ import bench
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 #: Folders of the checkout and what they are called in the wheel.
-SHIPPED = {"bench": "bench", "methods": "bench/methods", "datasets": "bench/datasets"}
+SHIPPED = {
+    "bench": "bench",
+    "methods": "bench/methods",
+    "datasets": "bench/datasets",
+    "tests/baselines": "bench/baselines",
+}
 #: What only some platforms' builds of torch and others pull in; torch pins its CUDA packages itself.
 PLATFORM_ONLY = ("nvidia-", "cuda-", "triton", "colorama")
 
@@ -157,6 +163,16 @@ def test_both_datasets_import_side_by_side(
     # `-c` and `-m` put the working directory first: in the checkout, that is the checkout's own `bench`.
     from_checkout = place == "checkout" and how != "script"
     assert Path(ours) == (ROOT if from_checkout else site / "bench") / "datasets" / "dsprites.py"
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_knows_its_stored_numbers(beside: tuple[Path, Path], tmp_path: Path) -> None:
+    python, site = beside
+    report = json.loads(run(python, "-P", "-m", "bench", "doctor", "--json", cwd=tmp_path))
+    assert report["right"]
+    assert report["environment"]["commit"] is None, "a checkout was looked at"
+    assert sum(finding["status"] in ("same", "within") for finding in report["findings"]) > 100
+    assert (site / "bench" / "baselines" / "check_metrics.json").is_file()
 
 
 @pytest.mark.slow
