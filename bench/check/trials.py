@@ -9,11 +9,13 @@ from bench.method import resolve_hyper
 from bench.registry import DATASETS, METHODS, METRICS, NETWORKS, Entry
 from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, NetworkSpec, OptimizerSpec, RunSpec
 
+#: The net of small runs.
+NETWORK = "mlp"
 #: Hyper-parameters with which schedules happen within a short run; all others, and a plug-in's, are the defaults.
 SETTINGS: dict[str, dict[str, Any]] = {
     "annealed_vae": {"set_point": 5.0, "annealing_steps": 60},
-    "control_vae": {"set_point": 5.0, "set_point_every": 20, "ki": 0.1},
-    "dynamic_vae": {"set_point": 5.0, "set_point_every": 20, "ramp": 4, "ki": 0.5},
+    "control_vae": {"set_point": 3.0, "set_point_start": 0.25, "set_point_step": 0.5, "set_point_every": 20, "ki": 0.1},
+    "dynamic_vae": {"set_point": 3.0, "set_point_step": 0.5, "set_point_every": 20, "ramp": 4, "beta0": 8.0, "ki": 0.1},
     "factor_vae": {"discriminator_width": 64},
 }
 #: 192 images of 32 px for dense nets, 96 of 64 px for those that take no other.
@@ -31,7 +33,7 @@ def dataset(size: int = 32) -> Dataset:
 
 
 def spec(
-    method: Entry[Any], *, steps: int, log_every: int, network: str = "mlp", size: int = 32, threads: int = 1
+    method: Entry[Any], *, steps: int, log_every: int, network: str = NETWORK, size: int = 32, threads: int = 1
 ) -> RunSpec:
     """Resolve a small run; methods without training get no steps."""
     options = resolve_options("dsprites", GRIDS[size])
@@ -48,7 +50,7 @@ def spec(
         ),
         dataset=data,
         network=NetworkSpec(name=network, version=NETWORKS.get(network).version, latent_dim=6, init="he"),
-        optimizer=OptimizerSpec(name="adam", lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8),
+        optimizer=OptimizerSpec(name="adam", lr=1e-3 if size == 32 else 1e-4, beta1=0.9, beta2=0.999, eps=1e-8),
         batch_size=32,
         steps=steps if method.info.get("trains", True) else 0,
         seed=0,
