@@ -6,6 +6,8 @@ The folders are the truth; everything here can be made again from them, ``runs.j
 from __future__ import annotations
 
 import functools
+import io
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -77,7 +79,7 @@ class Study:
         """Number of runs that are stored, diverged ones included."""
         return int((self.runs["status"] != "failed").sum())
 
-    @property
+    @functools.cached_property
     def datasets(self) -> list[str]:
         """Dataset labels in the order of the tables."""
         return list(dict.fromkeys(self.runs["dataset_label"]))
@@ -87,15 +89,42 @@ class Study:
         """Score columns in the order of the tables."""
         return score_columns(self.runs)
 
+    def imported_from(self, run: str) -> str:
+        """Name of the file through which a run came from somebody else; empty for a run of one's own."""
+        origin = self.provenance.get(run, {}).get("imported") or {}
+        return str(origin.get("file", "?")) if origin else ""
+
     @functools.cached_property
     def curves(self) -> dict[str, pd.DataFrame]:
         """Curves by run, as far as `read_curves` has read them."""
         return {}
 
     @functools.cached_property
+    def stacks(self) -> dict[tuple[str, str], pd.DataFrame]:
+        """Curves of all seeds by data set and label, as far as a figure has asked for them."""
+        return {}
+
+    @functools.cached_property
     def summary(self) -> pd.DataFrame:
         """`summarise` of all runs."""
         return summarise(self.runs, study=self.name)
+
+    @functools.cached_property
+    def cells(self) -> dict[tuple[str, str, str], dict[str, Any]]:
+        """Rows of `summary` that have a value, by data set, label and score."""
+        records = self.summary.to_dict("records")
+        return {
+            (record["dataset_label"], record["label"], record["score"]): {str(k): v for k, v in record.items()}
+            for record in records
+            if record["n"]
+        }
+
+    @functools.cached_property
+    def ended_well(self) -> dict[tuple[str, str], pd.DataFrame]:
+        """Runs that ended well, by data set and label, lowest seed first."""
+        runs = self.runs[self.runs["status"] == "ok"].sort_values("seed", kind="stable")
+        groups = runs.groupby(["dataset_label", "label"], sort=False)
+        return {(str(dataset), str(label)): group for (dataset, label), group in groups}
 
 
 def read_study(path: Path, *, mixed: bool = False) -> Study:
@@ -148,21 +177,47 @@ def read_curves(study: Study, run: str) -> pd.DataFrame:
     """Training curves of one run: step, reconstruction, kl, beta, set_point, kl_0, ... (nats per image).
 
     Each row is the mean over the interval that ends at its step; ``set_point`` is NaN for methods without
-    one.
+    one. Several figures read the same curves, so they are kept, and not to be changed.
 
     Raises
     ------
     BenchError
         If the file is missing or damaged.
     """
+    if run not in study.curves:
+        _read_together(study, run)
     file = study.path / "runs" / run / "curves.csv"
-    if run in study.curves:
-        return study.curves[run].copy()
     try:
-        # Several figures read the same curves, and a study may have thousands of them.
-        return study.curves.setdefault(run, pd.read_csv(file, dtype=float)).copy()
+        if run not in study.curves:
+            study.curves[run] = pd.read_csv(file, dtype=float)
+        return study.curves[run]
     except (OSError, ValueError) as error:
         raise BenchError(f"{file} can't be read ({reason(error)}); {AGAIN}") from error
+
+
+def _read_together(study: Study, run: str) -> None:
+    """Read the curves of all seeds of a run's configuration at once: most of the time goes per table, not per row.
+
+    Where something is wrong nothing is read: reading one by one says what.
+    """
+    dataset, label = study.runs.loc[study.runs["run"] == run, ["dataset_label", "label"]].iloc[0]
+    found = study.ended_well.get((dataset, label))
+    files = [] if found is None else [study.path / "runs" / each / "curves.csv" for each in found["run"]]
+    try:
+        texts = {file.parent.name: file.read_text(encoding="utf-8") for file in files if file.is_file()}
+        heads = {text.partition("\n")[0] for text in texts.values()}
+        bodies = [text.partition("\n")[2] for text in texts.values()]
+        # A file that was cut off would run into the next one.
+        if len(heads) != 1 or not all(body.endswith("\n") for body in bodies):
+            return
+        table = pd.read_csv(io.StringIO("\n".join([*heads, "".join(bodies)])), dtype=float)
+    except (OSError, ValueError):
+        return
+    ends = list(itertools.accumulate(body.count("\n") for body in bodies))
+    if ends[-1] == len(table):
+        starts = [0, *ends[:-1]]
+        parts = (table.iloc[a:b].reset_index(drop=True) for a, b in zip(starts, ends, strict=True))
+        study.curves.update(zip(texts, parts, strict=True))
 
 
 def summarise(runs: pd.DataFrame, *, study: str) -> pd.DataFrame:

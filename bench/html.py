@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
-from bench import html_runs, published
+from bench import html_runs
 from bench.aggregate import Study
 from bench.figures._style import slug
 from bench.report_facts import PARTIAL, command, facts, troubles
@@ -47,6 +47,7 @@ def page(
     folder: Path,
     *,
     of_factors: Mapping[str, str],
+    beside: str,
     how_to_read: str,
     claims: Sequence[Mapping[str, str]] = (),
 ) -> str:
@@ -63,8 +64,8 @@ def page(
         Where ``<stem>.png``, or ``<stem>.gif``, lies; the page links to the files beside it.
     of_factors : mapping of str to str
         Data set to its tables factor by factor, as `bench.per_factor.markdown` prints them.
-    how_to_read : str
-        In the Markdown of reports.
+    beside, how_to_read : str
+        Ours beside published values (may be empty) and how to read the page, in the Markdown of reports.
     claims : sequence of mappings
         ``id``, ``statement``, ``verdict`` ("reproduced", "contradicted (at quick only)", ...), ``effect`` with its
         interval, ``n`` and ``next``, the command that would tell more; all plain text. What is missing stays empty.
@@ -94,12 +95,14 @@ def page(
         facts=facts(study),
         partial=PARTIAL,
         tables=[(table, *printed(table), of_factors.get(table.dataset, "")) for table in tables],
-        published=published.markdown(study),
+        published=beside,
+        many=len(study.datasets) > 1,
         how_to_read=how_to_read,
         claims=[{key: str(claim.get(key, "")) for key in CLAIM} for claim in claims],
         pictures=[_picture(folder, stem, caption) for stem, caption in pictures],
         runs=html_runs.rows(study, tables),
-        headings=html_runs.headings(tables),
+        headings=html_runs.headings(study, tables),
+        origin=html_runs.ORIGIN,
         troubles=troubles(study),
         command=command(study),
     )

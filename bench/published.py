@@ -81,12 +81,10 @@ def compare(study: Study, path: Path = FILE) -> list[Comparison]:
     """
     sources, entries = read(path)
     found = []
+    ended_well = list(study.runs.loc[study.runs["status"] == "ok", "run"])
     for entry in entries:
-        chosen = [
-            run
-            for run, status in study.runs[["run", "status"]].itertuples(index=False)
-            if status == "ok" and _matches(study.specs[run], entry)
-        ]
+        whole = resolve_options(entry.dataset, {}) if entry.dataset in DATASETS else None
+        chosen = [run for run in ended_well if whole is not None and _matches(study.specs[run], entry, whole)]
         rows = study.runs[study.runs["run"].isin(chosen)]
         for score, (value, *rest) in entry.scores.items():
             if score not in rows or not rows[score].notna().any():
@@ -120,10 +118,10 @@ def markdown(study: Study, path: Path = FILE) -> str:
     return "\n".join([*lines, "", rule, *sources])
 
 
-def _matches(spec: Mapping[str, Any], entry: Entry) -> bool:
+def _matches(spec: Mapping[str, Any], entry: Entry, whole: Mapping[str, Any]) -> bool:
+    """Whether a run trained what an entry reports, on `whole`, the options of the whole data set."""
     dataset, method = spec["dataset"], spec["method"]
-    if dataset["name"] != entry.dataset or method["name"] != entry.method or entry.dataset not in DATASETS:
+    if dataset["name"] != entry.dataset or method["name"] != entry.method:
         return False
-    whole = resolve_options(entry.dataset, {})
     same_data = all(dataset.get("options", {}).get(key) == value for key, value in whole.items())
     return same_data and all(method.get("hyper", {}).get(key) == value for key, value in entry.hyper.items())

@@ -30,6 +30,9 @@ def facts(study: Study) -> list[tuple[str, str]]:
         lines.append(("Preset", str(meta["preset"])))
     if meta.get("terms"):
         lines.append(("Terms", meta["terms"].replace("_", " ")))
+    files = Counter(source for run in runs["run"] if (source := study.imported_from(run)))
+    if files:
+        lines.append(("Imported", "; ".join(f"{count} runs from {name}" for name, count in sorted(files.items()))))
     lines.append(("Methods", "; ".join(_method(study, label) for label in dict.fromkeys(runs["label"]))))
     lines.append(("Seeds", ranges(runs["seed"].unique().tolist())))
     for label, dataset in dict(zip(runs["dataset_label"], runs["run"], strict=True)).items():
@@ -127,6 +130,7 @@ def run_facts(study: Study, run: str) -> list[tuple[str, str]]:
         ("Hardware", _hardware(record["hardware"]) if "hardware" in record else ""),
         ("Versions", versions),
         ("Commit", _commit(record) if record.get("commit") else ""),
+        ("Imported from", study.imported_from(run)),
         ("Started", str(record.get("started") or "")),
         ("Time", ", ".join(f"{duration(value)} to {what}" for what, value in seconds if value is not None)),
     ]  # fmt: skip

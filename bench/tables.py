@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -195,6 +196,11 @@ def _notes(study: Study, dataset: str, rows: list[Row]) -> list[str]:
     notes = []
     if any(0 < row.n_ok < MIN_SEEDS for row in rows):
         notes.append(TOO_FEW)
+    here = study.runs[(study.runs["dataset_label"] == dataset) & (study.runs["status"] != "failed")]
+    imported = Counter(label for run, label in zip(here["run"], here["label"], strict=True) if study.imported_from(run))
+    if imported:
+        of = ", ".join(f"{label}: {count}" for label, count in imported.items())
+        notes.append(f"{imported.total()} of {len(here)} runs were imported from somebody else's export ({of}).")
     if any(row.n_diverged or row.n_failed for row in rows):
         notes.append("Diverged and failed runs are counted but have no part in the means.")
     reasons: dict[tuple[str, str], list[str]] = {}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import pytest
 from bench import html
 from bench.aggregate import read_study
 from bench.expand import expand
-from bench.html_runs import thinned
+from bench.html_runs import SEEDS, thinned
 from bench.registry import FIGURES
 from bench.report import HOW_TO_READ, render
 from bench.report_facts import run_command
@@ -65,8 +67,29 @@ class Page(HTMLParser):
 
     @property
     def data(self) -> dict[str, Any]:
+        """Run to what the page shows of it, as its script puts it together."""
         (at,) = [i for i, a in enumerate(a for t, a in self.elements if t == "script") if a.get("id") == "data"]
-        return json.loads(self.texts["script"][at])
+        stored = json.loads(self.texts["script"][at])
+        out = {}
+        for run, row in zip(stored["runs"], self.runs, strict=True):
+            curves = None if run["steps"] is None else {"step": stored["steps"][run["steps"]], **run.get("curves", {})}
+            seed = row["Seed"]
+            command = stored["commands"][run["command"]].replace(SEEDS, f"--seeds {seed}-{seed}")
+            facts = [tuple(stored["lines"][line]) for line in run["lines"]]
+            out[run["id"]] = {"error": "", "pictures": {}, "files": [], **run} | {
+                "curves": curves, "command": command, "facts": facts,
+            }  # fmt: skip
+        return out
+
+    @property
+    def runs(self) -> list[dict[str, str]]:
+        """Rows of the table of runs: heading to text."""
+        body = self.text.split('id="table"')[1].split("</table>")[0]
+        cells = [
+            [unescape(re.sub("<[^>]*>", "", cell)) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line)]
+            for line in re.findall("<tr>(.*)</tr>", body)
+        ]
+        return [dict(zip(cells[0], row, strict=True)) for row in cells[1:]]
 
 
 @pytest.fixture
@@ -87,22 +110,25 @@ def test_every_run_has_a_row_and_its_details(study_builder: Build, tmp_path: Pat
     path = builder.study()
     page = page_of(path, tmp_path / "out")
     assert page.open == []
-    found = {row["data-run"]: row for row in page.having("data-run")}
     runs = read_study(path).runs
-    assert list(found) == list(page.data) == list(runs["run"])
-    assert {row["data-status"] for row in found.values()} == {"ok", "diverged", "failed"}
+    assert list(page.data) == list(runs["run"])
+    for column in ("label", "seed", "status"):
+        heading = {"label": "Method"}.get(column, column.capitalize())
+        assert [row[heading] for row in page.runs] == list(runs[column].astype(str))
+    assert set(runs["status"]) == {"ok", "diverged", "failed"}
     detail = page.data[failed]
     assert detail["error"] == "MemoryError: out of memory"
     assert detail["curves"] is None
     for run, method, seed in runs[["run", "method", "seed"]].itertuples(index=False):
         detail = page.data[run]
+        assert detail["command"] == run_command(read_study(path), run)
         assert f"--seeds {seed}-{seed}" in detail["command"]
         if method in ("vae", "dynamic_vae"):
             assert len(detail["curves"]["step"]) == len(detail["curves"]["kl"]) == 200
             assert ("set_point" in detail["curves"]) == (method == "dynamic_vae")
             assert set(detail["pictures"]) == ({"reconstructions", "traversals"} if seed == 0 else set())
             assert detail["files"] == [f"runs/{run}/{name}.png" for name in ("reconstructions", "traversals")]
-    first = next(run for run in found if page.data[run]["pictures"])
+    first = next(run for run in page.data if page.data[run]["pictures"])
     stored = (path / "runs" / first / "traversals.png").read_bytes()
     assert base64.b64decode(page.data[first]["pictures"]["traversals"].split(",")[1]) == stored
 
@@ -146,7 +172,7 @@ def test_text_of_others_is_never_markup(study_builder: Build, tmp_path: Path, no
     assert [tag for tag, _ in page.elements].count("script") == [tag for tag, _ in clean.elements].count("script") == 2
     assert EVIL not in page.text
     assert page.data[run]["error"] == EVIL
-    assert any(EVIL in row["data-method"] for row in page.having("data-run"))
+    assert any(EVIL in row["Method"] for row in page.runs)
 
 
 def test_the_same_runs_give_the_same_bytes(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
@@ -276,7 +302,7 @@ def column(browser: Any, heading: str) -> list[float | None]:
         """const table = document.getElementById("table");
         const at = [...table.tHead.rows[0].cells].findIndex((cell) => cell.textContent.startsWith(arguments[0]));
         return [...table.tBodies[0].rows].filter((row) => row.offsetParent)
-          .map((row) => row.cells[at].dataset.value === "" ? null : Number(row.cells[at].dataset.value));""",
+          .map((row) => row.cells[at].textContent === "" ? null : Number(row.cells[at].textContent));""",
         heading,
     )
 
@@ -315,12 +341,16 @@ def test_the_drawer_by_keyboard_in_a_browser(opened: Any) -> None:
     from selenium.webdriver.common.keys import Keys
 
     drawer = opened.find_element(By.ID, "drawer")
-    for method, seed, curves, pictures in (("dynamic_vae", "0", 3, 2), ("vae", "1", 3, 0), ("untrained", "0", 0, 0)):
-        row = opened.find_element(By.CSS_SELECTOR, f"tr[data-run*='-{method}-'][data-seed='{seed}']")
+    rows = opened.find_elements(By.CSS_SELECTOR, "#table tbody tr")
+    texts = opened.execute_script("return arguments[0].map((row) => [...row.cells].map((c) => c.textContent))", rows)
+    for label, seed, curves, pictures in (("DynamicVAE", "0", 3, 2), ("VAE", "1", 3, 0), ("untrained", "0", 0, 0)):
+        (row,) = [row for row, cells in zip(rows, texts, strict=True) if cells[:2] == [label, seed]]
+        method = {"DynamicVAE": "dynamic_vae"}.get(label, label.lower())
         button = row.find_element(By.TAG_NAME, "button")
         button.send_keys(Keys.ENTER)
         assert drawer.is_displayed()
-        assert opened.find_element(By.ID, "d-run").text == row.get_attribute("data-run")
+        assert opened.find_element(By.ID, "d-run").text.startswith(f"dsprites-{method}-s00{seed}-")
+        assert f" --seeds {seed}-{seed} " in opened.find_element(By.ID, "d-command").text
         assert len(drawer.find_elements(By.CSS_SELECTOR, "svg path.curve")) == curves
         assert len(drawer.find_elements(By.CSS_SELECTOR, "svg path.target")) == (method == "dynamic_vae")
         shown = drawer.find_elements(By.TAG_NAME, "img")

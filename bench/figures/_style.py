@@ -240,8 +240,10 @@ def runs_of(study: Study, dataset: str, label: str) -> pd.DataFrame:
 
 def curves_of(study: Study, dataset: str, label: str) -> pd.DataFrame:
     """Training curves of all seeds of a configuration, one below the other; empty where nothing was trained."""
-    frames = [read_curves(study, run) for run in runs_of(study, dataset, label)["run"]]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    if (dataset, label) not in study.stacks:
+        frames = [read_curves(study, run) for run in runs_of(study, dataset, label)["run"]]
+        study.stacks[dataset, label] = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return study.stacks[dataset, label]
 
 
 def band(

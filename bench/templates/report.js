@@ -2,7 +2,16 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const details = JSON.parse($("data").textContent);
-  const rows = [...document.querySelectorAll("#table tbody tr")];
+  const table = $("table");
+  const heads = [...table.tHead.rows[0].cells];
+  const headings = heads.map((cell) => cell.textContent);
+  // A row and what is known of its run stand at the same place.
+  const rows = [...table.tBodies[0].rows].map((row, i) => ({
+    row,
+    run: details.runs[i],
+    cells: [...row.cells].map((cell) => cell.textContent),
+    text: `${details.runs[i].id} ${row.textContent}`.toLowerCase(),
+  }));
 
   // Theme: the system's until somebody presses the button.
   const root = document.documentElement;
@@ -17,25 +26,26 @@
   $("theme").hidden = false;
   showTheme();
 
-  // Sorting: numbers by value, the rest as text; cells without a value stay last either way.
-  const key = (row, column) => {
-    const cell = row.cells[column];
-    if (!("value" in cell.dataset)) return cell.textContent;
-    return cell.dataset.value === "" ? null : Number(cell.dataset.value);
+  // Sorting: texts as texts, the rest by the number they begin with; cells without one stay last either way.
+  const number = (text) => {
+    const value = parseFloat(text.replace(/,/g, ""));
+    return Number.isNaN(value) ? null : value;
   };
   const sort = (heading, column) => {
     const down = heading.getAttribute("aria-sort") === "ascending";
-    for (const other of heading.parentNode.cells) other.setAttribute("aria-sort", "none");
+    for (const other of heads) other.setAttribute("aria-sort", "none");
     heading.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const keyed = rows.map((row) => [key(row, column), row]);
+    const key = heading.className === "text" ? (text) => text : number;
+    const keyed = rows.map(({ cells, row }) => [key(cells[column]), row]);
     keyed.sort(([a], [b]) => {
       if (a === null || b === null) return (a === null) - (b === null);
-      const order = typeof a === "number" ? a - b : a.localeCompare(b, "en");
+      const order = typeof a === "number" ? a - b : compare(a, b);
       return down ? -order : order;
     });
-    $("table").tBodies[0].append(...keyed.map(([, row]) => row));
+    table.tBodies[0].append(...keyed.map(([, row]) => row));
   };
-  [...$("table").tHead.rows[0].cells].forEach((heading, column) => {
+  const { compare } = new Intl.Collator("en");
+  heads.forEach((heading, column) => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = heading.textContent;
@@ -45,14 +55,14 @@
   });
 
   // Filters: every word of the text must occur in the row or in the run's id.
-  const choices = ["method", "dataset", "status"].filter($);
+  const columns = { method: "Method", dataset: "Data set", status: "Status" };
+  const choices = Object.keys(columns).filter($);
   const filter = () => {
     const words = $("text").value.toLowerCase().split(/\s+/);
+    const wanted = choices.map((name) => [headings.indexOf(columns[name]), $(name).value]).filter(([, value]) => value);
     let left = 0;
-    for (const row of rows) {
-      const text = `${row.dataset.run} ${row.textContent}`.toLowerCase();
-      const kept = words.every((word) => text.includes(word)) &&
-        choices.every((name) => $(name).value === "" || $(name).value === row.dataset[name]);
+    for (const { row, cells, text } of rows) {
+      const kept = words.every((word) => text.includes(word)) && wanted.every(([at, value]) => cells[at] === value);
       row.hidden = !kept;
       left += kept;
     }
@@ -86,7 +96,7 @@
     const inside = all.filter((tick) => tick >= low * 0.999 && tick <= high * 1.001);
     return inside.length <= 5 ? inside : inside.filter((tick) => /^[^25]*$/.test(short(tick)));
   };
-  const chart = (curves, name, title, target) => {
+  const chart = (steps, curves, name, title, target) => {
     const [width, height, left, right, top, bottom] = [340, 210, 46, 10, 24, 36];
     const values = [...curves[name], ...(target || [])].filter((value) => value !== null);
     let [low, high] = [Math.min(...values), Math.max(...values)];
@@ -97,7 +107,7 @@
       [low, high] = [low === 0 ? 0 : low - margin, high + margin];
     }
     const warp = log ? Math.log10 : (value) => value;
-    const last = curves.step[curves.step.length - 1];
+    const last = steps[steps.length - 1];
     const x = (step) => left + (step / (last || 1)) * (width - left - right);
     const y = (value) => height - bottom - ((warp(value) - warp(low)) / (warp(high) - warp(low) || 1)) * (height - top - bottom);
     const end = curves[name].filter((value) => value !== null).pop();
@@ -118,7 +128,7 @@
       let pen = "M";
       return list.map((value, i) => {
         if (value === null) { pen = "M"; return ""; }
-        const point = `${pen}${x(curves.step[i]).toFixed(1)} ${y(value).toFixed(1)}`;
+        const point = `${pen}${x(steps[i]).toFixed(1)} ${y(value).toFixed(1)}`;
         pen = "L";
         return point;
       }).join("");
@@ -142,17 +152,17 @@
     element.textContent = text;
     return element;
   };
-  const drawCurves = (curves) => {
-    if (!curves) return [paragraph("This run has no curves: nothing was trained step by step.")];
+  const drawCurves = (steps, curves) => {
+    if (!steps) return [paragraph("This run has no curves: nothing was trained step by step.")];
     const titles = { reconstruction: "Reconstruction (nats/image)", kl: "KL (nats)", beta: "beta, the weight on the KL" };
-    const drawn = Object.entries(titles).filter(([name]) => curves[name]).map(([name, title]) => {
+    const drawn = Object.entries(titles).filter(([name]) => curves && curves[name]).map(([name, title]) => {
       const target = name === "kl" ? curves.set_point : undefined;
-      return chart(curves, name, target ? `${title}; dashed: set point` : title, target);
+      return chart(steps, curves, name, target ? `${title}; dashed: set point` : title, target);
     });
     return drawn.length ? drawn : [paragraph("No finite value was recorded.")];
   };
   const showPictures = (run) => {
-    const out = Object.entries(run.pictures).map(([name, uri]) => {
+    const out = Object.entries(run.pictures || {}).map(([name, uri]) => {
       const card = document.createElement("div");
       const image = document.createElement("img");
       image.src = uri;
@@ -168,29 +178,31 @@
       box.append(card, caption);
       return box;
     });
-    const rest = run.files.filter((file) => !Object.keys(run.pictures).some((name) => file.endsWith(`/${name}.png`)));
+    const rest = (run.files || []).filter((file) => !Object.keys(run.pictures || {}).some((name) => file.endsWith(`/${name}.png`)));
     if (rest.length) out.push(paragraph(`In the folder of the study's results: ${rest.join(", ")}. Pictures of the lowest seed of each method are in this page.`));
     return out.length ? out : [paragraph("None are stored.")];
   };
-  const open = (row) => {
-    const run = details[row.dataset.run];
-    const headings = [...$("table").tHead.rows[0].cells].map((cell) => cell.textContent);
-    $("d-title").textContent = `${row.dataset.method}, seed ${row.dataset.seed}`;
-    $("d-run").textContent = row.dataset.run;
-    $("d-error").textContent = run.error;
+  const open = ({ run, cells }) => {
+    const seed = cells[headings.indexOf("Seed")];
+    $("d-title").textContent = `${cells[0]}, seed ${seed}`;
+    $("d-run").textContent = run.id;
+    $("d-error").textContent = run.error || "";
     $("d-error").hidden = !run.error;
-    $("d-curves").replaceChildren(...drawCurves(run.curves));
+    $("d-curves").replaceChildren(...drawCurves(details.steps[run.steps], run.curves));
     $("d-pictures").replaceChildren(...showPictures(run));
-    const scores = [...row.cells].map((cell, i) => [headings[i], cell.textContent]).slice(1);
+    const scores = cells.map((text, i) => [headings[i], text]).slice(1);
     $("d-scores").replaceChildren(...scores.filter(([, text]) => text).map(([a, b]) => entry(a, b)));
-    $("d-facts").replaceChildren(...run.facts.map(([a, b]) => entry(a, b)));
-    $("d-command").textContent = run.command;
+    $("d-facts").replaceChildren(...run.lines.map((i) => entry(...details.lines[i])));
+    $("d-command").textContent = details.commands[run.command].replace("--seeds {}-{}", `--seeds ${seed}-${seed}`);
     $("drawer").showModal();
     $("drawer").scrollTop = 0;
   };
-  for (const row of rows) {
-    row.querySelector("button").disabled = false;
-    row.addEventListener("click", () => { if (!String(getSelection())) open(row); });
+  for (const each of rows) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = each.cells[0];
+    each.row.cells[0].replaceChildren(button);
+    each.row.addEventListener("click", () => { if (!String(getSelection())) open(each); });
   }
   $("close").addEventListener("click", () => $("drawer").close());
   $("drawer").addEventListener("click", (event) => { if (event.target === $("drawer")) $("drawer").close(); });
