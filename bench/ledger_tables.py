@@ -20,7 +20,8 @@ HOW_TO_READ = """\
 - "At quick only" is no verdict on the paper: the data, the network and the training are smaller than the paper's.
 - Differences are the first configuration minus the second, within seeds; runs that diverged or failed have no part.
 - The margins are ours, not the papers'. They were set after the reference studies at quick had been seen and before any
-  study at standard; a test keeps them from being moved unnoticed.
+  study at standard, those on linear-Gaussian data before their study was run; a test keeps them from being moved
+  unnoticed.
 """
 
 COLUMNS = (
@@ -162,6 +163,8 @@ def _label(one: Outcome) -> str:
 def _interval(one: Outcome) -> str:
     # Digits after those of the margin say nothing.
     scale = min(filter(None, (one.test.margin, abs(one.test.bar or 0))), default=0.01)
+    # But for one more where the effect would else be printed as its bar.
+    scale = min(scale, max(abs(one.gap), scale / 10))
     digits = max(0, 1 - math.floor(math.log10(scale)))
     effect, low, high = (f"{value + 0.0:.{digits}f}" for value in (one.effect, one.low, one.high))
     return effect + ("" if math.isnan(one.low) else f" [{low}, {high}]")
