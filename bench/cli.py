@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import signal
 import sys
@@ -234,6 +235,10 @@ app.command()(cli_speed.speed)
 
 def main() -> NoReturn:
     """Entry point of the command ``bench``: the user's errors become one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal without β and arrows shows question marks; a study's results aren't lost to that.
+            stream.reconfigure(errors="replace")
     try:
         app(standalone_mode=True)
     except BenchError as error:
