@@ -95,8 +95,10 @@ def evaluate(training: Training, dataset: Dataset, store: ImageStore) -> Evaluat
         inputs["factors"] = dataset.factors(rows)
     if (sources := dataset.sources(rows)) is not None:
         inputs["sources"] = sources
-        if training.method.stochastic:
-            inputs["covariance"] = spread if spread is not None else np.exp(logvar)[:, :, None] * np.eye(logvar.shape[1])
+        if spread is None and training.method.stochastic:
+            spread = np.exp(logvar)[:, :, None] * np.eye(logvar.shape[1])
+        if spread is not None:
+            inputs["covariance"] = spread
         if (posterior := dataset.posterior(rows)) is not None:
             inputs["true_mean"], inputs["true_covariance"] = posterior
     if dataset.likelihood == "gaussian_unit":

@@ -78,8 +78,8 @@ def _check_fit(spec: RunSpec) -> None:
         networks.linear_decoder(vae, known)
         if method.begin_stage is not Method.begin_stage:
             raise BenchError(
-                f"method '{spec.method.name}' trains another decoder, dataset '{spec.dataset.name}' comes with its own: "
-                "set the dataset's decoder=learned"
+                f"method '{spec.method.name}' trains a second decoder, dataset '{spec.dataset.name}' comes with its "
+                "own: set the dataset's decoder=learned"
             )
     if spec.device == "cuda" and not torch.cuda.is_available():
         raise BenchError("device 'cuda': torch sees no GPU here; leave out train.device, or use 'cpu'")

@@ -30,7 +30,7 @@ class Linear(nn.Module):
 
 
 class Narrow(Linear):
-    """R linear layers of few inputs and outputs, computed with the batch innermost in memory: some ten times as fast."""
+    """R linear layers of few inputs and outputs: with the batch innermost in memory it is some ten times as fast."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Batched affine map."""

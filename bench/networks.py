@@ -31,8 +31,9 @@ class LinearPosterior(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Both, side by side."""
-        mean = self.mean(x)
-        return torch.cat([mean, self.logvar.expand_as(mean)], dim=-1)
+        # The batch stays innermost in memory.
+        mean = self.mean(x).transpose(1, 2)
+        return torch.cat([mean, self.logvar.transpose(1, 2).expand_as(mean)], dim=1).transpose(1, 2)
 
 
 class VAE(nn.Module):

@@ -89,17 +89,22 @@ def inference(
     spread = _table(covariance, (n, d, d), "covariance")
     if d < s.shape[1]:
         raise NotApplicableError(f"{d} latents can't stand for {s.shape[1]} factors")
+    if (spread == spread[0]).all():
+        # One covariance for all, as linear encoders have: it is inverted once.
+        spread = spread[:1]
     latents, signs = _match(mean, np.diagonal(spread, axis1=1, axis2=2), s)
     m, v = mean[:, latents] * signs, spread[:, latents[:, None], latents] * np.outer(signs, signs)
     error = (m - s) ** 2
     misfit = _weighted(v, m - s)
-    total = _second_moment(mean) + spread.mean(axis=0)
+    total = mean.T @ mean / n + spread.mean(axis=0)
     aggregate = total - np.outer(mean.mean(axis=0), mean.mean(axis=0))
     power = np.trace(spread, axis1=1, axis2=2) + (mean**2).sum(axis=1)
     logs = np.log(np.diagonal(spread, axis1=1, axis2=2)).sum(axis=1)
     forward = reverse = None
     if true_mean is not None and true_covariance is not None:
-        t, p = _table(true_mean, s.shape, "true_mean"), _table(true_covariance, v.shape, "true_covariance")
+        t = _table(true_mean, s.shape, "true_mean")
+        p = _table(true_covariance, (n, s.shape[1], s.shape[1]), "true_covariance")
+        p = p[:1] if (p == p[0]).all() else p
         forward = float(_kl(t, p, m, v).mean())
         reverse = float(_kl(m, v, t, p).mean())
     return {
@@ -136,14 +141,10 @@ def _match(mean: Floats, variances: Floats, sources: Floats) -> tuple[Any, Float
     return latents, np.where(overlap[latents, np.arange(len(latents))] < 0, -1.0, 1.0)
 
 
-def _second_moment(values: Floats) -> Floats:
-    return values.T @ values / len(values)
-
-
 def _weighted(covariance: Floats, difference: Floats) -> Floats:
     """``d' S^-1 d`` of every row."""
-    solved = np.linalg.solve(covariance, difference[:, :, None])[:, :, 0]
-    return np.asarray((difference * solved).sum(axis=1))
+    half = (difference[:, None, :] @ np.linalg.inv(covariance))[:, 0, :]
+    return np.asarray((half * difference).sum(axis=1))
 
 
 def _kl(left: Floats, left_covariance: Floats, right: Floats, right_covariance: Floats) -> Floats:
