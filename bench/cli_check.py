@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Optional
 
 import typer
 
@@ -56,11 +56,21 @@ def check(
     from bench.check.render import markdown as as_markdown
     from bench.check.request import Mode, Request
     from bench.check.run import check as run
+    from bench.contracts.targets import brought_by
     from bench.registry import load_plugin
     from bench.selectors import split_list
 
     for path in plugin or []:
         load_plugin(path)
+    if plugin and baselines is None:
+        raise BenchError("--plugin needs --baselines: a folder of your own for what is stored of your plug-in")
+    if plugin and not (method or metric):
+        # A user's baselines hold what is the user's.
+        method, metric = (
+            [name for kind, name in brought_by(plugin) if kind == wanted] for wanted in ("method", "metric")
+        )
+        if not (method or metric):
+            raise BenchError("the plug-in registers no method and no metric: there is nothing to check")
     mode: Mode = "update" if update else "record" if record else "compare"
     if mode == "compare" and baselines is not None and not baselines.is_dir():
         raise BenchError(f"--baselines '{baselines}': no such folder; bench check --record makes it")
@@ -92,7 +102,7 @@ def check(
     raise typer.Exit(3 if regressions(findings) else 0)
 
 
-def _tiers(words: str) -> list[Literal[0, 1, 2, 3]]:
+def _tiers(words: str) -> list[int]:
     from bench.selectors import parse_seeds
 
     try:
@@ -102,4 +112,4 @@ def _tiers(words: str) -> list[Literal[0, 1, 2, 3]]:
         chosen = []
     if not chosen or not set(chosen) <= {0, 1, 2, 3}:
         raise BenchError(f"--tier {words}: tiers are 0, 1, 2 and 3, as 0,1 or 0-2")
-    return [number for number in (0, 1, 2, 3) if number in chosen]  # type: ignore[misc]
+    return chosen

@@ -85,17 +85,20 @@ def shifts(
     dict of (method, column) to Shift
         Columns with fewer than two values on either side are left out.
     """
-    draws: dict[tuple[int, int], Floats] = {}
     pairs = {}
+    sizes: dict[tuple[int, int], list[tuple[str, str]]] = {}
     for key in stored:
         if key in fresh:
             a, b = (values[np.isfinite(values)] for values in (stored[key], fresh[key]))
             if min(a.size, b.size) >= 2:
                 pairs[key] = a, b
-    for a, b in pairs.values():
-        if (a.size, b.size) not in draws:
-            draws[a.size, b.size] = regroupings(a.size, b.size, rng, n_draws)
-    adjusted = holm([p_value(a, b, draws[a.size, b.size]) for a, b in pairs.values()])
+                sizes.setdefault((a.size, b.size), []).append(key)
+    raw = {}
+    for size, keys in sizes.items():
+        drawn = regroupings(*size, rng, n_draws)
+        before, now = (np.stack([pairs[key][side] for key in keys], axis=1) for side in (0, 1))
+        raw |= dict(zip(keys, p_values(before, now, drawn), strict=True))
+    adjusted = holm([raw[key] for key in pairs])
     return {key: _shift(*pairs[key], margins[key], float(p)) for key, p in zip(pairs, adjusted, strict=True)}
 
 
@@ -105,20 +108,20 @@ def regroupings(n_stored: int, n_fresh: int, rng: np.random.Generator, n_draws: 
     return rng.permuted(np.tile(row, (n_draws, 1)), axis=1)
 
 
-def p_value(stored: Floats, fresh: Floats, drawn: Floats) -> float:
-    """Two-sided permutation test that two groups come from one distribution, by the difference of their means.
+def p_values(stored: Floats, fresh: Floats, drawn: Floats) -> Floats:
+    """Two-sided permutation tests that two groups come from one distribution, by the difference of their means.
 
-    As `bench.stats.permutation_unpaired` with drawn regroupings, but with ones that many tests share.
+    As `bench.stats.permutation_unpaired` with drawn regroupings, but with ones that many columns share.
 
     Parameters
     ----------
-    stored, fresh : ndarray of shape (n,)
+    stored, fresh : ndarray of shape (n, n_columns)
     drawn : ndarray
         `regroupings` of as many rows.
 
     Returns
     -------
-    float
+    ndarray of shape (n_columns,)
         Valid and never 0, as the observed grouping counts as one of the drawn.
 
     Notes
@@ -126,12 +129,13 @@ def p_value(stored: Floats, fresh: Floats, drawn: Floats) -> float:
     Source: Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology 9 (2010), article 39.
     """
     pooled = np.concatenate([stored, fresh])
-    z = pooled - pooled.mean()
+    z = pooled - pooled.mean(axis=0)
     # Of centred values the sum of a group is the difference of the means up to a positive factor. Sums that differ in
     # the order of their terms alone must count as equal.
-    rounding = 2 * z.size * np.finfo(np.float64).eps * (float(np.abs(z).sum()) + float(np.abs(pooled).max()))
-    as_far = np.count_nonzero(np.abs(drawn @ z) >= abs(z[stored.size :].sum()) - rounding)
-    return float((1 + as_far) / (1 + len(drawn)))
+    rounding = 2 * len(z) * np.finfo(np.float64).eps * np.abs(pooled).sum(axis=0)
+    as_far = np.count_nonzero(np.abs(drawn @ z) >= np.abs(z[len(stored) :].sum(axis=0)) - rounding, axis=0)
+    found: Floats = (1 + as_far) / (1 + len(drawn))
+    return found
 
 
 def confirmed(first: Shift, second: Shift) -> bool:

@@ -10,16 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bench.aggregate import score_info
 from bench.check import fresh, trials
-from bench.check.alarms import Shift, confirmed, shifts, smallest_found
+from bench.check.alarms import shifts
 from bench.check.baselines import Measured, Stored, read
-from bench.check.compare import moved_by, since, tolerated
+from bench.check.compare import tolerated
 from bench.check.finding import Finding
-from bench.check.fresh import LEAST_STORED, N_FRESH, N_STORED, Scores
+from bench.check.fresh import LEAST_STORED, N_STORED, Scores
 from bench.check.renew import renew
 from bench.check.request import Request
+from bench.check.shift_findings import findings, missing
 from bench.errors import BenchError
 from bench.expand import expand
 from bench.registry import Entry
@@ -30,7 +31,9 @@ FILE = "check_statistics.json"
 #: Digits of a stored score: far below the spread over seeds.
 DIGITS = 6
 
+#: Method and column.
 Key = tuple[str, str]
+Values = NDArray[np.float64]
 
 
 def check(request: Request) -> list[Finding]:
@@ -81,104 +84,30 @@ def check(request: Request) -> list[Finding]:
 
 
 def compare(request: Request, stored: Stored, methods: Sequence[str]) -> list[Finding]:
-    """Run fresh seeds of methods and compare them with their stored runs.
-
-    Parameters
-    ----------
-    request : Request
-    stored : Stored
-    methods : sequence of str
-        Stored ones.
-    """
+    """Run fresh seeds of stored methods, other ones of those that raise an alarm, and say what moved."""
     known = {method: stored.subjects[_subject(method)] for method in methods}
-    few = [method for method in methods if len(known[method]["numbers"][fresh.DIVERGED]) < LEAST_STORED]
-    found = [
-        Finding(
-            2,
-            _subject(method),
-            "all",
-            "undecided",
-            f"method {method}: {len(known[method]['numbers'][fresh.DIVERGED])} stored seeds, {LEAST_STORED} are needed",
-        )
-        for method in few
-    ]
-    enough = [method for method in methods if method not in few]
-    table = stored_table({method: known[method] for method in enough})
-    limits = margins({method: known[method] for method in enough})
-    first, failures = _fresh(request, enough, table, limits, again=False)
-    found += [_failed(method, known[method], reason) for method, reason in failures.items()]
+    found = []
+    for method, subject in list(known.items()):
+        n_stored = len(subject["numbers"][fresh.DIVERGED])
+        if n_stored < LEAST_STORED:
+            text = f"method {method}: {n_stored} stored seeds, {LEAST_STORED} are needed"
+            found.append(Finding(2, _subject(method), "all", "undecided", text))
+            del known[method]
+    table, limits = stored_table(known), margins(known)
+    now, lost = _fresh(request, list(known), known, again=False)
+    first = shifts(table, now, limits, rng=stream(request.night, "check"))
     alarms = [key for key, shift in first.items() if shift.kind == "alarm"]
-    again = list(dict.fromkeys(method for method, _ in alarms))
-    raised = {key: table[key] for key in alarms}
-    second, failures = _fresh(request, again, raised, limits, again=True) if again else ({}, {})
-    found += [_failed(method, known[method], reason) for method, reason in failures.items()]
-    for method in enough:
-        shown = {column: shift for (name, column), shift in first.items() if name == method}
-        found += findings(
-            method, known[method], shown, {c: s for (n, c), s in second.items() if n == method}, len(first)
-        )
-    return found
-
-
-def findings(
-    method: str, known: Mapping[str, Any], first: Mapping[str, Shift], second: Mapping[str, Shift], n_tests: int
-) -> list[Finding]:
-    """What two sets of fresh seeds say about one method.
-
-    Parameters
-    ----------
-    method : str
-    known : mapping
-        What is stored of it.
-    first : mapping of str to Shift
-        Column to its shift.
-    second : mapping of str to Shift
-        The same for the columns that raised an alarm.
-    n_tests : int
-        Size of the family in the first set.
-
-    Returns
-    -------
-    list of Finding
-        One per column that moved, is the same or is within its margin; one for all that are undecided.
-    """
-    subject, version = _subject(method), known["versions"].get(_subject(method))
-    found, open_ = [], []
-    for column, shift in first.items():
-        bound = shift.margin
-        numbers: dict[str, Any] = {"expected": shift.stored, "got": shift.fresh, "bound": bound, "version": version}
-        other = second.get(column)
-        if shift.kind == "alarm" and other is not None and confirmed(shift, other):
-            text = (
-                f"{subject}: mean {column} {moved_by(shift.stored, shift.fresh)}{_worse(column, shift)}, "
-                f"{since(subject, known)}: {N_FRESH} fresh seeds, p = {shift.p:.2g} after Holm's correction, and "
-                f"{N_FRESH} others, p = {other.p:.2g}, mean {other.fresh:.4g}; the margin is {bound:.2g}"
-            )
-            found.append(Finding(2, subject, f"mean {column}", "moved", text, **numbers))
-        elif shift.kind in ("same", "within"):
-            text = f"{subject}: mean {column} is the stored one"
-            if shift.kind == "within":
-                text = f"{subject}: mean {column} moved by less than {bound:.2g}, with 95 % confidence"
-            found.append(Finding(2, subject, f"mean {column}", shift.kind, text, **numbers))
-        else:
-            open_.append((column, shift))
-    if open_:
-        parts = [
-            f"{column} ({_interval(shift)}, margin {shift.margin:.2g}"
-            + (
-                f"; an alarm, p = {shift.p:.2g}, that {N_FRESH} other seeds didn't raise)"
-                if shift.kind == "alarm"
-                else ")"
-            )
-            for column, shift in open_
+    later, lost_later = _fresh(request, list(dict.fromkeys(method for method, _ in alarms)), known, again=True)
+    second = shifts({key: table[key] for key in alarms}, later, limits, rng=stream(request.night, "check again"))
+    found += lost + lost_later
+    for method, subject in known.items():
+        own, other = ({column: s for (name, column), s in part.items() if name == method} for part in (first, second))
+        found += [
+            missing(method, subject, column)
+            for name, column in table
+            if name == method and own and (method, column) not in now and now[method, fresh.DIVERGED].mean() < 1
         ]
-        n_stored = len(known["numbers"][fresh.DIVERGED])
-        least = smallest_found(n_stored, N_FRESH, n_tests)
-        text = (
-            f"{subject}: no change is seen in {', '.join(parts)}, but the seeds don't exclude one beyond the margin; "
-            f"one of {least:.2g} standard deviations would have been seen with 80 % probability"
-        )
-        found.append(Finding(2, subject, ", ".join(column for column, _ in open_), "undecided", text, version=version))
+        found += findings(method, subject, own, other, len(first))
     return found
 
 
@@ -187,7 +116,7 @@ def versions_of(spec: RunSpec) -> dict[str, int]:
     return trials.versions(spec) | {f"metric {name}": version for name, version in spec.evaluation.metrics.items()}
 
 
-def stored_table(known: Mapping[str, Mapping[str, Any]]) -> dict[Key, np.ndarray[Any, np.dtype[np.float64]]]:
+def stored_table(known: Mapping[str, Mapping[str, Any]]) -> dict[Key, Values]:
     """Stored values by method and column, NaN where a run has none."""
     return {
         (method, column): np.array([np.nan if value is None else value for value in values.values()], dtype=np.float64)
@@ -199,7 +128,9 @@ def stored_table(known: Mapping[str, Mapping[str, Any]]) -> dict[Key, np.ndarray
 def margins(known: Mapping[str, Mapping[str, Any]]) -> dict[Key, float]:
     """Margins by method and column, in the column's units: a share of the stored mean where that is above 1."""
     return {
-        (method, column): tolerated(known[method]["bounds"][column], _mean(values))
+        (method, column): tolerated(
+            known[method]["bounds"][column], float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+        )
         for (method, column), values in stored_table(known).items()
     }
 
@@ -216,20 +147,20 @@ def measured(method: str, scores: Scores, versions: dict[str, int], seeds: Itera
 
 
 def _fresh(
-    request: Request, methods: Sequence[str], table: Mapping[Key, Any], limits: Mapping[Key, float], *, again: bool
-) -> tuple[dict[Key, Shift], dict[str, str]]:
-    """Shifts of one set of fresh seeds, and methods that fail now."""
+    request: Request, methods: Sequence[str], known: Mapping[str, Any], *, again: bool
+) -> tuple[dict[Key, Values], list[Finding]]:
+    """Values of one set of fresh seeds by method and column, and a finding for each method that fails now."""
     if not methods:
-        return {}, {}
+        return {}, []
     seeds = fresh.fresh_seeds(request.night, again)
     request.tell(f"tier 2: seeds {seeds[0]} to {seeds[-1]} of {', '.join(methods)}")
     scores, failures = fresh.run(methods, seeds, plugins=request.plugins, jobs=request.jobs, tell=request.tell)
-    now = {
+    values = {
         (method, column): np.array([values.get(seed, np.nan) for seed in seeds])
         for method, columns in scores.items()
         for column, values in columns.items()
     }
-    return shifts(table, now, limits, rng=stream(seeds[0], "check")), failures
+    return values, [missing(method, known[method], "all", reason) for method, reason in failures.items()]
 
 
 def _store(
@@ -262,33 +193,9 @@ def _fitting(entries: Sequence[Entry[Any]], stored: Stored) -> tuple[dict[str, R
     return specs, found
 
 
-def _failed(method: str, known: Mapping[str, Any], reason: str) -> Finding:
-    text = f"method {method}: its runs are stored but fail now, {since(_subject(method), known)}: {reason}"
-    return Finding(2, _subject(method), "all", "missing", text, version=known["versions"].get(_subject(method)))
-
-
 def _subject(method: str) -> str:
     return f"method {method}"
 
 
 def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{DIGITS}g}")
-
-
-def _mean(values: Any) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else 0.0
-
-
-def _worse(column: str, shift: Shift) -> str:
-    """Whether the move is for the better."""
-    better = False if column == fresh.DIVERGED else score_info(column).higher_is_better
-    if better is None:
-        return ""
-    return " (better)" if (shift.fresh > shift.stored) == better else " (worse)"
-
-
-def _interval(shift: Shift) -> str:
-    if shift.interval.low is None or shift.interval.high is None:
-        return "no interval"
-    return f"95 % interval {shift.interval.low:+.2g} to {shift.interval.high:+.2g}"

@@ -1,0 +1,1 @@
+"""Example of an installable plug-in."""
