@@ -100,8 +100,6 @@ def run(
     left = plan.left
     if not left:
         return
-    if any(spec.device == "cuda" for spec in left):
-        n_jobs = 1  # one process has the GPU, and its runs go in lockstep
     path, actions = store.path.resolve(), plan.todo
     groups = lockstep.group([spec for spec in left if actions[spec.run_id] != "measure"], n_jobs)
     groups += [(spec,) for spec in left if actions[spec.run_id] == "measure"]
