@@ -73,9 +73,7 @@ def label_runs(specs: Mapping[str, Spec], methods: Iterable[str] = ()) -> dict[s
         Run to ``(dataset label, label, sort key)``. A setting is named only where configurations of that
         method on the same data differ in it, so different configurations never share a label.
     """
-    datasets = _describe(
-        {run: ("", spec["dataset"]["name"], dataset_settings(spec)) for run, spec in specs.items()}, DATASETS
-    )
+    datasets = _describe(_data(specs), DATASETS)
     versions: dict[str, set[int]] = defaultdict(set)
     for spec in specs.values():
         for metric, version in spec.get("evaluation", {}).get("metrics", {}).items():
@@ -109,6 +107,18 @@ def label_runs(specs: Mapping[str, Spec], methods: Iterable[str] = ()) -> dict[s
         )
         out[run] = (dataset, label, (*place, spec["seed"], run))
     return out
+
+
+def _data(specs: Mapping[str, Spec]) -> dict[str, tuple[str, str, Mapping[str, Any]]]:
+    """Run to ("", data set, settings); without the checksum where the rest tells all data apart."""
+    settings = {run: dataset_settings(spec) for run, spec in specs.items()}
+    checksums: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for run, spec in specs.items():
+        rest = {key: value for key, value in settings[run].items() if key != "sha256"}
+        checksums[spec["dataset"]["name"], _canonical(rest)].add(settings[run]["sha256"])
+    if all(len(found) == 1 for found in checksums.values()):
+        settings = {run: {**found, "sha256": ""} for run, found in settings.items()}
+    return {run: ("", spec["dataset"]["name"], settings[run]) for run, spec in specs.items()}
 
 
 def neutral_settings(spec: Spec) -> dict[str, Any]:

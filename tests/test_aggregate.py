@@ -88,7 +88,8 @@ def test_dataset_labels_name_only_what_differs(study_builder: Build) -> None:
     builder = study_builder()
     for size in (32, 64):
         options = {"resolution": size, "sizes": [3, 6]}
-        builder.run("vae", 0, {"kl": 1.0}, dataset={"name": "d", "version": 1, "options": options, "sha256": "0"})
+        data = {"name": "d", "version": 1, "options": options, "sha256": f"{size:064x}"}
+        builder.run("vae", 0, {"kl": 1.0}, dataset=data)
     assert read_study(builder.study()).datasets == ["d (resolution=32)", "d (resolution=64)"]
 
 
