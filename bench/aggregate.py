@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench import by_step
 from bench.errors import BenchError
 from bench.labels import Spec, config_id, label_runs, refuse_mixed
 from bench.measure import column_info
@@ -191,6 +192,23 @@ def read_curves(study: Study, run: str) -> pd.DataFrame:
         if run not in study.curves:
             study.curves[run] = pd.read_csv(file, dtype=float)
         return study.curves[run]
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{file} can't be read ({reason(error)}); {AGAIN}") from error
+
+
+def read_scores_by_step(study: Study, run: str) -> pd.DataFrame:
+    """Scores during training (``step``, scores, ``<detail>.<factor>``); empty where they were taken at the end only.
+
+    Raises
+    ------
+    BenchError
+        If the file is damaged.
+    """
+    file = study.path / "runs" / run / by_step.NAME
+    if not file.is_file():
+        return pd.DataFrame()
+    try:
+        return pd.read_csv(file, dtype=float)
     except (OSError, ValueError) as error:
         raise BenchError(f"{file} can't be read ({reason(error)}); {AGAIN}") from error
 

@@ -30,7 +30,7 @@ MAX_BYTES = 512 * 2**20
 KIND = "disbench study"
 FORMAT = 1
 MANIFEST = "manifest.json"
-RECORDS = ("spec.json", "result.json", "provenance.json", "curves.csv")
+RECORDS = ("spec.json", "result.json", "provenance.json", "curves.csv", "scores_by_step.csv")
 PICTURES = ("reconstructions.png", "traversals.png")
 #: Every name that an archive may hold: no absolute path, no "..", no backslash fits.
 NAMES = re.compile(

@@ -138,6 +138,7 @@ def _run_spec(
         threads=train.threads,
         precision=train.precision,
         device=train.device,
+        score_every=train.score_every if entry.info.get("trains", True) else 0,
     )
 
 

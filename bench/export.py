@@ -67,8 +67,8 @@ def collect(path: Path, *, pictures: bool = False) -> Collected:
     Returns
     -------
     Collected
-        ``study.toml``, ``plan.json``, and of every run ``spec.json``, ``result.json``, ``provenance.json`` and
-        ``curves.csv``. The same runs give the same bytes, whoever exports them.
+        ``study.toml``, ``plan.json``, and of every run ``spec.json``, ``result.json``, ``provenance.json``,
+        ``curves.csv`` and ``scores_by_step.csv``. The same runs give the same bytes, whoever exports them.
 
     Raises
     ------
@@ -207,8 +207,9 @@ def _public_run(folder: Path) -> dict[str, bytes]:
         facts = read_record(_read(folder / "provenance.json"), f"runs/{folder.name}/provenance.json")
         facts = {key: _each(value) for key, value in facts.items() if key != IMPORTED}
         records |= {"provenance.json": json_bytes(facts)} if facts else {}
-    if (folder / "curves.csv").is_file():
-        records["curves.csv"] = _read(folder / "curves.csv")
+    for name in ("curves.csv", "scores_by_step.csv"):
+        if (folder / name).is_file():
+            records[name] = _read(folder / name)
     return records
 
 

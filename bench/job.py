@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from bench import checkpoint, engine, evaluate, lockstep, pictures, provenance
+from bench import by_step, checkpoint, engine, evaluate, lockstep, pictures, provenance
 from bench.batches import ImageStore, store_of
 from bench.data import Dataset, load_dataset
 from bench.errors import BenchError
@@ -104,6 +104,8 @@ def take(spec: RunSpec, folder: Path, source: Path) -> Trained:
         raise BenchError(f"'{source / WEIGHTS}' isn't what the run recorded; remove the run's folder")
     for name in (CURVES, WEIGHTS):
         shutil.copy2(source / name, folder / name)
+    if (source / by_step.NAME).exists() and _comparable(json.loads((source / "spec.json").read_text()), spec):
+        shutil.copy2(source / by_step.NAME, folder / by_step.NAME)
     checkpoint.load_weights(training, load_file(folder / WEIGHTS))
     facts = {key: result[key] for key in ("status", "steps_done", "last_good_step", "final")}
     before = json.loads((source / "provenance.json").read_text())
@@ -132,6 +134,8 @@ def finish(trained: Trained, folder: Path, *, plugins: Sequence[Path] = ()) -> N
         measured = evaluate.evaluate(training, dataset, images)
         if dataset.likelihood != "gaussian_unit":
             pictures.write(training, dataset, images, folder)
+        if spec.score_every:
+            by_step.add(folder / by_step.NAME, by_step.row(spec.steps, measured, dataset.factor_names))
     write_json(folder / "spec.json", spec.model_dump(mode="json"))
     evaluate_s = time.perf_counter() - clock
     write_json(
@@ -154,7 +158,7 @@ def finish(trained: Trained, folder: Path, *, plugins: Sequence[Path] = ()) -> N
         "not_applicable": measured.not_applicable,
         "details": measured.details,
         "factor_names": list(dataset.factor_names),
-        "files": {name: _sha256(folder / name) for name in ("spec.json", CURVES, WEIGHTS)},
+        "files": {name: _sha256(folder / name) for name in _files(folder)},
     }
     # Last, because it makes the run "done"; the checkpoint goes after it, because until then it is all there is.
     write_json(folder / RESULT, result)
@@ -175,6 +179,7 @@ class _Part:
     def train(self, dataset: Dataset, images: ImageStore) -> list[Trained]:
         began, clock = time.time(), time.perf_counter()
         self.shape = dataset.image_shape
+        self.data = dataset, images
         training = self._start(dataset)
         start = training.step
         self._set_aside(training)
@@ -202,6 +207,7 @@ class _Part:
 
     def _on_log(self, training: engine.Training) -> None:
         self._set_aside(training)
+        self._measure(training)
         now = time.monotonic()
         if now - self.last["progress"] >= 1:
             self.last["progress"] = now
@@ -210,6 +216,17 @@ class _Part:
         if now - self.last["checkpoint"] >= self.checkpoint_s:
             self.last["checkpoint"] = now
             self._save(training)
+
+    def _measure(self, training: engine.Training) -> None:
+        """Take the scores of `RunSpec.score_every`; those at the end are `finish`'s."""
+        every, dataset = self.specs[0].score_every, self.data[0]
+        if not every or training.step % every or training.step == self.specs[0].steps:
+            return
+        for run, folder in enumerate(self.folders):
+            if training.diverged[run] is None:
+                alone = checkpoint.take(training, run, self.shape)
+                measured = evaluate.evaluate(alone, *self.data)
+                by_step.add(folder / by_step.NAME, by_step.row(training.step, measured, dataset.factor_names))
 
     def _set_aside(self, training: engine.Training) -> None:
         for run, good in enumerate(training.diverged):
@@ -223,9 +240,24 @@ class _Part:
 
 def _clear(folder: Path) -> None:
     for leftover in folder.iterdir():
-        # Files of a process that was killed while it wrote; only the checkpoint is worth anything.
-        if leftover.name != CHECKPOINT:
+        # Files of a process that was killed while it wrote; only the checkpoint is worth anything, and what was
+        # measured on the way to it. Rows after it will be measured again.
+        if leftover.name not in (CHECKPOINT, by_step.NAME):
             leftover.unlink()
+    if not (folder / CHECKPOINT).exists():
+        (folder / by_step.NAME).unlink(missing_ok=True)
+
+
+def _comparable(before: dict[str, Any], spec: RunSpec) -> bool:
+    """Whether a run that was measured by these settings had the same sample, protocol and versions of metrics."""
+    then, now = before["evaluation"], spec.evaluation.model_dump(mode="json")
+    metrics, others = (each.pop("metrics") for each in (then, now))
+    return bool(then == now) and all(others.get(name, version) == version for name, version in metrics.items())
+
+
+def _files(folder: Path) -> list[str]:
+    names = ("spec.json", CURVES, WEIGHTS, by_step.NAME)
+    return [name for name in names if (folder / name).exists()]
 
 
 def _data(spec: RunSpec) -> tuple[Dataset, ImageStore]:

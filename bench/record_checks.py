@@ -219,7 +219,7 @@ def _check_run(run: str, files: Mapping[str, bytes]) -> dict[str, Any]:
     for name, content in files.items():
         if name in result.files and hashlib.sha256(content).hexdigest() != result.files[name]:
             raise BenchError(f"runs/{run}/{name} isn't the file that the run's result names")
-        if name == "curves.csv":
+        if name in ("curves.csv", "scores_by_step.csv"):
             _check_curves(f"runs/{run}/{name}", content)
         if name.endswith(".png"):
             _check_picture(f"runs/{run}/{name}", content)

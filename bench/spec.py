@@ -95,7 +95,8 @@ class RunSpec(Model):
     A run's identity is its training: what is measured on it afterwards isn't part of the id, so that a new metric is
     measured on stored weights instead of training everything again. Versions keep scores apart: a change that alters
     them raises the integer version of the method, metric or protocol, and tables refuse to mix them. The commit is
-    recorded beside the result, not hashed.
+    recorded beside the result, not hashed. How often the metrics are measured during training (`score_every` steps; 0:
+    at the end only) is a part of it, as `log_every` is: what wasn't measured then can't be measured later.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -112,6 +113,13 @@ class RunSpec(Model):
     threads: int = Field(ge=1)
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
+    score_every: int = Field(0, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _without_neutral(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what does nothing, as `OptimizerSpec` does."""
+        content: dict[str, Any] = handler(self)
+        return {key: value for key, value in content.items() if (key, value) != ("score_every", 0)}
 
     def canonical_json(self) -> str:
         """The one spelling of what decides the weights: sorted keys, no spaces, shortest floats.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from bench.errors import BenchError, did_you_mean
 from bench.registry import DATASETS, METHODS
@@ -39,6 +39,13 @@ class TrainSettings(Model):
     threads: int = Field(1, ge=1)
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
+    score_every: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _scored_where_logged(self) -> TrainSettings:
+        if self.score_every % self.log_every:
+            raise ValueError(f"score_every={self.score_every} must be a multiple of log_every={self.log_every}")
+        return self
 
 
 class EvaluationSettings(Model):
