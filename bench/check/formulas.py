@@ -65,6 +65,15 @@ def inputs() -> dict[str, Arrays]:
     truth, error = noise(20, 6, 3, 16, 16), noise(21, 6, 3, 16, 16)
     pictures = {"images": truth + 0.5, "decoded": 8 * truth + 4 * error}
     given["pictures"] = {name: value.astype(np.float32) for name, value in pictures.items()}
+    sources, identity = noise(30, 64, 2), np.eye(2)
+    spread = (noise(31, 64, 1, 1) + 1) * np.eye(3) / 4 + 2.0**-5
+    given["gaussian"] = {
+        "sources": 4 * sources,
+        "codes": np.concatenate([4 * sources + noise(32, 64, 2), noise(33, 64, 1)], axis=1),
+        "covariance": spread,
+        "true_mean": 2 * sources,
+        "true_covariance": np.broadcast_to(identity / 4 + 2.0**-5, (64, 2, 2)).copy(),
+    }
     return given
 
 
@@ -81,12 +90,12 @@ def score(entry: Entry[Any], **options: Any) -> Numbers:
     found: Numbers = {column: {} for column in entry.info["scores"]}
     for name, given in inputs().items():
         if set(entry.info["inputs"]) <= set(given):
-            extra = {need: given[need] for need in entry.info["optional"]}
+            extra = {need: given[need] for need in entry.info["optional"] if need in given}
             arguments = [given[need] for need in entry.info["inputs"]]
             result = entry.value(*arguments, **extra, **options, rng=stream(0, f"metric:{entry.name}"))
             for column in found:
                 found[column][f"'{name}'"] = None if result[column] is None else float(result[column])
-    return found
+    return {column: cases for column, cases in found.items() if cases}
 
 
 def measure(entry: Entry[Any], **options: Any) -> Measured:

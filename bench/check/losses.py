@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -138,7 +139,7 @@ def subjects(entries: Sequence[Entry[Any]], *, everything: bool) -> Iterator[tup
 def check(request: Request) -> list[Finding]:
     """Tier 0 of the methods."""
     listed = subjects(request.chosen_methods(), everything=request.everything)
-    given = {f"posteriors {number}": _checksum(number) for number in range(2 * len(STEPS))}
+    given = {f"posteriors {number}": _checksum(number) for number in range(2 * len(STEPS))} | trials.checksum()
     return check_numbers(0, request, FILE, listed, inputs=given)
 
 
@@ -170,12 +171,12 @@ def _checksum(number: int) -> str:
 
 
 def _norm(values: Sequence[Tensor]) -> float:
-    return float(sum(value.double().square().sum() for value in values)) ** 0.5
+    return math.sqrt(sum(float(value.double().square().sum()) for value in values))
 
 
 def _gradients(found: _Table, case: str, loss: Tensor, leaves: dict[str, list[Tensor]]) -> None:
     flat = [leaf for part in leaves.values() for leaf in part]
-    gradients = list(torch.autograd.grad(loss.sum(), flat, allow_unused=True, retain_graph=True))
+    gradients: list[Tensor | None] = list(torch.autograd.grad(loss.sum(), flat, allow_unused=True, retain_graph=True))
     for name, part in leaves.items():
         own = [gradients.pop(0) for _ in part]
         found.put(f"gradient by {name}, norm", case, _norm([value for value in own if value is not None]))
@@ -204,8 +205,8 @@ def _positional() -> Numbers:
                     kp=_one(0.25),
                     ki=_one(0.03125),
                     floor=_one(1.0),
-                    anti_windup=anti_windup,  # type: ignore[arg-type]
-                    proportional=proportional,  # type: ignore[arg-type]
+                    anti_windup=anti_windup,
+                    proportional=proportional,
                 )
                 found.put(f"beta, {anti_windup}, {proportional}", f"step {step}", beta)
     return found.numbers
@@ -223,7 +224,7 @@ def _incremental() -> Numbers:
                 kp=_one(0.25),
                 ki=_one(0.03125),
                 floor=_one(0.125),
-                anti_windup=anti_windup,  # type: ignore[arg-type]
+                anti_windup=anti_windup,
             )
             found.put(f"beta, {anti_windup}", f"step {step}", beta)
     return found.numbers

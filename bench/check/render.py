@@ -10,11 +10,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import bench
-from bench.check.finding import REGRESSIONS, Finding
+from bench.check.finding import REGRESSIONS, Finding, Status
 from bench.check.run import TIERS
 
 #: Status words in the order in which they are counted.
-ORDER = ("moved", "missing", "outside", "undecided", "new", "skipped", "within", "same")
+ORDER: tuple[Status, ...] = ("moved", "missing", "outside", "undecided", "new", "skipped", "within", "same")
 #: What is worth a line even where all is well.
 SHOWN = ("moved", "missing", "outside", "undecided", "new", "skipped")
 
@@ -36,7 +36,8 @@ def verdict(findings: Sequence[Finding]) -> str:
 
 def text(findings: Sequence[Finding]) -> str:
     """What the terminal shows: a sentence per finding that isn't plain, a line per tier, the verdict."""
-    lines = [f"{finding.status}: {finding.message}" for finding in _sorted(findings) if finding.status in SHOWN]
+    lines = [f"{finding.status}: {finding.message}" for finding in _shown(findings)]
+    lines += _published(findings)
     for tier in sorted({finding.tier for finding in findings}):
         lines.append(f"tier {tier}, {TIERS[tier][0]}: {_counts(findings, tier)}")
     return "\n".join([*lines, verdict(findings)]) + "\n"
@@ -82,13 +83,15 @@ def junit(findings: Sequence[Finding]) -> str:
 def markdown(findings: Sequence[Finding]) -> str:
     """A summary for a pull request: the verdict, what moved, and the counts."""
     lines = ["### bench check", "", f"**{verdict(findings)}**", ""]
-    shown = [finding for finding in _sorted(findings) if finding.status in SHOWN]
+    shown = _shown(findings)
     if shown:
         lines += ["| tier | what | finding |", "|---:|---|---|"]
         for finding in shown:
             message = finding.message.replace("|", "\\|").replace("\n", " ")
             lines.append(f"| {finding.tier} | {finding.status} | {message} |")
         lines.append("")
+    table = _published(findings)
+    lines += [*table, ""] if table else []
     lines += ["| tier | | findings |", "|---:|---|---|"]
     for tier in sorted({finding.tier for finding in findings}):
         lines.append(f"| {tier} | {TIERS[tier][0]} | {_counts(findings, tier)} |")
@@ -100,5 +103,22 @@ def _counts(findings: Sequence[Finding], tier: int) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in ORDER if counts[status])
 
 
-def _sorted(findings: Sequence[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda finding: (ORDER.index(finding.status), finding.tier))
+def _shown(findings: Sequence[Finding]) -> list[Finding]:
+    """What gets a sentence, the worst first; published values have a table."""
+    shown = [finding for finding in findings if finding.status in SHOWN and not _is_published(finding)]
+    return sorted(shown, key=lambda finding: (ORDER.index(finding.status), finding.tier))
+
+
+def _is_published(finding: Finding) -> bool:
+    return finding.tier == 3 and finding.status in ("within", "outside")
+
+
+def _published(findings: Sequence[Finding]) -> list[str]:
+    """Ours beside published values as a Markdown table, no lines without any."""
+    rows = []
+    for finding in findings:
+        if _is_published(finding):
+            spread = "" if finding.bound is None else f" ± {finding.bound:g}"
+            within = "yes" if finding.status == "within" else "no"
+            rows.append(f"| {finding.quantity} | {finding.got:.3f} | {finding.expected}{spread} | {within} |")
+    return ["| | ours | published | within |", "|---|---:|---:|---|", *rows] if rows else []

@@ -35,7 +35,7 @@ VARIATIONS: tuple[tuple[str, dict[str, int], dict[str, str]], ...] = (
 )
 #: What the largest difference is multiplied by, for processors and releases that weren't at hand.
 FACTOR = 3.0
-#: Bound where no variation shows a difference at all: constants and schedules.
+#: Bound of logged numbers in which no variation shows a difference: constants and schedules. Scores may be coarse.
 EXACT = 1e-9
 
 
@@ -60,7 +60,9 @@ def bounds(request: Request, measured: Sequence[Measured]) -> dict[str, dict[str
     for item in measured:
         far_of = farthest[item.subject]
         found[item.subject] = {
-            column: max(least, float(f"{FACTOR * far_of[column]:.2g}")) if far_of.get(column) else EXACT
+            column: max(least, float(f"{FACTOR * far_of.get(column, 0.0):.2g}"))
+            if far_of.get(column) or column.startswith("score ")
+            else EXACT
             for column, least in item.bounds.items()
         }
     return found

@@ -100,10 +100,11 @@ def _inputs(tier: int, stored: dict[str, str], now: dict[str, str]) -> list[Find
     return [
         Finding(
             tier,
-            "frozen arrays",
+            "inputs",
             name,
             "moved",
-            f"the frozen arrays '{name}' became others, which no release may do: give new ones another name",
+            f"the inputs '{name}' became others: give new arrays another name, or delete the file of stored "
+            "numbers and record all of it anew",
             stored[name],
             checksum,
         )

@@ -25,10 +25,6 @@ from bench.registry import METHODS, NETWORKS, Entry
 from bench.spec import RunSpec
 
 FILE = "check_trajectories.json"
-#: Steps of a trajectory (13 epochs, so that the order of later epochs counts) and those a log row is the mean of.
-STEPS, LOG_EVERY = 80, 20
-#: The same for the networks of 64 px, which take a hundred times as long.
-STEPS_64, LOG_EVERY_64 = 12, 3
 #: Least bounds of columns in which rounding shows at all: absolute, and relative above 1. Rounding errors are mostly
 #: 1e-8, but may decide on which side of zero a unit is, and what follows is as large as this (`docs/check.md`).
 LEAST = {
@@ -63,8 +59,9 @@ def follow(spec: RunSpec, size: int = 32, *, nudge: int = 0) -> tuple[Numbers, d
     if nudge:
         generator = torch.Generator().manual_seed(nudge)
         with torch.no_grad():
-            for value in training.vae.parameters():
-                value.mul_(1 + (2 * torch.randint(0, 2, value.shape, generator=generator) - 1) * 2.0**-23)
+            for parameter in training.vae.parameters():
+                up = torch.randint(0, 2, parameter.shape, generator=generator)
+                parameter.mul_(1 + (2 * up - 1) * 2.0**-23)
     engine.train(training, data, images)
     numbers: Numbers = {}
     for row in training.curves:
@@ -84,7 +81,7 @@ def follow(spec: RunSpec, size: int = 32, *, nudge: int = 0) -> tuple[Numbers, d
 
 def measure(entry: Entry[Any], *, threads: int = 1, nudge: int = 0) -> Measured:
     """One method's trajectory on the dense net."""
-    spec = trials.spec(entry, steps=STEPS, log_every=LOG_EVERY, threads=threads)
+    spec = trials.spec(entry, steps=trials.STEPS[0], log_every=trials.STEPS[1], threads=threads)
     return _measured(f"method {entry.name}", spec, nudge=nudge)
 
 
@@ -93,8 +90,8 @@ def measure_network(entry: Entry[Any], *, threads: int = 1, nudge: int = 0) -> M
     method = METHODS.get(CARRIER)
     spec = trials.spec(
         method,
-        steps=STEPS_64,
-        log_every=LOG_EVERY_64,
+        steps=trials.STEPS_64[0],
+        log_every=trials.STEPS_64[1],
         network=entry.name,
         size=64,
         threads=threads,
@@ -120,6 +117,7 @@ def check(request: Request, *, threads: int = 1) -> list[Finding]:
         request,
         FILE,
         subjects(request, threads=threads),
+        inputs=trials.checksum(),
         environment=(here, facts),
         bounds=partial(repeat.bounds, request),
     )

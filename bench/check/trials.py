@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from bench.data import Dataset, load_dataset, resolve_options
@@ -23,6 +25,9 @@ GRIDS: dict[int, dict[str, Any]] = {
     32: {"shape": 3, "scale": 2, "orientation": 1, "pos_x": 8, "pos_y": 4, "size": 32},
     64: {"shape": 3, "scale": 2, "orientation": 2, "pos_x": 4, "pos_y": 2, "size": 64},
 }
+#: Steps of a trajectory (13 epochs, so that the order of later epochs counts) and those a log row is the mean of;
+#: the same for 64 px, whose networks take a hundred times as long.
+STEPS, STEPS_64 = (80, 20), (12, 3)
 #: What is measured after a trajectory: one metric of each kind of input.
 METRIC_NAMES = ("reconstruction", "kl", "mig")
 
@@ -50,7 +55,9 @@ def spec(
         ),
         dataset=data,
         network=NetworkSpec(name=network, version=NETWORKS.get(network).version, latent_dim=6, init="he"),
-        optimizer=OptimizerSpec(name="adam", lr=1e-3 if size == 32 else 1e-4, beta1=0.9, beta2=0.999, eps=1e-8),
+        optimizer=OptimizerSpec(
+            name="adam", lr=1e-3 if size == 32 else 1e-4, beta1=0.9, beta2=0.999, eps=1e-8, average=0.0
+        ),
         batch_size=32,
         steps=steps if method.info.get("trains", True) else 0,
         seed=0,
@@ -60,6 +67,12 @@ def spec(
         ),
         threads=threads,
     )
+
+
+def checksum() -> dict[str, str]:
+    """What the small runs are, which decides their numbers: only all of them together can be recorded anew."""
+    text = json.dumps([GRIDS, SETTINGS, METRIC_NAMES, NETWORK, STEPS, STEPS_64], sort_keys=True)
+    return {"small runs": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 
 def versions(run: RunSpec) -> dict[str, int]:

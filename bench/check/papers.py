@@ -1,0 +1,58 @@
+"""Tier 3: published values that somebody has read, beside ours from stored runs. Never a failure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench import published
+from bench.aggregate import read_study, score_info
+from bench.check.finding import Finding, Status
+from bench.check.request import Request
+from bench.errors import BenchError
+from bench.labels import printed_name
+from bench.registry import METHODS
+
+REFERENCE = Path("reference")
+
+
+def check(request: Request) -> list[Finding]:
+    """Compare every stored study's runs with the published values for the same data and hyper-parameters."""
+    names = {printed_name(METHODS, entry.name): entry.name for entry in request.chosen_methods()}
+    found: list[Finding] = []
+    for folder in studies(request.results):
+        request.tell(f"tier 3: {folder.name}")
+        try:
+            comparisons = published.compare(read_study(folder))
+        except BenchError as error:
+            found.append(Finding(3, f"study {folder.name}", "all", "skipped", f"study {folder.name}: {error}"))
+            continue
+        for item in comparisons:
+            # A label is the method's printed name and the hyper-parameters that were published, in brackets.
+            method = names.get(item.label.split(" (")[0])
+            if method is not None:
+                found.append(_finding(folder.name, method, item))
+    if all(finding.status == "skipped" for finding in found):
+        text = (
+            f"no stored run in '{request.results}' has a published counterpart: the same whole data set, method and "
+            "hyper-parameters"
+        )
+        found.append(Finding(3, "published values", "all", "skipped", text))
+    return found
+
+
+def studies(results: Path) -> list[Path]:
+    """Folders of the studies in `results` and in its folder of reference studies."""
+    return sorted(file.parent for place in (results, results / REFERENCE) for file in place.glob("*/study.toml"))
+
+
+def _finding(study: str, method: str, item: published.Comparison) -> Finding:
+    ours, label = item.ours, score_info(item.score).label
+    interval = f" [{ours.low:.3f}, {ours.high:.3f}]" if ours.low is not None and ours.high is not None else ""
+    spread = "" if item.spread is None else f" ± {item.spread:g}"
+    status: Status = "within" if item.within else "outside"
+    text = (
+        f"{item.label}, {label}: ours {ours.mean:.3f}{interval} over {ours.n} seed{'s' * (ours.n > 1)} of '{study}', "
+        f"published {item.value:g}{spread}: {'within' if item.within else 'not within'} ({item.source.title})"
+    )
+    quantity = f"{item.label}, {label}, {ours.n} seeds of {study}"
+    return Finding(3, f"method {method}", quantity, status, text, item.value, ours.mean, item.spread)
