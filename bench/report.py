@@ -115,7 +115,8 @@ def _write(study: Study, folder: Path, claims: Sequence[Mapping[str, str]]) -> N
             (folder / f"{stem}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
     of_factors = {table.dataset: per_factor.markdown(study, table.dataset) for table in tables}
     pictures: list[tuple[str, str]] = []
-    for entry in sorted(FIGURES, key=lambda entry: (entry.info.get("order", 99), entry.name)):
+    wanted = [FIGURES.get(name) for name in study.meta.get("figures", [])] or list(FIGURES)
+    for entry in sorted(wanted, key=lambda entry: (entry.info.get("order", 99), entry.name)):
         with style():
             drawn = entry.value(study)
             # None and an empty dictionary alike: the study lacks what the figure is about.

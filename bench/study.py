@@ -57,7 +57,7 @@ class EvaluationSettings(Model):
 
 
 class StudySpec(Model):
-    """A study as asked for; `expand` turns it into run specs."""
+    """A study as asked for; `expand` turns it into run specs. `figures` are those of its report, all by default."""
 
     preset: str = ""
     description: str = ""
@@ -71,6 +71,7 @@ class StudySpec(Model):
     evaluation: EvaluationSettings = Field(default_factory=lambda: EvaluationSettings.model_validate({}))
     method: dict[str, Table] = Field(default={})
     dataset: dict[str, Table] = Field(default={})
+    figures: list[str] = Field(default=[])
 
 
 def presets() -> list[str]:

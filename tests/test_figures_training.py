@@ -239,3 +239,13 @@ def test_a_figure_that_is_none_is_left_out_of_the_report(
     page = render(study_builder().fill([0], ["vae"], rows=3), tmp_path / "out")
     assert "absent" not in page.read_text(encoding="utf-8")
     assert not list(page.parent.glob("fig_*"))
+
+
+def test_a_study_may_choose_the_figures_of_its_report(study_builder: Build, tmp_path: Path) -> None:
+    builder = study_builder()
+    path = builder.fill([0], ["vae"], rows=3)
+    render(builder.study(figures=["curves"]), tmp_path / "out")
+    assert sorted(file.name for file in (tmp_path / "out").glob("fig_*")) == ["fig_curves.pdf", "fig_curves.png"]
+    builder.study(figures=["curve"])
+    with pytest.raises(BenchError, match="unknown figure 'curve'; did you mean 'curves'"):
+        render(path, tmp_path / "out")

@@ -22,6 +22,8 @@ from bench.registry import FIGURES
 CONTROLLED = ("control_vae", "dynamic_vae")
 #: Ranges of the map's axes.
 KP, KI = (1e-3, 10.0), (1e-4, 1.0)
+#: Slopes above which their numbers would overlap; the axis says them too.
+MOST_NUMBERS = 8
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,8 @@ def _map(axes: Axes, figure: Figure) -> None:
 def _measured(axes: Axes, measured: list[tuple[float, float, float]]) -> None:
     for low, high, slope in measured:
         axes.plot([low, high], [slope, slope], color=GREY, linewidth=3, solid_capstyle="butt")
-        axes.text((low + high) / 2, slope * 1.15, f"{slope:.2g}", ha="center", va="bottom", fontsize=7)
+        if len(measured) <= MOST_NUMBERS:
+            axes.text((low + high) / 2, slope * 1.15, f"{slope:.2g}", ha="center", va="bottom", fontsize=7)
     axes.set_yscale("log")
     axes.set_xlim(left=0)
     axes.margins(y=0.15)
