@@ -69,7 +69,7 @@ def findings(
         least = smallest_found(n_stored, N_FRESH, n_tests)
         text = (
             f"{subject}: no change is seen in {', '.join(parts)}, but the seeds don't exclude one beyond the margin; "
-            f"one of {least:.2g} standard deviations would have been seen with 80 % probability"
+            f"one of {least:.1f} standard deviations would have been seen with 80 % probability"
         )
         found.append(Finding(2, subject, ", ".join(column for column, _ in open_), "undecided", text, version=version))
     return found
