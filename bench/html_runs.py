@@ -93,7 +93,7 @@ def details(study: Study) -> dict[str, Any]:
     errors = {item["run"]: str(item["error"]) for item in study.failures}
     lines: dict[tuple[str, str], int] = {}
     commands: dict[str, int] = {}
-    steps: dict[tuple[float, ...], int] = {}
+    steps: dict[tuple[float | None, ...], int] = {}
     runs = []
     for run, seed, status in study.runs[["run", "seed", "status"]].itertuples(index=False):
         folder = study.path / "runs" / run

@@ -96,8 +96,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Save as ``<path>.png`` (200 dpi, 256 colours) and ``<path>.pdf``, both the same bytes every time."""
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(DPI)
-    canvas.draw()
-    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    canvas.draw()  # type: ignore[no-untyped-call]
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
     # A third of the size, and what a palette changes can't be seen; dithering could.
     drawn = drawn.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     drawn.save(path.with_name(f"{path.name}.png"), optimize=True, dpi=(DPI, DPI))

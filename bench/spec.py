@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -113,7 +113,7 @@ class RunSpec(Model):
     threads: int = Field(ge=1)
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
-    score_every: int = Field(0, ge=0)
+    score_every: Annotated[int, Field(ge=0)] = 0
 
     @model_serializer(mode="wrap")
     def _without_neutral(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

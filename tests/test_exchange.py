@@ -150,6 +150,8 @@ def test_only_records_go_out(study: Path, tmp_path: Path) -> None:
         (study / name).parent.mkdir(parents=True, exist_ok=True)
         (study / name).write_text("secret")
     runs = [folder.name for folder in (study / "runs").iterdir() if folder.is_dir()]
+    for name in runs:
+        (study / "runs" / name / "scores_by_step.csv").write_text("step,mig\n100,0.1\n")
     export_archive(study, tmp_path / "a.zip")
     expected = {f"runs/{run}/{name}" for run in runs for name in archive.RECORDS}
     assert names(tmp_path / "a.zip") == expected | {"study.toml", "plan.json", "manifest.json"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -66,6 +67,7 @@ def draw(
     if limits:
         grid[0, 0].set_ylim(limits)
     pairs = zip(lines, CYCLE, strict=False)
-    handles = [Line2D([], [], color=c, linestyle=dashes, label=name) for (_, name), (c, dashes) in pairs]
+    looks: list[dict[str, Any]] = [{"label": name, "color": c, "linestyle": dashes} for (_, name), (c, dashes) in pairs]
+    handles = [Line2D([], [], **look) for look in looks]
     legend_below(figure, handles, min(4, len(handles)))
     return figure

@@ -37,7 +37,8 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     tables = _by_step.stacks(study, dataset)
     for score in SCORES:
         prefix = f"{score}_per_factor."
-        found = dict.fromkeys(column for table in tables.values() for column in table if column.startswith(prefix))
+        columns = dict.fromkeys(str(column) for table in tables.values() for column in table)
+        found = [column for column in columns if column.startswith(prefix)]
         if found:
             label = score_info(score).label
             lines = [

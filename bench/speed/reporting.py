@@ -42,7 +42,8 @@ def _measure(n_seeds: int) -> Section:
     notes = [
         f"{n_runs:,} runs of {(len(METHODS) - 1) * N_CONFIGURATIONS + 2} configurations, with curves and without "
         f"pictures. The target on 5,000 runs is {TARGET_S} s and {TARGET_GIB} GiB.",
-        f"Processor time: {processor:.1f} s. Peak memory of the process: {peak:.2f} GiB. The page for the browser has {page / 2**20:.1f} MiB.",
+        f"Processor time: {processor:.1f} s. Peak memory of the process: {peak:.2f} GiB. The page for the browser has "
+        f"{page / 2**20:.1f} MiB.",
     ]
     row = Row(f"report of {n_runs:,} runs", seconds, "s", seconds, seconds)
     return Section("reporting", "Report", [row], notes, better="lower")
