@@ -5,6 +5,7 @@ from bench.metrics.beta_vae_score import beta_vae_score
 from bench.metrics.dci import dci
 from bench.metrics.elbo import elbo
 from bench.metrics.factor_vae_score import factor_vae_score
+from bench.metrics.inference import inference
 from bench.metrics.infomec import infomec
 from bench.metrics.irs import irs
 from bench.metrics.kl import kl
@@ -25,6 +26,7 @@ __all__ = [
     "dci",
     "elbo",
     "factor_vae_score",
+    "inference",
     "infomec",
     "irs",
     "kl",

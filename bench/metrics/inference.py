@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from bench.metric import Floats, NotApplicableError, Score, check_codes, register_metric
 
 LOG_2PI = math.log(2 * math.pi)
-NATS = {"low": -math.inf, "high": math.inf, "higher_is_better": None}
-LOSS = {"high": math.inf, "higher_is_better": False}
+LOSS = partial(Score, high=math.inf, higher_is_better=False)
 
 
 @register_metric(
@@ -22,13 +22,13 @@ LOSS = {"high": math.inf, "higher_is_better": False}
     optional=("true_mean", "true_covariance"),
     scores={
         "log_q": Score("E log q(s|x) (nats)", low=-math.inf, high=math.inf),
-        "source_mse": Score("MSE of the factors", **LOSS),
-        "forward_kl": Score("KL(p(s|x) || q) (nats)", **LOSS),
-        "reverse_kl": Score("KL(q || p(s|x)) (nats)", **LOSS),
+        "source_mse": LOSS("MSE of the factors"),
+        "forward_kl": LOSS("KL(p(s|x) || q) (nats)"),
+        "reverse_kl": LOSS("KL(q || p(s|x)) (nats)"),
         "rate": Score("rate (nats)", high=math.inf, higher_is_better=None),
-        "tc_conditional": Score("TC of q(z|x) (nats)", **LOSS),
-        "tc_aggregate": Score("TC of q(z) (nats)", **LOSS),
-        "kl_aggregate": Score("KL(q(z) || p(z)) (nats)", **LOSS),
+        "tc_conditional": LOSS("TC of q(z|x) (nats)"),
+        "tc_aggregate": LOSS("TC of q(z) (nats)"),
+        "kl_aggregate": LOSS("KL(q(z) || p(z)) (nats)"),
     },
     groups=("inference",),
 )
