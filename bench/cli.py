@@ -205,7 +205,7 @@ def aggregate(
 
 @app.command()
 def report(
-    study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
+    study: Annotated[list[str], typer.Argument(help="Names of studies, or their folders; a report each.")],
     results: Results = Path("results"),
     reports: Reports = Path("reports"),
     plugin: Plugins = None,
@@ -216,10 +216,10 @@ def report(
     from bench import console
 
     _load_plugins(plugin)
-    folder = _study_folder(study, results)
-    console.print_report(
-        folder, reports / (folder.relative_to(results) if folder.is_relative_to(results) else folder.name), quiet=quiet
-    )
+    # A name that is none is told before anything is drawn.
+    for folder in [_study_folder(name, results) for name in study]:
+        name = folder.relative_to(results) if folder.is_relative_to(results) else folder.name
+        console.print_report(folder, reports / name, quiet=quiet, mixed=mixed)
 
 
 app.command()(cli_check.check)

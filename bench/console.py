@@ -27,9 +27,9 @@ def print_report(folder: Path, target: Path, *, quiet: bool, mixed: bool = False
     """Render the report and print its table and where it is."""
     from bench import aggregate, report, tables
 
-    page = report.render(folder, target, mixed=mixed)
+    study = aggregate.read_study(folder, mixed=mixed)
+    page = report.render(study, target)
     if not quiet:
-        study = aggregate.read_study(folder, mixed=mixed)
         for table in [
             tables.markdown(tables.make_table(study, d), intervals=False)
             for d in dict.fromkeys(study.runs["dataset_label"])

@@ -45,20 +45,20 @@ HOW_TO_READ = """\
 
 
 def render(
-    study_path: Path, out_dir: Path, *, mixed: bool = False, claims: Sequence[Mapping[str, str]] | None = None
+    study: Study | Path, out_dir: Path, *, mixed: bool = False, claims: Sequence[Mapping[str, str]] | None = None
 ) -> Path:
     """Write the report of a study.
 
     Parameters
     ----------
-    study_path : Path
+    study : Study or Path
         ``results/<study>``; the study may still be running.
     out_dir : Path
         ``reports/<study>``: ``report.md``, ``report.html``, ``table_<dataset>.{md,tex,csv}`` and
         ``fig_<name>.{png,pdf}``.
         What an earlier report left there is replaced as a whole, other files stay.
     mixed : bool
-        As in `bench.aggregate.read_study`.
+        As in `bench.aggregate.read_study`, for a path.
     claims : sequence of mappings, optional
         Verdicts on claims, as `bench.ledger_tables.brief` gives them; by default this study's own.
 
@@ -72,10 +72,10 @@ def render(
     BenchError
         No such study, no finished run, damaged or mixed results, or the report can't be written.
     """
-    study = read_study(study_path, mixed=mixed)
+    study = read_study(study, mixed=mixed) if isinstance(study, Path) else study
     if not study.finished:
         failed = f"; {len(study.failures)} failed" if study.failures else ""
-        raise BenchError(f"study '{study.name}' at {study_path} has no finished run to report{failed}")
+        raise BenchError(f"study '{study.name}' at {study.path} has no finished run to report{failed}")
     if out_dir.exists() and not out_dir.is_dir():
         raise BenchError(f"{out_dir} is a file: give another folder")
     if out_dir.exists() and any(out_dir.iterdir()) and not (out_dir / "report.md").exists():
