@@ -130,12 +130,12 @@ def night(table, limits, rng, planted=None):
 
 
 class TestCleanNights:
-    def test_of_200_at_most_one_in_a_hundred_cries_wolf(self, pool):
+    def test_of_200_at_most_one_in_fifty_cries_wolf(self, pool):
         """Every night is a random division of the 40 stored seeds: 20 stored, 10 fresh, 10 to confirm."""
         nights = [night(*pool, np.random.default_rng([6, n])) for n in range(N_NIGHTS)]
         first, both = (sum(bool(result[place]) for result in nights) for place in (0, 1))
         assert first <= ALPHA * N_NIGHTS
-        assert both <= 0.01 * N_NIGHTS
+        assert both <= 0.02 * N_NIGHTS
 
     def test_without_holm_nearly_all_would(self, pool):
         table, _ = pool
@@ -157,6 +157,32 @@ def planted_runs():
                 if value:
                     runs.setdefault(plant, {}).setdefault((method, column), []).append(float(value))
     return {plant: {key: np.array(values) for key, values in table.items()} for plant, table in runs.items()}
+
+
+#: What was planted, 20 runs each, to the columns that both sets of ten raise. Nothing: this tier can't see it.
+CAUGHT = {
+    "mean-for-sum KL": {"reconstruction_bce", "kl"},
+    "sign error, DynamicVAE": {"reconstruction_bce", "kl", "active_units", "dci_disentanglement", "factor_vae_score"},
+    "learning rate + 20 %": {"reconstruction_bce"},
+    "init torch": {"reconstruction_bce", "kl", "active_units", "dci_disentanglement", "dci_informativeness"},
+    "init normal002": {"reconstruction_bce", "kl", "active_units", "mig", "factor_vae_score"},
+    "sign error, ControlVAE": set(),
+    "beta a step late": set(),
+    "data order": set(),
+    "learning rate + 1 %": set(),
+    "MIG with 19 bins": set(),
+}
+
+
+@pytest.mark.parametrize("plant", CAUGHT)
+def test_planted_changes_are_caught_or_known_not_to_be(plant, pool):
+    runs = planted_runs()[plant]
+    (method,) = {method for method, _ in runs}
+    for division in range(3):
+        _, both = night(*pool, np.random.default_rng([7, division]), runs)
+        found = {column for name, column in both if name == method}
+        assert found >= CAUGHT[plant]
+        assert bool(found) == bool(CAUGHT[plant])
 
 
 MEANS = {"reconstruction_bce": 20.0, "kl": 14.0, "mig": 0.2, "dci_disentanglement": 0.4}
