@@ -170,7 +170,7 @@ def test_a_clean_rerun_raises_nothing(name):
     assert caught(name) == {}
 
 
-@pytest.mark.parametrize("settings", [{"threads": 2}, {"nudge": 3}, {"nudge": 4}])
+@pytest.mark.parametrize("settings", [{"nudge": 3}, {"nudge": 4}])
 def test_rounding_moves_digests_and_nothing_else(settings):
     for name in ("vae", "dynamic_vae"):
         found = alarms("1", trajectories.measure(METHODS.get(name), **settings), stored("1", name))
