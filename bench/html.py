@@ -16,6 +16,7 @@ from PIL import Image
 
 from bench import html_runs
 from bench.aggregate import Study
+from bench.figures._animation import halved
 from bench.figures._style import slug
 from bench.report_facts import PARTIAL, command, facts, troubles
 from bench.tables import Table, printed
@@ -161,12 +162,16 @@ def _table(rows: Sequence[Sequence[str]]) -> Markup:
 
 
 def _picture(folder: Path, stem: str, caption: str) -> Picture:
-    moving = folder / f"{stem}.gif"
-    file = moving if moving.exists() else folder / f"{stem}.png"
-    with Image.open(file) as image:
-        width, height = (size if file == moving else round(SCALE * size) for size in image.size)
     pdf = f"{stem}.pdf" if (folder / f"{stem}.pdf").exists() else ""
-    return Picture(stem, caption, html_runs.data_uri(file), width, height, pdf)
+    moving = folder / f"{stem}.gif"
+    if moving.exists():
+        with Image.open(moving) as image:
+            width, height = image.size
+        return Picture(stem, caption, html_runs.data_uri(halved(moving), "gif"), width, height, pdf)
+    file = folder / f"{stem}.png"
+    with Image.open(file) as image:
+        width, height = (round(SCALE * size) for size in image.size)
+    return Picture(stem, caption, html_runs.data_uri(file.read_bytes(), "png"), width, height, pdf)
 
 
 def _policy(style: str, script: str) -> str:

@@ -6,7 +6,6 @@ import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from bench.report_facts import run_command, run_facts
 from bench.tables import Table, decimals
 
 #: Points of a run's curves, and of all runs' together: what bounds the size of the page.
-MOST_POINTS, FEWEST_POINTS, ALL_POINTS = 200, 12, 60_000
+MOST_POINTS, FEWEST_POINTS, ALL_POINTS = 200, 12, 24_000
 #: Bytes of montages in the page; what comes after them is only named.
 MOST_PICTURES = 3 * 2**20
 
@@ -146,13 +145,13 @@ def _pictures(study: Study) -> dict[str, dict[str, str]]:
                 file = study.path / "runs" / run / f"{name}.png"
                 if file.is_file() and file.stat().st_size <= left:
                     left -= file.stat().st_size
-                    out.setdefault(run, {})[name] = data_uri(file)
+                    out.setdefault(run, {})[name] = data_uri(file.read_bytes(), "png")
     return out
 
 
-def data_uri(file: Path) -> str:
+def data_uri(content: bytes, kind: str) -> str:
     """The content of a PNG or GIF as an address of its own."""
-    return f"data:image/{file.suffix[1:]};base64,{base64.b64encode(file.read_bytes()).decode()}"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _steps(record: dict[Any, Any]) -> str:

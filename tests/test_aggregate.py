@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench.aggregate import read_curves, read_study, score_info, summarise
@@ -304,3 +305,26 @@ def test_many_runs_load_fast(study_builder: Build) -> None:
     read_study(path)
     # Two seconds for 3,000 runs are the aim; the factor of ten is for a busy machine.
     assert time.perf_counter() - start < 2.0
+
+
+def test_curves_of_all_seeds_are_read_as_each_is_alone(study_builder: Build) -> None:
+    path = study_builder().fill(range(3), ["vae", "control_vae"], rows=7)
+    study = read_study(path)
+    for run in study.runs["run"]:
+        alone = pd.read_csv(path / "runs" / run / "curves.csv", dtype=float)
+        pd.testing.assert_frame_equal(read_curves(study, run), alone)
+
+
+@pytest.mark.parametrize("end", ["\n8,0.5", "\n8,0.5,1,2,3,4,5,6,7,8,9,9,9,9,9,9,9\n", "\nx\n"])
+def test_a_damaged_file_of_one_seed_leaves_the_others_alone(study_builder: Build, end: str) -> None:
+    path = study_builder().fill(range(3), ["vae"], rows=7)
+    expected = read_curves(read_study(path), (runs := list(read_study(path).runs["run"]))[2])
+    file = path / "runs" / runs[1] / "curves.csv"
+    file.write_text(file.read_text().rstrip("\n") + end)
+    study = read_study(path)
+    for run in (runs[0], runs[2]):
+        assert len(read_curves(study, run)) == 7
+    pd.testing.assert_frame_equal(read_curves(study, runs[2]), expected)
+    if end.endswith("\n"):
+        with pytest.raises(BenchError, match=rf"{runs[1]}/curves\.csv can't be read"):
+            read_curves(study, runs[1])

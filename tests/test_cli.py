@@ -68,9 +68,9 @@ def test_second_call_does_nothing_and_report_has_the_same_bytes(finished, bench,
     monkeypatch.chdir(folder)
     report = folder / "reports/smoke-dsprites"
     before = {p.name: p.read_bytes() for p in report.iterdir()}
-    code, out, _ = bench("report", "smoke-dsprites")
+    code, out, _ = bench("report", "smoke-dsprites", "results/smoke-dsprites")
     assert code == 0
-    assert "report: reports/smoke-dsprites/report.md" in out
+    assert out.count("report: reports/smoke-dsprites/report.md") == 2
     assert {p.name: p.read_bytes() for p in report.iterdir()} == before
     code, out, _ = bench("run", "--preset", "smoke", "-m", "vae", "--seeds", "2", "--set", "train.steps=20", "-j", "1")
     assert code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import shlex
@@ -17,11 +18,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from bench import html
 from bench.aggregate import read_study
 from bench.expand import expand
-from bench.html_runs import SEEDS, thinned
+from bench.figures._animation import Animation, halved
+from bench.html_runs import ORIGIN, SEEDS, thinned
 from bench.registry import FIGURES
 from bench.report import HOW_TO_READ, render
 from bench.report_facts import run_command
@@ -252,6 +255,45 @@ def test_the_little_markdown() -> None:
     assert '<th scope="col">a|b</th>' in table
     assert '<th scope="row">&lt;i&gt;</th><td>1.0 <small>[0.9, 1.1]</small></td>' in table
     assert table.endswith("<p>And *this*.</p>")
+
+
+def test_imported_runs_are_told_from_ones_own(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
+    builder = study_builder()
+    builder.fill([0, 1], ["vae"])
+    theirs = builder.run("beta_vae", 0, {"mig": 0.1}, provenance={"imported": {"file": "theirs.zip", "sha256": "ab"}})
+    page = page_of(builder.study(), tmp_path / "out")
+    assert [(row["Method"], row[ORIGIN]) for row in page.runs] == [
+        ("VAE", ""), ("VAE", ""), ("β-VAE", "theirs.zip")
+    ]  # fmt: skip
+    assert ("Imported from", "theirs.zip") in page.data[theirs]["facts"]
+    assert "1 runs from theirs.zip" in page.texts["dd"]
+    table = (tmp_path / "out" / "table_dsprites.md").read_text()
+    assert "1 of 3 runs were imported from somebody else's export (β-VAE: 1)." in table
+    own = page_of(study_builder("own").fill([0], ["vae"]), tmp_path / "own")
+    assert ORIGIN not in own.runs[0]
+    assert "imported" not in (tmp_path / "own" / "report.md").read_text().lower()
+
+
+@pytest.mark.parametrize("change", [None, "odd pixel", "colour"])
+def test_films_are_embedded_at_half_their_size_where_nothing_is_lost(tmp_path: Path, change: str | None) -> None:
+    pixels = np.random.default_rng(0).integers(0, 16, (3, 20, 30), dtype=np.uint8) * 17
+    large = pixels.repeat(2, axis=1).repeat(2, axis=2)
+    if change == "odd pixel":
+        large[1, 5, 5] ^= 255
+    frames = [Image.fromarray(frame) for frame in large]
+    if change == "colour":
+        frames = [Image.merge("RGB", [frame, frame, frame.point(lambda value: 255 - value)]) for frame in frames]
+    path = tmp_path / "film.gif"
+    Animation(tuple(frames), milliseconds=120).save(path)
+    content = halved(path)
+    if change:
+        assert content == path.read_bytes()
+        return
+    with Image.open(io.BytesIO(content)) as film:
+        assert (film.n_frames, film.size, film.info["duration"], film.info["loop"]) == (3, (30, 20), 120, 0)
+        for place in range(3):
+            film.seek(place)
+            assert (np.asarray(film.convert("L")) == pixels[place]).all()
 
 
 @pytest.fixture

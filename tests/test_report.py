@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -15,7 +17,7 @@ from bench.aggregate import read_study
 from bench.errors import BenchError
 from bench.figures import _style
 from bench.registry import FIGURES, Entry
-from bench.report import render
+from bench.report import render, with_palette
 
 Build = Callable[..., Any]  # builders of study folders, see conftest.py
 METHODS = ["beta_vae", "dynamic_vae", "untrained"]
@@ -58,6 +60,23 @@ def test_twice_gives_the_same_bytes_and_everything_is_there(study_builder: Build
         assert b"CreationDate" not in pdf
         assert b"/FontFile2" in pdf  # TrueType, embedded
         assert b"/Type3" not in pdf
+
+
+def test_a_palette_changes_nothing_that_is_seen(study_builder: Build) -> None:
+    study = read_study(study_builder().fill(range(2), METHODS, rows=30, pictures=True))
+    for name, colours in (("curves", 256), ("traversals", 64)):
+        with _style.style():
+            figure = FIGURES.get(name).value(study)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+        reduced = with_palette(pixels)
+        assert len(reduced.getcolors(1000)) <= colours
+        off = np.abs(np.asarray(reduced.convert("RGB"), dtype=int) - pixels)
+        # Of 255, where a line's edge is a mixture that few pixels have.
+        assert off.mean() < 1
+        assert np.percentile(off, 99.9) <= 24
+        assert (np.asarray(reduced.convert("RGB"))[(pixels == 255).all(axis=2)] == 255).all()
 
 
 def test_the_page_says_what_ran(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
