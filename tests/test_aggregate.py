@@ -74,7 +74,7 @@ def test_hyper_parameters_that_go_with_the_data_are_no_sweep(study_builder: Buil
     for name, set_point in (("dsprites", 20.0), ("mnist", 25.0)):
         data = {"name": name, "version": 1, "options": {}, "sha256": "0"}
         builder.run("control_vae", 0, {"kl": 1.0}, hyper={"set_point": set_point}, dataset=data)
-    assert read_study(builder.study()).runs["label"].nunique() == 1
+    assert read_study(builder.study()).runs["label"].unique().size == 1
 
 
 def test_training_settings_that_differ_are_kept_apart(study_builder: Build) -> None:
