@@ -140,6 +140,16 @@ def test_update_asks_for_a_new_version(tmp_path):
     assert (known["numbers"]["kl"]["step 1"], known["versions"]) == (5.0, {"method toy": 2})
 
 
+def test_a_new_version_with_the_old_numbers_keeps_them_and_every_digest(tmp_path):
+    stored = file_with(tmp_path, toy(digests={"weights": "aa"}))
+    before = stored.subjects["method toy"]
+    renew(0, stored, [toy(1.0001, version=3, digests={"weights": "bb"})], "update", environment="other")
+    known = read(stored.path).subjects["method toy"]
+    assert known["versions"] == {"method toy": 3}
+    assert known["numbers"] == before["numbers"]
+    assert known["digests"] == {**before["digests"], "other": {"weights": "bb"}}
+
+
 @pytest.mark.parametrize(("name", "version"), [("toy", 3), ("other", 2), ("old", 2), ("toys", 2)])
 def test_update_asks_for_a_line_under_changed_scores_of_the_next_release(tmp_path, name, version):
     stored = file_with(tmp_path, toy(name=name))

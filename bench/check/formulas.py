@@ -65,14 +65,13 @@ def inputs() -> dict[str, Arrays]:
     truth, error = noise(20, 6, 3, 16, 16), noise(21, 6, 3, 16, 16)
     pictures = {"images": truth + 0.5, "decoded": 8 * truth + 4 * error}
     given["pictures"] = {name: value.astype(np.float32) for name, value in pictures.items()}
-    sources, identity = noise(30, 64, 2), np.eye(2)
-    spread = (noise(31, 64, 1, 1) + 1) * np.eye(3) / 4 + 2.0**-5
+    sources = noise(30, 64, 2)
     given["gaussian"] = {
         "sources": 4 * sources,
         "codes": np.concatenate([4 * sources + noise(32, 64, 2), noise(33, 64, 1)], axis=1),
-        "covariance": spread,
+        "covariance": (noise(31, 64, 1, 1) + 1) * np.eye(3) / 4 + 2.0**-5,
         "true_mean": 2 * sources,
-        "true_covariance": np.broadcast_to(identity / 4 + 2.0**-5, (64, 2, 2)).copy(),
+        "true_covariance": np.tile(np.eye(2) / 4 + 2.0**-5, (64, 1, 1)),
     }
     return given
 

@@ -59,14 +59,14 @@ def renew(
     for item in measured:
         known = stored.subjects.get(item.subject)
         moved = [found for found in compare(tier, item, known, environment) if found.status in ("moved", "missing")]
+        numbers = [found for found in moved if found.quantity != "version"]
         if known is None:
             fresh.append(item)
-        elif not moved:
+        elif not moved or (mode == "update" and not numbers):
             kept.append(item)
         elif mode == "update":
             fresh.append(item)
-            numbers = [found for found in moved if found.quantity != "version"]
-            reason = _refusal(item, known, changes) if numbers else ""
+            reason = _refusal(item, known, changes)
             if reason:
                 refused += [*(found.message for found in numbers), f"{item.subject}: {reason}"]
     lost = [name for name in gone if mode == "update"]
