@@ -56,20 +56,11 @@ def findings(
         else:
             open_.append((column, shift))
     if open_:
-        parts = [
-            f"{column} ({_interval(shift)}, margin {shift.margin:.2g}"
-            + (
-                f"; an alarm, p = {shift.p:.2g}, that {N_FRESH} other seeds didn't raise)"
-                if shift.kind == "alarm"
-                else ")"
-            )
-            for column, shift in open_
-        ]
-        n_stored = len(known["numbers"][DIVERGED])
-        least = smallest_found(n_stored, N_FRESH, n_tests)
+        least = smallest_found(len(known["numbers"][DIVERGED]), N_FRESH, n_tests)
         text = (
-            f"{subject}: no change is seen in {', '.join(parts)}, but the seeds don't exclude one beyond the margin; "
-            f"one of {least:.1f} standard deviations would have been seen with 80 % probability"
+            f"{subject}: no change is seen, but these 95 % intervals of one reach beyond the margin: "
+            f"{', '.join(_reach(column, shift) for column, shift in open_)}; {least:.1f} standard deviations would "
+            "have been seen with 80 % probability"
         )
         found.append(Finding(2, subject, ", ".join(column for column, _ in open_), "undecided", text, version=version))
     return found
@@ -94,7 +85,9 @@ def _worse(column: str, shift: Shift) -> str:
     return " (better)" if (shift.fresh > shift.stored) == better else " (worse)"
 
 
-def _interval(shift: Shift) -> str:
-    if shift.interval.low is None or shift.interval.high is None:
-        return "no interval"
-    return f"95 % interval {shift.interval.low:+.2g} to {shift.interval.high:+.2g}"
+def _reach(column: str, shift: Shift) -> str:
+    """An interval that isn't inside its margin, and whether there was an alarm that wasn't confirmed."""
+    low, high = shift.interval.low, shift.interval.high
+    reach = "none" if low is None or high is None else f"{low:+.2g} to {high:+.2g}"
+    alarm = f"; an alarm, p = {shift.p:.2g}, that {N_FRESH} other seeds didn't raise" if shift.kind == "alarm" else ""
+    return f"{column} {reach} ({shift.margin:.2g}{alarm})"
