@@ -28,6 +28,8 @@ from bench.tables import Table, latex, make_table, markdown, to_csv
 DPI = 200
 #: Shades of grey in figures without colour.
 GREYS = 64
+#: Colours, the commonest of a figure, that its palette has exactly.
+COMMON = 16
 
 #: What a report writes; anything else in its folder is the user's and stays.
 OURS = ("report.md", "report.html", "table_", "fig_")
@@ -114,8 +116,21 @@ def with_palette(pixels: NDArray[np.uint8]) -> Image.Image:
         shades = Image.fromarray(np.rint(pixels[..., 0] * ((GREYS - 1) / 255)).astype(np.uint8))
         shades.putpalette([round(255 * shade / (GREYS - 1)) for shade in range(GREYS) for _ in range(3)])
         return shades
+    codes = pixels.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+    flat = pixels.reshape(-1, 3)
+    # A median cut goes by the number of pixels, and would merge the shades of a heat map's few dark cells.
+    sample = flat[first].repeat(np.rint(counts**0.25).astype(int), axis=0)
     # Dithering could be seen.
-    return Image.fromarray(pixels).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    settings: dict[str, Any] = {"dither": Image.Dither.NONE}
+    cut = Image.fromarray(sample[None]).quantize(256, method=Image.Quantize.MEDIANCUT, **settings)
+    reduced = Image.fromarray(pixels).quantize(palette=cut, **settings)
+    palette = np.array(reduced.getpalette(), dtype=np.uint8).reshape(-1, 3)
+    # White stays white, and lines keep their colours.
+    common = first[np.argsort(counts, kind="stable")[-COMMON:]]
+    palette[np.asarray(reduced).ravel()[common]] = flat[common]
+    reduced.putpalette(palette.ravel().tolist())
+    return reduced
 
 
 def _write(study: Study, folder: Path, claims: Sequence[Mapping[str, str]]) -> None:
