@@ -22,22 +22,18 @@ ImageShape = tuple[int, int, int]
 
 
 class LinearPosterior(nn.Module):
-    """Means linear in the data, log-variances that are the same for all, 0 at first: (R, B, n_in) to (R, B, 2 K).
-
-    Log-variances have far to go, so a third of each is what is trained: Adam takes steps three times as long.
-    """
+    """Means linear in the data, log-variances that are the same for all, 0 at first: (R, B, n_in) to (R, B, 2 K)."""
 
     def __init__(self, n_runs: int, n_in: int, latent_dim: int) -> None:
         super().__init__()
         self.mean = Narrow(n_runs, n_in, latent_dim)
-        self.third = nn.Parameter(torch.zeros(n_runs, 1, latent_dim))
+        self.logvar = nn.Parameter(torch.zeros(n_runs, 1, latent_dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """Both, side by side."""
         # The batch stays innermost in memory.
         mean = self.mean(x).transpose(1, 2)
-        logvar = (3 * self.third).transpose(1, 2).expand_as(mean)
-        return torch.cat([mean, logvar], dim=1).transpose(1, 2)
+        return torch.cat([mean, self.logvar.transpose(1, 2).expand_as(mean)], dim=1).transpose(1, 2)
 
 
 class VAE(nn.Module):
