@@ -353,6 +353,20 @@ class TestCheck:
         assert (recorded / statistical.FILE).read_text() == before
 
 
+def test_the_command_records_compares_and_exits_with_three(bench, runs, tmp_path):
+    words = ("check", "--tier", "2", "-m", "vae", "--baselines", str(tmp_path / "own"), "-q", "-j", "1")
+    assert bench(*words, "--record")[0] == 0
+    code, out, _ = bench(*words, "--night", "3")
+    assert code == 0
+    assert out.endswith("No regression.\n")
+    assert runs.asked[-1] == (("vae",), tuple(fresh.fresh_seeds(3)))
+    runs.shifts["vae", "mig"] = lambda seed: -0.1
+    code, out, _ = bench(*words, "--json")
+    content = json.loads(out)
+    assert (code, content["regression"]) == (3, True)
+    assert [f["quantity"] for f in content["findings"] if f["status"] == "moved"] == ["mean mig"]
+
+
 def test_the_study_is_small_and_its_checksum_ignores_words(monkeypatch):
     asked = fresh.study(["vae"], [0])
     assert asked.train.steps <= 500

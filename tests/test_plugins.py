@@ -96,6 +96,13 @@ class TestFile:
         assert code == 2
         assert "--plugin needs --baselines" in err
 
+    def test_a_plug_in_without_scores_has_nothing_to_check(self, bench, tmp_path):
+        file = tmp_path / "data.py"
+        file.write_text(DATASET)
+        code, _, err = bench("check", "--plugin", str(file), "--baselines", str(tmp_path / "own"), "--record")
+        assert code == 2
+        assert "registers no method and no metric" in err
+
 
 class TestTargets:
     def test_a_name_is_what_is_registered_under_it(self):
