@@ -12,7 +12,11 @@ from bench.analytic import posterior as true
 from bench.analytic.cases import case, pair
 from bench.analytic.model import LinearGaussian
 from bench.analytic.vae import oracle_vae
+from bench.data import load_dataset, resolve_options
 from bench.datasets import linear_gaussian as lg
+from bench.errors import BenchError
+from bench.expand import expand
+from bench.study import resolve
 
 LAWS = ["gaussian", "laplace", "uniform"]
 SCIPY = {
@@ -186,3 +190,73 @@ def test_no_posterior_of_many_factors_or_of_needles():
     with pytest.raises(ValueError, match="needle"):
         true.posterior(pair(0.9999, 1e6), x[:, :2], "laplace")
     assert true.posterior(case("S2").model, x).mean.shape == (1, 4)
+
+
+# As a registered data set.
+
+
+def load(**options):
+    return load_dataset("linear_gaussian", options)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_moments_of_the_sample_are_exactly_the_models(law):
+    data = load(case="L1", law=law, n=1000)
+    rows = np.arange(1000)
+    s, x = data.sources(rows), data.images(rows)[:, 0, 0].astype(np.float64)
+    np.testing.assert_allclose(np.concatenate([s, x], axis=1).mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(s.T @ s / 1000, np.eye(2), atol=1e-9)
+    np.testing.assert_allclose(x.T @ x / 1000, data.model.data_covariance, atol=1e-5)
+    np.testing.assert_allclose(x.T @ s / 1000, data.model.mixing, atol=1e-5)
+    # In units of the noise, the signal-to-noise matrix and with it every closed form is the case's.
+    np.testing.assert_allclose(data.model.snr, case("L1").model.snr)
+    assert (data.posterior(rows) is None) == (law != "gaussian")
+
+
+def test_making_moments_exact_moves_little():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(10_000, 3))
+    assert np.abs(lg.exactly(values) - values).mean() < 0.03
+
+
+def test_options_are_filled_in_and_any_mixing_can_be_given():
+    assert resolve_options("linear_gaussian", {"case": "L1"})["decoder"] == "learned"
+    assert resolve_options("linear_gaussian", {"case": "S2"})["noise_variance"] == 0.05
+    spellings = [resolve_options("linear_gaussian", {"mixing": text}) for text in ("1 .8;0 0.60", "1.0 0.8 ; 0 0.6")]
+    assert spellings[0] == spellings[1]
+    own = load(mixing="1 0; 0.5 2; 0 1", noise_variance=0.25, decoder="learned", n=200)
+    assert own.image_shape == (1, 1, 3)
+    np.testing.assert_allclose(own.model.mixing, np.array([[1, 0], [0.5, 2], [0, 1]]) / 0.5)
+    assert own.known_decoder() is None
+    assert load(mixing="1 0; 0.5 2; 0 1", n=200).known_decoder().shape == (3, 2)
+    for text in ("1 0; 1", "a b", ";"):
+        with pytest.raises(BenchError, match="write the rows of A"):
+            load(mixing=text)
+
+
+@pytest.mark.parametrize(
+    ("method", "data", "settings", "message"),
+    [
+        ("pca", "linear_gaussian", [], "method 'pca' is for images, dataset 'linear_gaussian' has vectors"),
+        ("sigma_vae", "linear_gaussian", [], "method 'sigma_vae' is for images"),
+        ("full_covariance_vae", "dsprites", ["train.network=mlp"], "is for vectors, dataset 'dsprites' has images"),
+        ("two_stage", "linear_gaussian", [], "trains a second decoder"),
+        ("vae", "linear_gaussian", ["train.latent_dim=3"], "train.latent_dim=2"),
+        ("vae", "linear_gaussian", ["train.network=mlp"], "train.network=linear"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_when_it_is_planned(method, data, settings, message):
+    base = ["train.network=linear", "train.latent_dim=2", *settings]
+    with pytest.raises(BenchError, match=message) as refusal:
+        expand(resolve("smoke", settings=base, methods=[method], controls=[], datasets=[data], seeds=[0]))
+    assert "\n" not in str(refusal.value)
+
+
+def test_methods_that_make_sense_are_taken():
+    names = "vae,beta_vae,factor_vae,control_vae,dynamic_vae,annealed_vae,beta_tcvae,dip_vae,info_vae,switch_beta"
+    wanted = [*names.split(","), "autoencoder", "untrained", "full_covariance_vae"]
+    settings = ["train.network=linear", "train.latent_dim=2"]
+    specs = expand(
+        resolve("smoke", settings=settings, methods=wanted, controls=[], datasets=["linear_gaussian"], seeds=[0])
+    )
+    assert [spec.method.name for spec in specs] == wanted
