@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.spatial import cKDTree
 
 from bench import html, per_factor, published
 from bench.aggregate import Study, read_study
@@ -29,7 +30,7 @@ DPI = 200
 #: Shades of grey in figures without colour.
 GREYS = 64
 #: Colours, the commonest of a figure, that its palette has exactly.
-COMMON = 16
+COMMON = 128
 
 #: What a report writes; anything else in its folder is the user's and stays.
 OURS = ("report.md", "report.html", "table_", "fig_")
@@ -117,19 +118,17 @@ def with_palette(pixels: NDArray[np.uint8]) -> Image.Image:
         shades.putpalette([round(255 * shade / (GREYS - 1)) for shade in range(GREYS) for _ in range(3)])
         return shades
     codes = pixels.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
-    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
-    flat = pixels.reshape(-1, 3)
-    # A median cut goes by the number of pixels, and would merge the shades of a heat map's few dark cells.
-    sample = flat[first].repeat(np.rint(counts**0.25).astype(int), axis=0)
-    # Dithering could be seen.
-    settings: dict[str, Any] = {"dither": Image.Dither.NONE}
-    cut = Image.fromarray(sample[None]).quantize(256, method=Image.Quantize.MEDIANCUT, **settings)
-    reduced = Image.fromarray(pixels).quantize(palette=cut, **settings)
-    palette = np.array(reduced.getpalette(), dtype=np.uint8).reshape(-1, 3)
-    # White stays white, and lines keep their colours.
-    common = first[np.argsort(counts, kind="stable")[-COMMON:]]
-    palette[np.asarray(reduced).ravel()[common]] = flat[common]
-    reduced.putpalette(palette.ravel().tolist())
+    _, first, inverse, counts = np.unique(codes, return_index=True, return_inverse=True, return_counts=True)
+    colours = pixels.reshape(-1, 3)[first]
+    order = np.argsort(-counts, kind="stable")
+    exact, rest = colours[order[:COMMON]], colours[order[COMMON:]]
+    if len(rest):
+        # Edges of lines and letters: mixtures, each of few pixels.
+        cut = Image.fromarray(rest[None]).quantize(256 - COMMON, method=Image.Quantize.MEDIANCUT)
+        exact = np.concatenate([exact, np.array(cut.getpalette(), dtype=np.uint8).reshape(-1, 3)])
+    nearest = cKDTree(exact.astype(np.float64)).query(colours.astype(np.float64))[1]
+    reduced = Image.fromarray(nearest.astype(np.uint8)[inverse].reshape(pixels.shape[:2]))
+    reduced.putpalette(exact.ravel().tolist())
     return reduced
 
 
