@@ -126,8 +126,8 @@ def with_palette(pixels: NDArray[np.uint8]) -> Image.Image:
         # Edges of lines and letters: mixtures, each of few pixels.
         cut = Image.fromarray(rest[None]).quantize(256 - COMMON, method=Image.Quantize.MEDIANCUT)
         exact = np.concatenate([exact, np.array(cut.getpalette(), dtype=np.uint8).reshape(-1, 3)])
-    nearest = cKDTree(exact.astype(np.float64)).query(colours.astype(np.float64))[1]
-    reduced = Image.fromarray(nearest.astype(np.uint8)[inverse].reshape(pixels.shape[:2]))
+    nearest = np.asarray(cKDTree(exact.astype(np.float64)).query(colours.astype(np.float64))[1], dtype=np.uint8)
+    reduced = Image.fromarray(nearest[inverse].reshape(pixels.shape[:2]))
     reduced.putpalette(exact.ravel().tolist())
     return reduced
 
