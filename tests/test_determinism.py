@@ -112,13 +112,14 @@ def test_the_comparison_sees_another_number_and_another_file(plain, tmp_path):
 
 def test_turkish_letters_and_decimal_commas_leave_every_byte_alone(plain, tmp_path):
     # In Turkish "I".lower() is a dotless i, in German numbers have a comma: to C libraries that ask the locale.
+    before = locale.setlocale(locale.LC_ALL)
     for name in ("tr_TR.UTF-8", "de_DE.UTF-8"):
         try:
             locale.setlocale(locale.LC_ALL, name)
         except locale.Error:
             continue
         finally:
-            locale.setlocale(locale.LC_ALL, "C")
+            locale.setlocale(locale.LC_ALL, before)
         break
     else:
         pytest.skip("neither tr_TR.UTF-8 nor de_DE.UTF-8 is installed here")
