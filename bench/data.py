@@ -97,11 +97,11 @@ class Dataset(ABC):
         return np.stack(np.unravel_index(index, self.factor_sizes), axis=1).astype(np.int64)
 
     def sources(self, index: Index) -> NDArray[np.float64] | None:
-        """Factors of the given rows as real numbers of unit variance, shape (n, n_factors), where `factors` cut them."""
+        """Factors of the given rows as reals of unit variance, shape (n, n_factors), where `factors` cut them."""
         return None
 
     def posterior(self, index: Index) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Mean (n, n_factors) and covariance (n, n_factors, n_factors) of `sources` given the data, if it's Gaussian."""
+        """Mean (n, n_factors) and covariance (n, n_factors, n_factors) of `sources` given the data, if Gaussian."""
         return None
 
     def known_decoder(self) -> NDArray[np.float64] | None:
