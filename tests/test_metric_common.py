@@ -29,6 +29,8 @@ def inputs() -> dict[str, np.ndarray]:
         "factors": factors,
         "images": images,
         "decoded": rng(5).normal(size=images.shape).astype(np.float32),
+        "sources": (factors - factors.mean(axis=0)) / factors.std(axis=0),
+        "covariance": np.tile(0.1 * np.eye(codes.shape[1]), (len(codes), 1, 1)),
     }
 
 
@@ -39,7 +41,8 @@ def score(name: str, table: dict[str, np.ndarray], **options) -> dict[str, float
 
 
 def test_all_is_all_and_the_core_is_what_it_was():
-    assert set(NAMES) == set(METRICS.match("all"))
+    # Factors that are real numbers have a metric of their own, which nothing else can be measured by.
+    assert set(NAMES) == {*METRICS.match("all"), "inference"}
     assert set(METRICS.match("core")) == {"active_units", "dci", "factor_vae_score", "kl", "mig", "reconstruction"}
     assert set(DETERMINISTIC) <= set(NAMES)
 
@@ -66,9 +69,9 @@ def test_says_what_it_measured(name):
         assert result[column] is None or low <= result[column] <= high
         assert about["higher_is_better"] in (True, False, None)
     json.dumps(result, allow_nan=False)
-    assert result["settings"] or name == "reconstruction"
+    assert result["settings"] or name in ("reconstruction", "inference")
     assert {"n_samples", "n_rows", "n_train", "n_images"} & set(result)
-    assert "n_active" in result or "codes" not in entry.info["inputs"]
+    assert "n_active" in result or "codes" not in entry.info["inputs"] or name == "inference"
     if "factors" in entry.info["inputs"]:
         assert result["factors_left_out"] == []
         assert any(key.endswith("_per_factor") and len(result[key]) == 3 for key in result)

@@ -144,7 +144,7 @@ def test_it_is_another_run():
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(BenchError, match=r"train\.precision='float16'.*'float32' or 'bfloat16'"):
+    with pytest.raises(BenchError, match=r"train\.precision='float16'.*'float32', 'tf32' or 'bfloat16'"):
         resolve("smoke", settings=["train.precision=float16"])
 
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from bench.metric import Floats, NotApplicableError, Score, check_codes, register_metric
 
@@ -135,6 +134,8 @@ def _table(values: Any, shape: tuple[int, ...], name: str) -> Floats:
 
 def _match(mean: Floats, variances: Floats, sources: Floats) -> tuple[Any, Floats]:
     """Latent of every factor, and its sign."""
+    from scipy.optimize import linear_sum_assignment
+
     overlap = (mean / variances).T @ sources
     rows, columns = linear_sum_assignment(np.abs(overlap), maximize=True)
     latents = rows[np.argsort(columns)]
