@@ -59,7 +59,7 @@ def test_posteriors_that_differ_from_row_to_row_are_taken_one_by_one():
     rng = np.random.default_rng(0)
     n, d = 40, 3
     roots = rng.normal(size=(n, d, d))
-    covariance = roots @ roots.mT + 0.3 * np.eye(d)
+    covariance = roots @ roots.swapaxes(1, 2) + 0.3 * np.eye(d)
     sources = rng.normal(size=(n, 2))
     codes = np.concatenate([-sources[:, 1:], 0.1 * rng.normal(size=(n, 1)), sources[:, :1]], axis=1)
     true_mean, true = rng.normal(size=(n, 2)), np.tile(np.array([[0.5, 0.1], [0.1, 0.4]]), (n, 1, 1))
