@@ -50,7 +50,7 @@ def check(
     if record and update:
         raise BenchError("--record and --update exclude each other: --update also stores what isn't stored yet")
 
-    from bench.check.baselines import baseline_folder
+    from bench.check.baselines import baseline_folder, in_checkout
     from bench.check.render import as_json, regressions, text
     from bench.check.render import junit as as_junit
     from bench.check.render import markdown as as_markdown
@@ -64,6 +64,8 @@ def check(
         load_plugin(path)
     if plugin and baselines is None:
         raise BenchError("--plugin needs --baselines: a folder of your own for what is stored of your plug-in")
+    if (record or update) and baselines is None and not in_checkout():
+        raise BenchError("--record and --update need --baselines: a folder of your own, beside your code")
     if plugin and not (method or metric):
         # A user's baselines hold what is the user's.
         method, metric = (

@@ -133,32 +133,21 @@ def formulas() -> list[Finding]:
 
 
 def end_to_end() -> list[Finding]:
-    """Train a β-VAE on linear-Gaussian data in the ordinary way; its scores are known in closed form."""
+    """Run the study "inference_optimum" at a tiny size: its scores are known in closed form."""
     from bench import runner
     from bench.analytic import oracle
     from bench.analytic.cases import case
     from bench.expand import expand
     from bench.store import Store
-    from bench.study import StudySpec
+    from bench.study import find_study, resolve
 
-    study = StudySpec.model_validate(
-        {
-            "methods": [f"beta_vae[beta={BETA:g}]"],
-            "datasets": [f"linear_gaussian[case=S1,n={N}]"],
-            "seeds": [0],
-            "train": {
-                "network": "linear",
-                "latent_dim": 2,
-                "init": "torch",
-                "batch_size": 256,
-                "steps": STEPS,
-                "lr": 2e-2,
-                "beta2": 0.99,
-                "lr_schedule": "one_cycle",
-                "average": 0.25,
-            },
-            "evaluation": {"metrics": ["inference", "kl"], "n_codes": N, "n_images": N},
-        }
+    study = resolve(
+        study_file=find_study("inference_optimum"),
+        settings=[f"train.steps={STEPS}"],
+        methods=[f"beta_vae[beta={BETA:g}]"],
+        datasets=[f"linear_gaussian[case=S1,n={N}]"],
+        seeds=[0],
+        evaluation={"metrics": ["inference", "kl"], "n_codes": N, "n_images": N},
     )
     specs = expand(study)
     with tempfile.TemporaryDirectory(prefix="bench-doctor-") as folder:

@@ -155,7 +155,7 @@ def train(
     buffer = torch.zeros(len(training.specs), first.log_every, width, dtype=torch.float64, device=first.device)
     # What changes from step to step on the Python side can't be replayed.
     plain = first.optimizer.schedule == "constant" and training.mean is None
-    replayed = first.device == "cuda" and training.method.capturable and plain
+    replayed = first.device == "cuda" and training.method.capturable and plain and not starts
     block = Replay(forward, orders, buffer).block if replayed else partial(plain_block, forward, orders, buffer)
     step = training.step
     filled = 0

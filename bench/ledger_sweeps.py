@@ -28,6 +28,8 @@ def peak(at: Floats, values: Floats) -> float:
     if best in (0, len(at) - 1):
         return float(at[best])
     (left, middle, right), (low, high, end) = np.log(at[best - 1 : best + 2]), values[best - 1 : best + 2]
+    if low == high == end:
+        return float(at[best])
     up, down = (high - low) * (middle - right), (high - end) * (middle - left)
     return float(np.exp(middle - ((middle - left) * down - (middle - right) * up) / (2 * (down - up))))
 

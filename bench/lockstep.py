@@ -111,9 +111,8 @@ def company(spec: RunSpec) -> int:
 def agrees(specs: Sequence[RunSpec], dataset: Dataset, images: ImageStore) -> bool:
     """Whether the first steps of these runs together leave the bits that each leaves alone, on this machine.
 
-    A GPU isn't asked: its kernels depend on the number of runs.
-
-    Other libraries under torch, or a method that mixes runs, could part them; then they must go alone.
+    Other libraries under torch, or a method that mixes runs, could part them; then they must go alone. A GPU isn't
+    asked: its kernels depend on the number of runs.
     """
     from bench import checkpoint, engine
 

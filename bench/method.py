@@ -175,6 +175,8 @@ class Method(ABC):
     capturable : bool
         False if a step does other things than the one before by a Python condition on its number or on tensors:
         a GPU can't replay it.
+    network : str
+        Name of the network that `build` makes whatever the run's is; empty if it is the run's, or one without a name.
     stream : str
         Method whose name keys the stream of `Terms.generators`, if not this one's: a wrapper draws what its base draws.
     """
@@ -185,6 +187,7 @@ class Method(ABC):
     n_batches: int = 1
     stochastic: bool = True
     capturable: bool = True
+    network: str = ""
     stream: str = ""
 
     def __init__(

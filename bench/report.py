@@ -99,11 +99,16 @@ def render(
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Save as ``<path>.png`` (200 dpi, with a palette) and ``<path>.pdf``, both the same bytes every time."""
+    """Save as ``<path>.png`` (200 dpi) and ``<path>.pdf``, both the same bytes every time.
+
+    The PNG has a palette unless there is a colour bar, in which it would show steps.
+    """
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(DPI)
     canvas.draw()  # type: ignore[no-untyped-call]
-    drawn = with_palette(np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+    shades = any(axes.get_label() == "<colorbar>" for axes in figure.axes)
+    drawn = Image.fromarray(np.ascontiguousarray(pixels)) if shades else with_palette(pixels)
     drawn.save(path.with_name(f"{path.name}.png"), optimize=True, dpi=(DPI, DPI))
     # The layout is the costly part and has been settled by the first drawing.
     figure.set_layout_engine(None)

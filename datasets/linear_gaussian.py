@@ -152,6 +152,9 @@ class LinearGaussianOptions:
             ]
             object.__setattr__(self, "mixing", "; ".join(rows))
         object.__setattr__(self, "noise_variance", float(self.noise_variance or known.model.noise_variance))
+        numbers = sum(self.model().mixing.shape)
+        if self.n <= numbers:
+            raise ValueError(f"n={self.n}: rows of {numbers} numbers, factors included, must be more than {numbers}")
         if self.decoder == "case":
             object.__setattr__(self, "decoder", known.decoder)
 

@@ -32,6 +32,7 @@ class FullCovarianceVAE(Method):
     """
 
     data = "vectors"
+    network = "linear"
 
     @dataclass(frozen=True)
     class Hyper:
@@ -46,7 +47,7 @@ class FullCovarianceVAE(Method):
 
     def build(self, shape: ImageShape) -> VAE:
         """Give the linear network, its encoder with L below the diagonal."""
-        vae = networks.build("linear", self.n_runs, shape, self.latent_dim)
+        vae = networks.build(self.network, self.n_runs, shape, self.latent_dim)
         self.lower = nn.Parameter(self.lower.to(vae.decoder[0].weight.device))
         vae.encoder.register_parameter("lower", self.lower)
         return vae

@@ -107,9 +107,13 @@ def read(path: Path) -> Stored:
 def baseline_folder() -> Path:
     """Folder of the project's own baselines: the checkout's, or what the wheel brought along."""
     package = Path(bench.__file__).resolve().parent
-    checkout = package.parent / "tests" / "baselines"
-    in_checkout = (package.parent / "pyproject.toml").is_file() and checkout.is_dir()
-    return checkout if in_checkout else package / "baselines"
+    return package.parent / "tests" / "baselines" if in_checkout() else package / "baselines"
+
+
+def in_checkout() -> bool:
+    """Whether this code runs from a checkout of the project, whose baselines are its own to change."""
+    root = Path(bench.__file__).resolve().parent.parent
+    return (root / "pyproject.toml").is_file() and (root / "tests" / "baselines").is_dir()
 
 
 def rounded(value: float | None) -> float | None:

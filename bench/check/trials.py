@@ -77,10 +77,11 @@ def checksum() -> dict[str, str]:
 
 def versions(run: RunSpec) -> dict[str, int]:
     """What a run's numbers depend on and has a version that is raised when they move."""
+    network = METHODS.get(run.method.name).value.network or run.network.name
     found = {
         f"method {run.method.name}": run.method.version,
         f"dataset {run.dataset.name}": run.dataset.version,
-        f"network {run.network.name}": run.network.version,
+        f"network {network}": NETWORKS.get(network).version,
         "engine": run.engine,
         "protocol": run.evaluation.protocol,
     }

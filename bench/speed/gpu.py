@@ -1,6 +1,6 @@
 """Training on a GPU: kernels, runs in lockstep, recorded steps, precision, and the same numbers as on the CPU.
 
-``bench speed gpu --full --json FILE --figure STEM`` does all of it, in less than ten minutes on a card of today.
+``bench speed gpu --full --json FILE --figure STEM`` does all of it, and is meant to take less than ten minutes.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _measure(repeats: int, full: bool) -> Section:
         "the GPU as bits. A recorded step is replayed from a CUDA graph.",
         f"Plan: hours for {PLAN_RUNS} runs of {PLAN_STEPS:,} steps at that rate, training alone.",
         f"Largest relative difference of a log row from the CPU's after {COMPARED} steps: {agreement('cuda'):.1e}.",
-        f"Peak memory of tensors: {memory:.1f} GiB.",
+        f"Peak memory of tensors, all settings together: {memory:.1f} GiB.",
     ]
     if full:
         notes += profile(Setting(PLAN_RUNS, "tf32", recorded=False))
