@@ -94,11 +94,12 @@ def _draw(study: Study, dataset: str) -> Figure | None:
             handles[label] = Line2D([], [], **look[label].line, linewidth=1, label=label)
     axes.set_xlabel("Rate: " + score_info(RATE).label)
     axes.set_ylabel("Distortion: " + score_info(DISTORTION).label)
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    # Points that lie close together leave a margin of their own size, which from zero is none.
+    axes.set_xlim(0, 1.04 * axes.get_xlim()[1])
+    axes.set_ylim(0, 1.04 * axes.get_ylim()[1])
     if outside:
         note = "off the axes: " + "; ".join(outside)
-        axes.annotate(note, (0.98, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=7)
+        axes.set_title(note, loc="right", fontsize=7)
     if score:
         figure.colorbar(colours, ax=axes, label=score_info(score).label, pad=0.02)
     legend_below(figure, list(handles.values()), columns=3)
