@@ -125,6 +125,14 @@ class TestTargets:
             targets.find(str(file))
 
 
+def failures(kind: str, text: str, folder: Path) -> dict[str, str]:
+    """Checks that the plug-in "broken" with this text fails, and the reasons."""
+    file = folder / "broken.py"
+    file.write_text(text)
+    load_plugin(file)
+    return {outcome.check: outcome.reason for outcome in run_checks(kind, "broken") if not outcome.passed}
+
+
 METHOD = '''
 from dataclasses import dataclass
 from typing import Annotated
@@ -177,18 +185,12 @@ BROKEN_METHODS = {
 def test_a_method_that_breaks_the_contract_fails_with_a_reason(what, tmp_path):
     old, new, check, reason = BROKEN_METHODS[what]
     assert old in METHOD
-    file = tmp_path / "broken.py"
-    file.write_text(METHOD.replace(old, new))
-    load_plugin(file)
-    failed = {outcome.check: outcome.reason for outcome in run_checks("method", "broken") if not outcome.passed}
+    failed = failures("method", METHOD.replace(old, new), tmp_path)
     assert any(check in title and reason in why for title, why in failed.items()), failed
 
 
 def test_the_method_that_is_broken_above_is_sound(tmp_path):
-    file = tmp_path / "broken.py"
-    file.write_text(METHOD)
-    load_plugin(file)
-    assert [outcome.reason for outcome in run_checks("method", "broken") if not outcome.passed] == []
+    assert failures("method", METHOD, tmp_path) == {}
 
 
 METRIC = '''
@@ -229,10 +231,7 @@ BROKEN_METRICS = {
 def test_a_metric_that_breaks_the_contract_fails_with_a_reason(what, tmp_path):
     old, new, check, reason = BROKEN_METRICS[what]
     assert old in METRIC
-    file = tmp_path / "broken.py"
-    file.write_text(METRIC.replace(old, new))
-    load_plugin(file)
-    failed = {outcome.check: outcome.reason for outcome in run_checks("metric", "broken") if not outcome.passed}
+    failed = failures("metric", METRIC.replace(old, new), tmp_path)
     assert any(check in title and reason in why for title, why in failed.items()), failed
 
 
@@ -290,11 +289,8 @@ def test_a_dataset_that_breaks_the_contract_fails_with_a_reason(what, tmp_path):
 
     old, new, check, reason = BROKEN_DATASETS[what]
     assert old in DATASET
-    file = tmp_path / "broken.py"
-    file.write_text(DATASET.replace(old, new))
-    load_plugin(file)
     data._load.cache_clear()
-    failed = {outcome.check: outcome.reason for outcome in run_checks("dataset", "broken") if not outcome.passed}
+    failed = failures("dataset", DATASET.replace(old, new), tmp_path)
     data._load.cache_clear()
     assert any(check in title and reason in why for title, why in failed.items()), failed
 
