@@ -61,7 +61,7 @@ class Adam:
             if parameter.grad is None:
                 continue
             pieces = self._pieces.get(number) or self._begin(number)
-            grads = (parameter.grad,) if len(pieces) == 1 else parameter.grad.unbind()
+            grads = parameter.grad.reshape(len(pieces), -1)
             rows += [(grad, *piece) for grad, piece in zip(grads, pieces, strict=True)]
         if rows:
             gradients, values, means, squares, steps = map(list, zip(*rows, strict=True))
@@ -94,7 +94,10 @@ class Adam:
         moments = {name: torch.zeros_like(value) for name in ("exp_avg", "exp_avg_sq")}
         parts = (value, *moments.values())
         whole = math.prod(value.shape[1:]) % VECTOR == 0
-        pieces = [parts] if whole else list(zip(*(part.unbind() for part in parts), strict=True))
+        # Flat, because the kernel asks for the same strides, also where an axis of length 1 makes them meaningless.
+        flat = [part.view(1 if whole else len(value), -1) for part in parts]
         self.state[number] = moments
-        self._pieces[number] = [(*piece, torch.zeros((), device=value.device)) for piece in pieces]
+        self._pieces[number] = [
+            (*piece, torch.zeros((), device=value.device)) for piece in zip(*flat, strict=True)
+        ]
         return self._pieces[number]

@@ -40,7 +40,7 @@ class Narrow(Linear):
 
 
 class Conv(nn.Module):
-    """R convolutions, 4x4 unless said: (B, R * n_in, H, W) to (B, R * n_out, H', W')."""
+    """R convolutions, 4x4 unless said: (R * B, n_in, H, W) to (R * B, n_out, H', W')."""
 
     def __init__(self, n_runs: int, n_in: int, n_out: int, *, kernel: int = 4, stride: int = 2, padding: int = 1):
         super().__init__()
@@ -50,13 +50,13 @@ class Conv(nn.Module):
         self.bias = nn.Parameter(torch.empty(n_runs, n_out))
 
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
-        """Convolve each run's channels with its own weights."""
+        """Convolve each run's images with its own weights."""
         how = Convolution(self.stride, self.padding, transposed=False, relu=relu)
         return convolve(x, self.weight, self.bias, how)
 
 
 class ConvTranspose(nn.Module):
-    """R transposed 4x4 convolutions: (B, R * n_in, H, W) to (B, R * n_out, H', W')."""
+    """R transposed 4x4 convolutions: (R * B, n_in, H, W) to (R * B, n_out, H', W')."""
 
     def __init__(self, n_runs: int, n_in: int, n_out: int, *, stride: int = 2, padding: int = 1) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class ConvTranspose(nn.Module):
         self.bias = nn.Parameter(torch.empty(n_runs, n_out))
 
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
-        """Convolve each run's channels, transposed, with its own weights."""
+        """Convolve each run's images, transposed, with its own weights."""
         how = Convolution(self.stride, self.padding, transposed=True, relu=relu)
         return convolve(x, self.weight, self.bias, how)
 
@@ -86,23 +86,23 @@ class Layers(nn.Sequential):
 
 
 class ToPlanes(nn.Module):
-    """(R, B, C, H, W) to the layout of grouped convolutions, (B, R * C, H, W); no copy for R = 1."""
+    """(R, B, C, H, W) to what convolutions take, (R * B, C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Move the run axis into the channels."""
-        return x.transpose(0, 1).flatten(1, 2)
+        """Put the runs' batches one after another."""
+        return x.flatten(0, 1)
 
 
 class FromPlanes(nn.Module):
-    """(B, R * C, H, W) back to (R, B, C, H, W)."""
+    """(R * B, C, H, W) back to (R, B, C, H, W)."""
 
     def __init__(self, n_runs: int) -> None:
         super().__init__()
         self.n_runs = n_runs
 
     def forward(self, x: Tensor) -> Tensor:
-        """Move the run axis out of the channels."""
-        return x.reshape(len(x), self.n_runs, -1, *x.shape[2:]).transpose(0, 1)
+        """Take the runs' batches apart."""
+        return x.unflatten(0, (self.n_runs, -1))
 
 
 class Convolution(NamedTuple):
@@ -127,18 +127,23 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tenso
 
     Parameters
     ----------
-    x : Tensor, (B, R * n_in, H, W)
+    x : Tensor, (R * B, n_in, H, W)
+        The runs' batches one after another.
     weight : Tensor, (R, n_out, n_in, k, k), transposed (R, n_in, n_out, k, k)
     bias : Tensor, (R, n_out)
     how : Convolution
 
     Returns
     -------
-    Tensor, (B, R * n_out, H', W')
+    Tensor, (R * B, n_out, H', W')
     """
-    if x.device.type != "cpu":
-        return convolve_patches(x, weight, bias, how)
-    return (convolve_one if len(weight) == 1 else convolve_grouped)(x, weight, bias, how)
+    if x.device.type == "cpu":
+        return (convolve_one if len(weight) == 1 else convolve_grouped)(x, weight, bias, how)
+    if _is_matrix(x, weight, how):
+        return convolve_as_matrix(x, weight, bias, how)
+    if x.device.type == "cuda" and _fusable(weight, how):
+        return convolve_fused(x, weight, bias, how)
+    return convolve_patches(x, weight, bias, how)
 
 
 def convolve_grouped(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tensor:
@@ -147,32 +152,75 @@ def convolve_grouped(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) 
     On a CPU a group costs what a convolution of its own costs; gathering the patches and multiplying them as a batch
     of matrices costs twice to five times as much (R = 2, 5 and 10, the inner layers of net H).
     """
+    r = len(weight)
     function = F.conv_transpose2d if how.transposed else F.conv2d
-    y = function(x, weight.flatten(0, 1), bias.flatten(), stride=how.stride, padding=how.padding, groups=len(weight))
+    channels = x.unflatten(0, (r, -1)).transpose(0, 1).flatten(1, 2)
+    y = function(channels, weight.flatten(0, 1), bias.flatten(), stride=how.stride, padding=how.padding, groups=r)
+    y = y.unflatten(1, (r, -1)).transpose(0, 1).flatten(0, 1)
     return y.relu() if how.relu else y
 
 
 def convolve_patches(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tensor:
-    """`convolve` by gathering the patches and multiplying them as a batch of R matrices, on any device.
-
-    What GPUs take: their libraries are made for large products, and for few groups. Which of the two is faster there is
-    one of the things that ``bench speed gpu`` measures.
-    """
-    r, n = len(weight), len(x)
-    size = weight.shape[3:]
+    """`convolve` by gathering the patches and multiplying them as a batch of R matrices, on any device."""
+    r, size = len(weight), weight.shape[3]
     if not how.transposed:
-        patches = F.unfold(x, size, padding=how.padding, stride=how.stride)
-        height = (x.shape[2] + 2 * how.padding - size[0]) // how.stride + 1
-        columns = patches.view(n, r, -1, patches.shape[2]).permute(1, 2, 0, 3).flatten(2)
+        height, width = ((side + 2 * how.padding - size) // how.stride + 1 for side in x.shape[2:])
+        # All images as channels of one: torch's own loop over a batch launches a kernel per image.
+        patches = F.unfold(x.flatten(0, 1)[None], size, padding=how.padding, stride=how.stride)
+        columns = patches.view(r, -1, weight[0, 0].numel(), height * width).transpose(1, 2).flatten(2)
         y = torch.baddbmm(bias[:, :, None], weight.flatten(2), columns)
-        y = y.view(r, -1, n, height, y.shape[2] // n // height).permute(2, 0, 1, 3, 4).flatten(1, 2)
+        y = y.view(r, -1, len(x) // r, height, width).transpose(1, 2).flatten(0, 1)
     else:
-        columns = x.view(n, r, -1, x.shape[2] * x.shape[3]).permute(1, 2, 0, 3).flatten(2)
-        patches = torch.bmm(weight.flatten(2).mT, columns).view(r, -1, n, x.shape[2] * x.shape[3])
-        sides = tuple((side - 1) * how.stride - 2 * how.padding + size[0] for side in x.shape[2:])
-        y = F.fold(patches.permute(2, 0, 1, 3).flatten(1, 2), sides, size, padding=how.padding, stride=how.stride)
-        y = y + bias.flatten()[:, None, None]
+        columns = x.flatten(2).unflatten(0, (r, -1)).transpose(1, 2).flatten(2)
+        patches = torch.bmm(weight.flatten(2).mT, columns).view(r, -1, len(x) // r, x[0, 0].numel())
+        sides = tuple((side - 1) * how.stride - 2 * how.padding + size for side in x.shape[2:])
+        whole = patches.transpose(1, 2).reshape(1, -1, x[0, 0].numel())
+        y = F.fold(whole, sides, size, padding=how.padding, stride=how.stride).view(len(x), -1, *sides)
+        y = (y.unflatten(0, (r, -1)) + bias[:, None, :, None, None]).flatten(0, 1)
     return y.relu() if how.relu else y
+
+
+def convolve_as_matrix(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tensor:
+    """`convolve` where every input pixel meets every weight once: a kernel of one pixel, or one that sees the image.
+
+    Channels are innermost in memory in what it gives.
+    """
+    r, inner = len(weight), x.movedim(1, 3)
+    if weight.shape[3] == 1:
+        matrix = weight.flatten(2) if how.transposed else weight.flatten(2).mT
+        y = torch.baddbmm(bias[:, None], inner.reshape(r, -1, x.shape[1]), matrix).view(*inner.shape[:3], -1)
+    elif how.transposed:
+        size = weight.shape[3]
+        matrix = weight.permute(0, 1, 3, 4, 2).flatten(2)
+        y = torch.baddbmm(bias.repeat(1, size**2)[:, None], x.view(r, -1, x.shape[1]), matrix)
+        y = y.view(len(x), size, size, -1)
+    else:
+        matrix = weight.permute(0, 3, 4, 2, 1).flatten(1, 3)
+        y = torch.baddbmm(bias[:, None], inner.reshape(r, len(x) // r, -1), matrix).view(len(x), 1, 1, -1)
+    y = y.movedim(3, 1)
+    return y.relu() if how.relu else y
+
+
+def convolve_fused(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tensor:
+    """`convolve` by `bench.fused`."""
+    from bench.fused import Fused
+
+    if torch.is_autocast_enabled(x.device.type):
+        # Autocast doesn't look into functions that bring their own gradient.
+        x, weight, bias = (value.to(torch.get_autocast_dtype(x.device.type)) for value in (x, weight, bias))
+    y: Tensor = Fused.apply(x, weight, bias, how.transposed, how.relu)  # type: ignore[no-untyped-call]
+    return y
+
+
+def _is_matrix(x: Tensor, weight: Tensor, how: Convolution) -> bool:
+    whole = x.shape[2:] == ((1, 1) if how.transposed else weight.shape[3:])
+    return how.padding == 0 and (whole or (weight.shape[3] == 1 and how.stride == 1))
+
+
+def _fusable(weight: Tensor, how: Convolution) -> bool:
+    inner, outer = weight.shape[1:3]  # of the small image, of the big one
+    powers = inner >= 16 and inner & (inner - 1) == 0 and (outer < 16 or outer & (outer - 1) == 0)
+    return weight.shape[3] == 4 and how.stride == 2 and how.padding == 1 and powers
 
 
 def convolve_one(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tensor:

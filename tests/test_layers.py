@@ -27,7 +27,7 @@ def tensors(kind, n_runs=1, n_images=3):
     n_in, n_out, size, kernel, stride, padding, transposed = KINDS[kind]
     generator = torch.Generator().manual_seed(0)
     ends = (n_in, n_out) if transposed else (n_out, n_in)
-    shapes = [(n_images, n_runs * n_in, size, size), (n_runs, *ends, kernel, kernel), (n_runs, n_out)]
+    shapes = [(n_runs * n_images, n_in, size, size), (n_runs, *ends, kernel, kernel), (n_runs, n_out)]
     made = [torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_() for shape in shapes]
     return made, layers.Convolution(stride, padding, transposed)
 
@@ -60,6 +60,16 @@ def test_patches_equal_torchs_own_convolution(kind, relu, n_runs):
         torch.testing.assert_close(mine, its, **TIGHT)
 
 
+@pytest.mark.parametrize("n_runs", [1, 3])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("kind", ["to one pixel", "of one pixel", "from one pixel"])
+def test_a_matrix_product_equals_torchs_own_convolution(kind, relu, n_runs):
+    matrix = output_and_gradients(layers.convolve_as_matrix, kind, relu, n_runs)
+    plain = output_and_gradients(layers.convolve_grouped, kind, relu, n_runs)
+    for mine, its in zip(matrix, plain, strict=True):
+        torch.testing.assert_close(mine, its, **TIGHT)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_are_those_of_finite_differences(kind):
     inputs, how = tensors(kind, n_images=2)
@@ -72,7 +82,7 @@ def test_gradients_are_those_of_finite_differences(kind):
 def test_a_group_of_runs_equals_each_run_alone(kind):
     (x, weight, bias), how = tensors(kind, n_runs=2)
     together = layers.convolve(x, weight, bias, how)
-    parts = zip(x.chunk(2, dim=1), together.chunk(2, dim=1), strict=True)
+    parts = zip(x.chunk(2), together.chunk(2), strict=True)
     for run, (own, expected) in enumerate(parts):
         alone = layers.convolve(own, weight[run : run + 1], bias[run : run + 1], how)
         torch.testing.assert_close(alone, expected, **TIGHT)

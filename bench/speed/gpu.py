@@ -181,7 +181,7 @@ def convolutions(device: str, n_runs: int) -> Iterator[tuple[str, Tensor, Tensor
     for layer, shape, _ in layers_of(NETWORK, BATCH_SIZE, latent_dim=10):
         if isinstance(layer, Conv | ConvTranspose):
             transposed = isinstance(layer, ConvTranspose)
-            x = torch.randn(shape[0], n_runs * shape[1], *shape[2:], device=device, requires_grad=True)
+            x = torch.randn(n_runs * shape[0], *shape[1:], device=device, requires_grad=True)
             weight = torch.randn(n_runs, *layer.weight.shape[1:], device=device, requires_grad=True)
             bias = torch.randn(n_runs, layer.bias.shape[1], device=device, requires_grad=True)
             ends = " to ".join(str(n) for n in (shape[1], layer.bias.shape[1]))
