@@ -1,13 +1,15 @@
 """Layers with a leading run axis R on every parameter, and the kernels they are computed by.
 
 R runs are computed by batched matrix products and grouped convolutions. A single run on a CPU takes faster kernels
-(`convolve_one`); what they give is the same but for rounding. One run's slice of each parameter has the shape of the
+(`convolve_one`), and so does a GPU (`bench.fused`); what they give is the same but for rounding. One run's slice of each parameter has the shape of the
 `torch.nn` layer's of the same name, but for `Linear`, whose weight is stored transposed so that its gradient comes in
 the layout the optimiser needs.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from typing import Any, NamedTuple
 
 import torch
@@ -218,9 +220,15 @@ def _is_matrix(x: Tensor, weight: Tensor, how: Convolution) -> bool:
 
 
 def _fusable(weight: Tensor, how: Convolution) -> bool:
-    inner, outer = weight.shape[1:3]  # of the small image, of the big one
-    powers = inner >= 16 and inner & (inner - 1) == 0 and (outer < 16 or outer & (outer - 1) == 0)
-    return weight.shape[3] == 4 and how.stride == 2 and how.padding == 1 and powers
+    small, big = weight.shape[1:3]  # channels of the image with fewer pixels, and of the other one
+    powers = small >= 16 and small.bit_count() == 1 and (big < 16 or big.bit_count() == 1)
+    return weight.shape[3] == 4 and how.stride == 2 and how.padding == 1 and powers and _has_triton()
+
+
+@functools.cache
+def _has_triton() -> bool:
+    # Torch for NVIDIA's and AMD's GPUs brings it, but not on every system.
+    return importlib.util.find_spec("triton") is not None
 
 
 def convolve_one(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tensor:

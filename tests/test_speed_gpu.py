@@ -34,6 +34,7 @@ def test_recorded_steps_and_plain_ones_are_both_timed():
     chosen = [gpu.Setting(1), gpu.Setting(1, recorded=False), gpu.Setting(2, "bfloat16")]
     found = gpu.training("cpu", chosen, repeats=1, steps={1: 1, 2: 1})
     assert [row.name for row in found] == [
+        "1 run, plain loop",
         "1 run, float32, recorded",
         "1 run, float32, kernel by kernel",
         "2 runs, bfloat16, recorded",
@@ -43,7 +44,7 @@ def test_recorded_steps_and_plain_ones_are_both_timed():
 
 def test_every_convolution_of_the_network_is_timed_by_both_kernels(monkeypatch):
     monkeypatch.setattr(gpu, "BATCH_SIZE", 2)
-    found = gpu.kernels("cpu", "float32", n_runs=2, repeats=1)
+    found = gpu.convolution("cpu", "float32", n_runs=2, repeats=1)
     assert len(found) == 2 * 10
     assert {row.name.rpartition(", ")[2] for row in found} == {"grouped", "patches"}
 

@@ -25,24 +25,34 @@ class Plain:
     lr, beta : float
     factor : bool
         FactorVAE instead: a second batch, and a discriminator with an optimiser of its own.
+    device : str
+        Batches are sent there as they come.
     """
 
     def __init__(
-        self, network: str, images: Tensor, batch_size: int, *, lr: float, beta: float = 4.0, factor: bool = False
+        self,
+        network: str,
+        images: Tensor,
+        batch_size: int,
+        *,
+        lr: float,
+        beta: float = 4.0,
+        factor: bool = False,
+        device: str = "cpu",
     ) -> None:
-        self.encoder, self.decoder = networks(network, images[0].numel())
+        self.encoder, self.decoder = (part.to(device) for part in networks(network, images[0].numel()))
         self.optimizer = torch.optim.Adam([*self.encoder.parameters(), *self.decoder.parameters()], lr=lr)
         self.loader = DataLoader(TensorDataset(images), batch_size=batch_size, shuffle=True, drop_last=True)
-        self.beta, self.factor = beta, factor
+        self.beta, self.factor, self.device = beta, factor, device
         if factor:
-            self.discriminator = discriminator()
+            self.discriminator = discriminator().to(device)
             self.own = torch.optim.Adam(self.discriminator.parameters(), lr=1e-4, betas=(0.5, 0.9))
         self.batches = self._batches()
         self.step = 0
         self.losses: list[float] = []
 
     def _batches(self) -> Iterator[Tensor]:
-        return (images for _ in itertools.count() for (images,) in self.loader)
+        return (images.to(self.device) for _ in itertools.count() for (images,) in self.loader)
 
     def train(self, n_steps: int) -> None:
         """Do that many steps."""
@@ -80,8 +90,8 @@ class Plain:
         loss.backward(retain_graph=True)  # type: ignore[no-untyped-call]
         with torch.no_grad():
             _, _, other = self._encode(next(self.batches))
-            permuted = torch.stack([column[torch.randperm(len(column))] for column in other.T], dim=1)
-        labels = torch.zeros(len(z), dtype=torch.long)
+            permuted = torch.stack([column[torch.randperm(len(column), device=self.device)] for column in other.T], dim=1)
+        labels = torch.zeros(len(z), dtype=torch.long, device=self.device)
         own = F.cross_entropy(self.discriminator(z.detach()), labels)
         own = 0.5 * (own + F.cross_entropy(self.discriminator(permuted), labels + 1))
         self.own.zero_grad()

@@ -8,9 +8,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,12 +25,16 @@ from bench.speed.timing import Case, Row, Section, interleave, rows
 #: Net and batch size that the plan below is for.
 NETWORK, BATCH_SIZE = "H", 64
 #: Runs in lockstep.
-GROUPS = (1, 10, 40)
+GROUPS = (1, 40)
 PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
 #: A sweep: 40 runs of 300,000 steps.
 PLAN_RUNS, PLAN_STEPS = 40, 300_000
-#: Steps of one timed call, by the number of runs.
-STEPS = {1: 200, 10: 100, 40: 50}
+#: Steps of one timed call, by the number of runs; `UNRECORDED` where kernels are asked for one by one.
+STEPS, UNRECORDED = {1: 200, 40: 25}, 25
+#: Name of the loop that everything is compared with.
+PLAIN = "1 run, plain loop"
+#: Images of its DataLoader, whose shuffling costs the less the fewer they are.
+PLAIN_IMAGES = 2**14
 #: Steps after which the GPU's log row is compared with the CPU's.
 COMPARED = 5
 #: Changes to the data: none, the whole of dSprites.
@@ -47,17 +53,21 @@ class Setting:
     precision : {"float32", "tf32", "bfloat16"}
     recorded : bool
         Whether the step is replayed from a CUDA graph.
+    kernel : str
+        Which of `bench.layers`' convolutions, "patches" say; empty for the one that the engine takes.
     """
 
     n_runs: int
     precision: Precision = "float32"
     recorded: bool = True
+    kernel: str = ""
 
     @property
     def name(self) -> str:
         """One line of the table."""
         runs = "1 run" if self.n_runs == 1 else f"{self.n_runs} runs"
-        return f"{runs}, {self.precision}, {'recorded' if self.recorded else 'kernel by kernel'}"
+        kernel = f", {self.kernel}" if self.kernel else ""
+        return f"{runs}, {self.precision}, {'recorded' if self.recorded else 'kernel by kernel'}{kernel}"
 
 
 def measure(*, repeats: int, full: bool) -> Section:
@@ -70,41 +80,61 @@ def measure(*, repeats: int, full: bool) -> Section:
 
 def _measure(repeats: int, full: bool) -> Section:
     found = training("cuda", settings(full), repeats=repeats)
-    found += [plan(row) for row in found]
+    found += [plan(row) for row in found if row.ratio is not None]
     if full:
         for precision in PRECISIONS:
-            found += kernels("cuda", precision, n_runs=PLAN_RUNS, repeats=repeats)
+            found += convolution("cuda", precision, n_runs=PLAN_RUNS, repeats=repeats)
     memory = torch.cuda.max_memory_allocated() / 2**30
     notes = [
-        f"β-VAE on net {NETWORK}, batches of {BATCH_SIZE}; steps are those of all runs together. Images are kept on "
-        "the GPU as bits. A recorded step is replayed from a CUDA graph.",
+        f"β-VAE on net {NETWORK}, batches of {BATCH_SIZE}; steps are those of all runs together. Plain: torch.nn, a "
+        "DataLoader over images in memory, Adam, one run. Ours: images are kept on the GPU as bits, and a recorded step is "
+        "replayed from a CUDA graph.",
         f"Plan: hours for {PLAN_RUNS} runs of {PLAN_STEPS:,} steps at that rate, training alone.",
         f"Largest relative difference of a log row from the CPU's after {COMPARED} steps: {agreement('cuda'):.1e}.",
         f"Peak memory of tensors, all settings together: {memory:.1f} GiB.",
     ]
     if full:
-        notes += profile(Setting(PLAN_RUNS, "tf32", recorded=False))
+        for setting in (Setting(PLAN_RUNS, "bfloat16", recorded=False), Setting(1, "bfloat16", recorded=False)):
+            notes += profile(setting)
     return Section("gpu", "Training on a GPU", found, notes, precision="")
 
 
 def settings(full: bool) -> list[Setting]:
-    """What is trained; the first is what everything is compared with."""
-    chosen = [Setting(1), Setting(1, recorded=False)]
-    chosen += [Setting(n, precision) for n in GROUPS[1:] for precision in PRECISIONS]
+    """What is trained."""
+    chosen = [Setting(n, precision) for n in GROUPS for precision in PRECISIONS]
     if full:
-        most = Setting(GROUPS[-1], "tf32")
-        chosen += [Setting(1, precision) for precision in PRECISIONS[1:]]
-        chosen += [replace(most, recorded=False)]
+        chosen += [Setting(n, "bfloat16", recorded=False) for n in GROUPS]
+        chosen += [Setting(GROUPS[-1], precision, kernel="patches") for precision in PRECISIONS]
     return chosen
 
 
 def training(device: str, chosen: Sequence[Setting], *, repeats: int, steps: dict[int, int] | None = None) -> list[Row]:
-    """Steps per second of all runs together, against the first setting."""
-    cases = []
+    """Steps per second of all runs together, against the plain loop's."""
+    n_plain = (steps or STEPS)[1]
+    cases = [Case(PLAIN, _plain(device, n_plain), n_plain, "steps")]
     for setting in chosen:
         n_steps = (steps or STEPS)[setting.n_runs]
+        n_steps = n_steps if setting.recorded else min(n_steps, UNRECORDED)
         cases.append(Case(setting.name, _trainer(device, setting, n_steps), setting.n_runs * n_steps, "steps"))
-    return rows(cases, interleave(cases, repeats=repeats, warmup=2), versus=cases[0].name)
+    return rows(cases, interleave(cases, repeats=repeats, warmup=2), versus=PLAIN)
+
+
+def _plain(device: str, n_steps: int) -> Callable[[], None]:
+    """A call that goes on with the plain loop by some steps and waits for the device."""
+    from bench import engine
+    from bench.speed._plain import Plain
+
+    _, dataset, _ = problem(device, Setting(1))
+    floats = dataset.images(np.arange(PLAIN_IMAGES) * (len(dataset) // PLAIN_IMAGES)).astype(np.float32)
+    plain = Plain(NETWORK, torch.from_numpy(floats), BATCH_SIZE, lr=1e-4, device=device)
+
+    def go_on() -> None:
+        engine.settings(1)
+        plain.train(n_steps)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return go_on
 
 
 def plan(row: Row) -> Row:
@@ -133,12 +163,25 @@ def _trainer(device: str, setting: Setting, n_steps: int) -> Callable[[], None]:
 
     def go_on() -> None:
         engine.settings(1, setting.precision)
-        block(prepared.step + 1, prepared.step + n_steps, 0)
+        with _convolving(setting.kernel):
+            block(prepared.step + 1, prepared.step + n_steps, 0)
         prepared.step += n_steps
         # What the engine does once per log interval, and what waits for the device.
         buffer.mean(dim=1).cpu()
 
     return go_on
+
+
+@contextmanager
+def _convolving(kernel: str) -> Iterator[None]:
+    """Let convolutions be computed by another of the kernels."""
+    usual = layers.convolve
+    try:
+        if kernel:
+            layers.convolve = getattr(layers, f"convolve_{kernel}")
+        yield
+    finally:
+        layers.convolve = usual
 
 
 def problem(device: str, setting: Setting) -> tuple[Any, Any, Any]:
@@ -160,15 +203,16 @@ def problem(device: str, setting: Setting) -> tuple[Any, Any, Any]:
     return engine.prepare(specs, dataset.image_shape, len(dataset)), dataset, store
 
 
-def kernels(device: str, precision: Precision, *, n_runs: int, repeats: int) -> list[Row]:
-    """A forward and backward pass through every convolution of the network, by either kernel."""
+def convolution(device: str, precision: Precision, *, n_runs: int, repeats: int) -> list[Row]:
+    """A forward and backward pass through every convolution of the network, by each kernel that can do it."""
     from bench import engine
 
     engine.settings(1, precision)
     found = []
     for name, x, weight, bias, how in convolutions(device, n_runs):
         cases = []
-        for kernel in ("grouped", "patches"):
+        kernels = ("grouped", "patches", "fused") if device == "cuda" and how.stride == 2 else ("grouped", "patches")
+        for kernel in kernels:
             function = in_precision(getattr(layers, f"convolve_{kernel}"), precision, device)
             call = functools.partial(_there_and_back, function, x, weight, bias, how)
             cases.append(Case(f"{name}, {precision}, {kernel}", call, 1, "s"))
