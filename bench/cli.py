@@ -100,7 +100,7 @@ def run(
         typer.echo("\nbench: stopped; finished runs are kept, the same command goes on from here", err=True)
         raise typer.Exit(130) from None
     try:
-        console.print_report(results / name, reports / name, quiet=quiet, mixed=mixed)
+        console.print_report(results / name, reports / name, quiet=quiet, mixed=mixed, n_jobs=jobs)
     except BenchError as error:
         if not failed:
             raise

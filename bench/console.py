@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import fields
 from fnmatch import fnmatch
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=True, markup=False)
 
 
-def print_report(folder: Path, target: Path, *, quiet: bool, mixed: bool = False) -> None:
-    """Render the report and print its table and where it is."""
+def print_report(folder: Path, target: Path, *, quiet: bool, mixed: bool = False, n_jobs: int = 0) -> None:
+    """Render the report, on all cores unless told otherwise, and print its table and where it is."""
     from bench import aggregate, report, tables
 
     study = aggregate.read_study(folder, mixed=mixed)
-    page = report.render(study, target)
+    page = report.render(study, target, n_jobs=n_jobs or os.cpu_count() or 1)
     if not quiet:
         for table in [
             tables.markdown(tables.make_table(study, d), intervals=False)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from bench.spec import RunSpec
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from bench.batches import ImageStore
     from bench.data import Dataset
 
@@ -34,9 +36,11 @@ STEPS_COMPARED = 3
 
 
 def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
-    """Divide runs into groups that go in lockstep, in the order of their first runs.
+    """Divide runs into groups that go in lockstep, the costliest first; runs that go alone follow in their order.
 
-    Groups of one kind get smaller towards the end, so that all workers are busy up to the end.
+    Groups of one kind get smaller towards the end. Handed to whichever worker is free, the costliest first, they leave
+    none idle for long at the end; groups of equal cost keep the order of their first runs. Where runs take hours each
+    goes alone, and a study that is stopped has every method at the same seeds.
 
     Parameters
     ----------
@@ -46,16 +50,18 @@ def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
     """
     kinds: dict[str, list[int]] = {}
     most: dict[str, int] = {}
+    cost: dict[str, int] = {}
     for place, spec in enumerate(specs):
         kind = _kind(spec)
         if kind not in most:
             try:
                 most[kind] = company(spec)
+                cost[kind] = _calls(spec) if most[kind] > 1 else 0
             except Exception:
                 # The run itself will say what is wrong, and be recorded as failed.
-                most[kind] = 1
+                most[kind], cost[kind] = 1, 0
         kinds.setdefault(kind if most[kind] > 1 else spec.digest, []).append(place)
-    groups = []
+    groups: list[tuple[int, list[int]]] = []
     for kind, places in kinds.items():
         largest = most.get(kind, 1)
         least = 2 if len(places) >= 2 * n_jobs else 1
@@ -63,9 +69,9 @@ def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
             least = largest
         while places:
             size = min(largest, max(least, math.ceil(len(places) / n_jobs)))
-            groups.append(places[:size])
+            groups.append((-size * cost.get(kind, 0), places[:size]))
             places = places[size:]
-    return [tuple(specs[place] for place in places) for places in sorted(groups)]
+    return [tuple(specs[place] for place in places) for _, places in sorted(groups)]
 
 
 def company(spec: RunSpec) -> int:
@@ -76,29 +82,17 @@ def company(spec: RunSpec) -> int:
     give every run the bits that it gets alone in dense layers on one thread, if a run's part of each tensor fills whole
     vector registers, and in narrow layers.
     """
-    import torch
-
-    from bench import networks
-    from bench.data import load_dataset
     from bench.layers import Conv, ConvTranspose, Linear, Narrow
     from bench.method import Method
     from bench.registry import METHODS
 
-    entry = METHODS.get(spec.method.name)
-    cls = entry.value
-    if spec.steps == 0 or cls.fit is not Method.fit:
+    if spec.steps == 0 or METHODS.get(spec.method.name).value.fit is not Method.fit:
         return 1
     if spec.device == "cuda":
         return LARGEST_ON_GPU
     if spec.threads != 1:
         return 1
-    shape = load_dataset(spec.dataset.name, spec.dataset.all_options).image_shape
-    hyper = cls.Hyper(**spec.method.hyper)
-    with torch.device("meta"):
-        method = cls([hyper], latent_dim=spec.network.latent_dim, n_steps=spec.steps)
-        vae = method.build(shape) or networks.build(spec.network.name, 1, shape, spec.network.latent_dim)
-        own = method.modules()
-    layers = [layer for module in (vae, own) if module is not None for layer in module.modules()]
+    layers = _layers(spec)
     if spec.batch_size % ALIGNED or any(isinstance(layer, Conv | ConvTranspose) for layer in layers):
         return 1
     dense = [layer for layer in layers if isinstance(layer, Linear)]
@@ -106,6 +100,31 @@ def company(spec: RunSpec) -> int:
         return 1
     cost = sum(layer.weight.numel() for layer in dense) * spec.batch_size
     return min(MANY, max(LARGEST, TINY // cost)) if cost <= SMALL else 1
+
+
+def _calls(spec: RunSpec) -> int:
+    """Dense layers of a run's networks: a small model's step takes about as long as there are kernels to call."""
+    from bench.layers import Linear
+
+    return sum(isinstance(layer, Linear) for layer in _layers(spec))
+
+
+def _layers(spec: RunSpec) -> list[Module]:
+    """All modules of a run's network and of its method's own, without memory for their weights."""
+    import torch
+
+    from bench import networks
+    from bench.data import load_dataset
+    from bench.registry import METHODS
+
+    cls = METHODS.get(spec.method.name).value
+    shape = load_dataset(spec.dataset.name, spec.dataset.all_options).image_shape
+    hyper = cls.Hyper(**spec.method.hyper)
+    with torch.device("meta"):
+        method = cls([hyper], latent_dim=spec.network.latent_dim, n_steps=spec.steps)
+        vae = method.build(shape) or networks.build(spec.network.name, 1, shape, spec.network.latent_dim)
+        own = method.modules()
+    return [layer for module in (vae, own) if module is not None for layer in module.modules()]
 
 
 def agrees(specs: Sequence[RunSpec], dataset: Dataset, images: ImageStore) -> bool:

@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 #: Group of entry points under which an installed package names the module that registers what it holds.
 PLUGINS = "disbench.plugins"
+#: How the names of modules begin that users' files become.
+PLUGIN = "disbench_plugin_"
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,13 @@ class Registry(Generic[T]):
 
 def plugin_module(path: Path) -> str:
     """Name of the module that a user's file becomes."""
-    return f"disbench_plugin_{path.stem}"
+    return f"{PLUGIN}{path.stem}"
+
+
+def loaded_plugins() -> list[Path]:
+    """Files that `load_plugin` has imported, for another process to do the same."""
+    modules = [module for name, module in sys.modules.items() if name.startswith(PLUGIN)]
+    return [Path(module.__file__) for module in modules if module.__file__]
 
 
 def load_plugin(path: Path) -> None:

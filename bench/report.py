@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from PIL import Image
-from scipy.spatial import cKDTree
-
-from bench import html, per_factor, published
+from bench import draw, html, per_factor, published
 from bench.aggregate import Study, read_study
 from bench.errors import BenchError
-from bench.figures._animation import Animation
-from bench.figures._style import slug, style
+from bench.figures._style import slug
 from bench.ledger import ledger_for
 from bench.ledger_tables import brief
-from bench.registry import FIGURES
 from bench.report_facts import PARTIAL, command, facts, troubles
 from bench.tables import Table, latex, make_table, markdown, to_csv
-
-DPI = 200
-#: Shades of grey in figures without colour.
-GREYS = 64
-#: Colours, the commonest of a figure, that its palette has exactly.
-COMMON = 128
 
 #: What a report writes; anything else in its folder is the user's and stays.
 OURS = ("report.md", "report.html", "table_", "fig_")
@@ -51,7 +35,12 @@ HOW_TO_READ = """\
 
 
 def render(
-    study: Study | Path, out_dir: Path, *, mixed: bool = False, claims: Sequence[Mapping[str, str]] | None = None
+    study: Study | Path,
+    out_dir: Path,
+    *,
+    mixed: bool = False,
+    claims: Sequence[Mapping[str, str]] | None = None,
+    n_jobs: int = 1,
 ) -> Path:
     """Write the report of a study.
 
@@ -67,6 +56,8 @@ def render(
         As in `bench.aggregate.read_study`, for a path.
     claims : sequence of mappings, optional
         Verdicts on claims, as `bench.ledger_tables.brief` gives them; by default this study's own.
+    n_jobs : int
+        Processes that may draw; the report doesn't depend on it.
 
     Returns
     -------
@@ -91,74 +82,26 @@ def render(
         with tempfile.TemporaryDirectory(prefix=f".{out_dir.name}.", dir=out_dir.parent) as name:
             draft = Path(name) / "new"
             draft.mkdir()
-            _write(study, draft, brief(ledger_for(study)) if claims is None else claims)
+            with draw.pictures(study, draft, Path(name) / "begun", n_jobs) as take_pictures:
+                found = brief(ledger_for(study)) if claims is None else claims
+                _write(study, draft, found, take_pictures)
             _swap(draft, out_dir, Path(name) / "old")
     except OSError as error:
         raise BenchError(f"the report can't be written to {out_dir}: {error.strerror or error}") from error
     return out_dir / "report.md"
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Save as ``<path>.png`` (200 dpi) and ``<path>.pdf``, both the same bytes every time.
-
-    The PNG has a palette unless there is a colour bar, in which it would show steps.
-    """
-    canvas = FigureCanvasAgg(figure)
-    figure.set_dpi(DPI)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
-    shades = any(axes.get_label() == "<colorbar>" for axes in figure.axes)
-    drawn = Image.fromarray(np.ascontiguousarray(pixels)) if shades else with_palette(pixels)
-    drawn.save(path.with_name(f"{path.name}.png"), optimize=True, dpi=(DPI, DPI))
-    # The layout is the costly part and has been settled by the first drawing.
-    figure.set_layout_engine(None)
-    plain = {"Creator": "Disbench", "Producer": "Disbench", "CreationDate": None}
-    figure.savefig(path.with_name(f"{path.name}.pdf"), dpi=DPI, metadata=plain)
-
-
-def with_palette(pixels: NDArray[np.uint8]) -> Image.Image:
-    """Reduce a picture (H, W, 3) to 256 colours, or `GREYS` if it is grey: a third of the bytes, no visible change."""
-    if (pixels == pixels[..., :1]).all():
-        shades = Image.fromarray(np.rint(pixels[..., 0] * ((GREYS - 1) / 255)).astype(np.uint8))
-        shades.putpalette([round(255 * shade / (GREYS - 1)) for shade in range(GREYS) for _ in range(3)])
-        return shades
-    codes = pixels.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
-    _, first, inverse, counts = np.unique(codes, return_index=True, return_inverse=True, return_counts=True)
-    colours = pixels.reshape(-1, 3)[first]
-    order = np.argsort(-counts, kind="stable")
-    exact, rest = colours[order[:COMMON]], colours[order[COMMON:]]
-    if len(rest):
-        # Edges of lines and letters: mixtures, each of few pixels.
-        cut = Image.fromarray(rest[None]).quantize(256 - COMMON, method=Image.Quantize.MEDIANCUT)
-        exact = np.concatenate([exact, np.array(cut.getpalette(), dtype=np.uint8).reshape(-1, 3)])
-    nearest = np.asarray(cKDTree(exact.astype(np.float64)).query(colours.astype(np.float64))[1], dtype=np.uint8)
-    reduced = Image.fromarray(nearest[inverse].reshape(pixels.shape[:2]))
-    reduced.putpalette(exact.ravel().tolist())
-    return reduced
-
-
-def _write(study: Study, folder: Path, claims: Sequence[Mapping[str, str]]) -> None:
+def _write(
+    study: Study, folder: Path, claims: Sequence[Mapping[str, str]], take_pictures: Callable[[], list[draw.Picture]]
+) -> None:
     tables = [make_table(study, dataset) for dataset in study.datasets]
     for table in tables:
         stem = f"table_{slug(table.dataset)}"
         for suffix, text in (("md", markdown(table)), ("tex", latex(table)), ("csv", to_csv(table))):
             (folder / f"{stem}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
     of_factors = {table.dataset: per_factor.markdown(study, table.dataset) for table in tables}
-    pictures: list[tuple[str, str]] = []
-    wanted = [FIGURES.get(name) for name in study.meta.get("figures", [])] or list(FIGURES)
-    for entry in sorted(wanted, key=lambda entry: (entry.info.get("order", 99), entry.name)):
-        with style():
-            drawn = entry.value(study)
-            # None and an empty dictionary alike: the study lacks what the figure is about.
-            parts = drawn if isinstance(drawn, dict) else {"": drawn} if drawn is not None else {}
-            for part, figure in parts.items():
-                stem = f"fig_{entry.name}" + (f"_{part}" if part else "")
-                if isinstance(figure, Animation):
-                    figure.save(folder / f"{stem}.gif")
-                else:
-                    save_figure(figure, folder / stem)
-                pictures.append((stem, _caption(entry.value, part)))
     beside = published.markdown(study)
+    pictures = take_pictures()
     (folder / "report.md").write_text(
         _page(study, tables, pictures, folder, of_factors, beside, claims), encoding="utf-8", newline="\n"
     )
@@ -183,13 +126,6 @@ def _swap(draft: Path, target: Path, aside: Path) -> None:
     except OSError:
         aside.rename(target)
         raise
-
-
-def _caption(function: Any, part: str) -> str:
-    """Return the first two paragraphs of the figure's docstring, on one line."""
-    paragraphs = [" ".join(text.split()) for text in (function.__doc__ or "").split("\n\n")]
-    kept = [text for text in paragraphs[:2] if text and "----" not in text]
-    return " ".join([*kept, f"({part})" if part else ""]).strip()
 
 
 def _page(

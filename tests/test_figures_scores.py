@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from bench.aggregate import read_study
+from bench.draw import save_figure
 from bench.figures import ablation, correlation, factor_latent, stability_map, strip, tradeoff
 from bench.figures._style import style
-from bench.report import save_figure
 
 Build = Callable[..., Any]  # builders of study folders, see conftest.py
 

@@ -203,6 +203,31 @@ def test_groups_are_of_one_kind_and_begin_with_the_first_seeds_of_all():
         engine.prepare(group, (1, 32, 32), 192)
 
 
+def test_the_costliest_groups_go_first_and_what_costs_nothing_last():
+    """A step of FactorVAE calls twice the layers of a VAE's; the order of seeds decides between equal groups."""
+    specs = sorted(smoke(range(10), ["vae", "beta_vae", "factor_vae"], controls=["untrained"]), key=lambda s: s.seed)
+    groups = lockstep.group(specs, 2)
+    assert [(group[0].method.name, group[0].seed, len(group)) for group in groups[:9]] == [
+        ("factor_vae", 0, 5),
+        ("factor_vae", 5, 3),
+        ("vae", 0, 5),
+        ("beta_vae", 0, 5),
+        ("factor_vae", 8, 2),
+        ("vae", 5, 3),
+        ("beta_vae", 5, 3),
+        ("vae", 8, 2),
+        ("beta_vae", 8, 2),
+    ]
+    assert [(group[0].method.name, group[0].seed) for group in groups[9:]] == [("untrained", s) for s in range(10)]
+
+
+def test_runs_that_go_alone_keep_their_order():
+    """What is stopped after days has every method at the same seeds."""
+    specs = smoke(range(3), ["vae", "factor_vae"], settings=["train.threads=2"])
+    specs.sort(key=lambda spec: spec.seed)
+    assert [spec for group in lockstep.group(specs, 2) for spec in group] == specs
+
+
 @pytest.mark.parametrize(
     ("methods", "settings", "alone"),
     [

@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from bench.aggregate import read_study
+from bench.draw import with_palette
 from bench.errors import BenchError
 from bench.figures import _style
 from bench.registry import FIGURES, Entry
-from bench.report import render, with_palette
+from bench.report import render
 
 Build = Callable[..., Any]  # builders of study folders, see conftest.py
 METHODS = ["beta_vae", "dynamic_vae", "untrained"]
@@ -270,7 +271,7 @@ def test_codes_without_noise_get_no_panel_of_their_kl(study_builder: Build) -> N
 
 
 def test_verdicts_that_the_runs_can_speak_to_are_in_the_report(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.report.FIGURES", ())
+    monkeypatch.setattr("bench.draw.FIGURES", ())
     reference = Path(__file__).parents[1] / "results" / "reference" / "dynamicvae-quick"
     text = render(reference, tmp_path / "report").read_text(encoding="utf-8")
     section = text.split("## Claims")[1].split("## Figures")[0]
