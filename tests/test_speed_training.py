@@ -94,7 +94,7 @@ def test_sweeps_are_told_in_runs_per_hour():
         2.5,
         "standard, plain loop",
     )
-    assert training.per_hour(found, "quick")[0].value == 3600 * 10 / 5_000
+    assert training.per_hour(found, "quick")[0].value == 3600 * 10 / 7_000
 
 
 def test_the_share_of_the_ceiling_is_that_of_the_same_precision():
