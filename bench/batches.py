@@ -107,3 +107,16 @@ class Order:
             self._epoch = epoch
             self._permutation = stream(self.seed, f"{self.name}:{epoch}").permutation(self.n)
         return self._permutation[batch * self.batch_size : (batch + 1) * self.batch_size]
+
+    def block(self, first: int, last: int) -> Index:
+        """Rows of the batches of the steps from `first` to `last`, shape (last - first + 1, batch_size)."""
+        parts = []
+        step, per_epoch = first, self.n // self.batch_size
+        while step <= last:
+            self(step)
+            batch = (step - 1) % per_epoch
+            n_steps = min(last - step + 1, per_epoch - batch)
+            rows = self._permutation[batch * self.batch_size : (batch + n_steps) * self.batch_size]
+            parts.append(rows.reshape(n_steps, self.batch_size))
+            step += n_steps
+        return np.concatenate(parts)

@@ -55,7 +55,7 @@ class Replay:
     def block(self, first: int, last: int, filled: int) -> None:
         """Do the steps from `first` to `last`; their log rows go to the buffer from row `filled` on."""
         steps = range(first, last + 1)
-        rows = np.stack([[[order(step) for step in steps] for order in each] for each in self.orders])
+        rows = np.stack([[order.block(first, last) for order in each] for each in self.orders])
         self.rows[:, :, filled : filled + len(steps)].copy_(torch.from_numpy(rows))
         self.place.fill_(filled)
         self.step.fill_(first)

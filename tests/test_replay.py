@@ -74,6 +74,36 @@ def test_a_replayed_step_has_the_bits_of_a_plain_one(method):
         assert torch.equal(training.state[key], value), key
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("method", CAPTURABLE)
+def test_a_recorded_step_gives_what_its_kernels_give_one_by_one(method):
+    size = {"dsprites.size": 64, "train.network": "H", "train.device": "cuda", "train.steps": STEPS}
+    settings = [f"{key}={value}" for key, value in size.items()]
+    specs = expand(resolve("smoke", settings=settings, methods=[method], controls=[], seeds=[0, 1]))
+    found = []
+    for recorded in (True, False):
+        dataset, training = problem(specs)
+        store = ResidentImages(dataset, "cuda")
+        names = ("data", "data:second")[: training.method.n_batches]
+        orders = [[Order(spec.seed, store.n, spec.batch_size, name) for spec in specs] for name in names]
+        width = len(engine.COLUMNS) + specs[0].network.latent_dim
+        buffer = torch.zeros(2, STEPS, width, dtype=torch.float64, device="cuda")
+        forward = engine.Forward(training, dataset.likelihood, store)
+        if recorded:
+            Replay(forward, orders, buffer).block(1, STEPS, 0)
+        else:
+            engine.plain_block(forward, orders, buffer, 1, STEPS, 0)
+        found.append(buffer.cpu().numpy())
+    np.testing.assert_allclose(*found, rtol=1e-12, atol=0)
+
+
+def test_batches_of_many_steps_are_those_of_each_step():
+    """Over the bound of an epoch too: 10 images make 3 batches of 3."""
+    order, alone = Order(0, 10, 3), Order(0, 10, 3)
+    for first, last in ((1, 1), (2, 3), (2, 11), (4, 6)):
+        np.testing.assert_array_equal(order.block(first, last), [alone(step) for step in range(first, last + 1)])
+
+
 def test_log_rows_are_those_of_the_plain_loop():
     specs = specs_of("dynamic_vae", log_every=STEPS)
     expected = plain(specs)

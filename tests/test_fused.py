@@ -1,0 +1,97 @@
+"""Convolutions as one kernel each against torch's own: on a GPU where there is one, else in Triton's interpreter."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bench import engine, layers
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+INTERPRETED = ("TRITON_INTERPRET", "0" if DEVICE == "cuda" else "1")
+with pytest.MonkeyPatch.context() as patch:
+    patch.setenv(*INTERPRETED)  # looked at when kernels are defined, Triton's own ones too
+    pytest.importorskip("triton", reason="Triton isn't installed")
+    from bench import fused
+
+
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch):
+    monkeypatch.setenv(*INTERPRETED)
+
+
+# n_in, n_out, size, transposed: grey, colour and inner ones; 5 images, so that the last program has rows to spare.
+KINDS = {
+    "first, grey": (1, 32, 16, False),
+    "first, colour": (3, 16, 8, False),
+    "inner": (32, 64, 8, False),
+    "inner, up": (64, 32, 4, True),
+    "last, colour": (16, 3, 4, True),
+    "last, grey": (32, 1, 8, True),
+}
+#: Largest error of a tensor, relative to its norm. The interpreter's products are float32's whatever is asked for.
+BOUNDS = {"float32": 2e-6, "tf32": 2e-3, "bfloat16": 2e-2}
+
+
+def tensors(kind, n_runs, dtype):
+    n_in, n_out, size, transposed = KINDS[kind]
+    generator = torch.Generator().manual_seed(0)
+    ends = (n_in, n_out) if transposed else (n_out, n_in)
+    shapes = [(n_runs * 5, n_in, size, size), (n_runs, *ends, 4, 4), (n_runs, n_out)]
+    made = [torch.randn(shape, generator=generator).to(DEVICE, dtype).requires_grad_() for shape in shapes]
+    return made, layers.Convolution(2, 1, transposed)
+
+
+def output_and_gradients(function, inputs):
+    y = function(*inputs)
+    g = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(y)
+    return [y, *torch.autograd.grad(y, inputs, g)]
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+@pytest.mark.parametrize("n_runs", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_output_and_gradients_are_those_of_torchs_own_convolution(kind, n_runs, precision):
+    if DEVICE == "cpu" and precision != "float32":
+        pytest.skip("the interpreter computes in float32")
+    engine.settings(1, precision)
+    inputs, how = tensors(kind, n_runs, torch.bfloat16 if precision == "bfloat16" else torch.float32)
+    mine = output_and_gradients(lambda *x: fused.Fused.apply(*x, how.transposed, False), inputs)
+    exact = [value.detach().double().requires_grad_() for value in inputs]
+    its = output_and_gradients(lambda *x: layers.convolve_grouped(*x, how), exact)
+    for ours, other in zip(mine, its, strict=True):
+        assert ours.shape == other.shape
+        assert (ours.double() - other).norm() < BOUNDS[precision] * other.norm()
+
+
+@pytest.mark.parametrize("kind", ["inner", "inner, up", "last, colour"])
+def test_relu_stops_values_and_gradients_below_zero_and_keeps_nan(kind):
+    engine.settings(1)
+    inputs, how = tensors(kind, 2, torch.float32)
+    plain = fused.Fused.apply(*inputs, how.transposed, False)
+    y = fused.Fused.apply(*inputs, how.transposed, True)
+    assert torch.equal(y, plain.relu())
+    assert (plain < 0).any()
+    g = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(y)
+    through = torch.autograd.grad(y, inputs, g)
+    expected = torch.autograd.grad(plain, inputs, g * (plain > 0))
+    for ours, other in zip(through, expected, strict=True):
+        torch.testing.assert_close(ours, other, rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        inputs[0][0] = torch.nan
+        assert fused.Fused.apply(*inputs, how.transposed, True)[0].isnan().all()
+
+
+def test_repeated_calls_give_the_same_bits():
+    engine.settings(1)
+    inputs, how = tensors("inner", 2, torch.float32)
+    once, again = (output_and_gradients(lambda *x: fused.Fused.apply(*x, how.transposed, True), inputs) for _ in "ab")
+    assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
+
+
+def test_only_the_gradients_that_are_asked_for_are_computed():
+    (x, weight, bias), how = tensors("first, grey", 2, torch.float32)
+    y = fused.Fused.apply(x.detach(), weight, bias, how.transposed, False)
+    of_weight, of_bias = torch.autograd.grad(y.sum(), [weight, bias])
+    assert of_weight.shape == weight.shape
+    torch.testing.assert_close(of_bias, torch.full_like(of_bias, float(y[:, 0].numel() // 2)))
