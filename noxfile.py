@@ -65,6 +65,13 @@ def wheel(session: nox.Session) -> None:
 
 
 @nox.session
+def kernels(session: nox.Session) -> None:
+    """The GPU's kernels, on a GPU or in Triton's interpreter."""
+    _install(session, "-e", ".[test,kernels]")
+    session.run("python", "-m", "pytest", "tests/test_fused.py", *session.posargs)
+
+
+@nox.session
 def check(session: nox.Session) -> None:
     """Whether scores are what they were: formulas and short trajectories; arguments go to `bench check`."""
     _install(session, "-e", ".")

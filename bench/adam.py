@@ -97,7 +97,5 @@ class Adam:
         # Flat, because the kernel asks for the same strides, also where an axis of length 1 makes them meaningless.
         flat = [part.view(1 if whole else len(value), -1) for part in parts]
         self.state[number] = moments
-        self._pieces[number] = [
-            (*piece, torch.zeros((), device=value.device)) for piece in zip(*flat, strict=True)
-        ]
+        self._pieces[number] = [(*piece, torch.zeros((), device=value.device)) for piece in zip(*flat, strict=True)]
         return self._pieces[number]

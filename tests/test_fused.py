@@ -56,7 +56,7 @@ def test_output_and_gradients_are_those_of_torchs_own_convolution(kind, n_runs, 
         pytest.skip("the interpreter computes in float32")
     engine.settings(1, precision)
     inputs, how = tensors(kind, n_runs, torch.bfloat16 if precision == "bfloat16" else torch.float32)
-    mine = output_and_gradients(lambda *x: fused.Fused.apply(*x, how.transposed, False), inputs)
+    mine = output_and_gradients(lambda *x: fused.convolve(*x, transposed=how.transposed, relu=False), inputs)
     exact = [value.detach().double().requires_grad_() for value in inputs]
     its = output_and_gradients(lambda *x: layers.convolve_grouped(*x, how), exact)
     for ours, other in zip(mine, its, strict=True):
@@ -68,8 +68,8 @@ def test_output_and_gradients_are_those_of_torchs_own_convolution(kind, n_runs, 
 def test_relu_stops_values_and_gradients_below_zero_and_keeps_nan(kind):
     engine.settings(1)
     inputs, how = tensors(kind, 2, torch.float32)
-    plain = fused.Fused.apply(*inputs, how.transposed, False)
-    y = fused.Fused.apply(*inputs, how.transposed, True)
+    plain = fused.convolve(*inputs, transposed=how.transposed, relu=False)
+    y = fused.convolve(*inputs, transposed=how.transposed, relu=True)
     assert torch.equal(y, plain.relu())
     assert (plain < 0).any()
     g = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(y)
@@ -79,19 +79,21 @@ def test_relu_stops_values_and_gradients_below_zero_and_keeps_nan(kind):
         torch.testing.assert_close(ours, other, rtol=1e-4, atol=1e-4)
     with torch.no_grad():
         inputs[0][0] = torch.nan
-        assert fused.Fused.apply(*inputs, how.transposed, True)[0].isnan().all()
+        assert fused.convolve(*inputs, transposed=how.transposed, relu=True)[0].isnan().all()
 
 
 def test_repeated_calls_give_the_same_bits():
     engine.settings(1)
     inputs, how = tensors("inner", 2, torch.float32)
-    once, again = (output_and_gradients(lambda *x: fused.Fused.apply(*x, how.transposed, True), inputs) for _ in "ab")
+    once, again = (
+        output_and_gradients(lambda *x: fused.convolve(*x, transposed=how.transposed, relu=True), inputs) for _ in "ab"
+    )
     assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
 
 
 def test_only_the_gradients_that_are_asked_for_are_computed():
     (x, weight, bias), how = tensors("first, grey", 2, torch.float32)
-    y = fused.Fused.apply(x.detach(), weight, bias, how.transposed, False)
+    y = fused.convolve(x.detach(), weight, bias, transposed=how.transposed, relu=False)
     of_weight, of_bias = torch.autograd.grad(y.sum(), [weight, bias])
     assert of_weight.shape == weight.shape
     torch.testing.assert_close(of_bias, torch.full_like(of_bias, float(y[:, 0].numel() // 2)))

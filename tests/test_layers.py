@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench import layers, networks
+from bench import layers, networks, one_run
 
 # n_in, n_out, size, kernel, stride, padding, transposed: every kind there is in the networks.
 KINDS = {
@@ -132,7 +132,7 @@ def test_only_the_gradients_that_are_asked_for_are_computed():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_channels_last_keeps_the_values_and_is_what_torch_calls_so(channels):
     x = torch.arange(2 * channels * 6.0).reshape(2, channels, 2, 3)
-    again = layers.channels_last(x)
+    again = one_run.channels_last(x)
     assert torch.equal(again, x)
     assert again.stride() == (6 * channels, 1, 3 * channels, channels)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.speed import gpu
+from bench.speed import gpu, kernels
 from bench.speed.timing import Row
 from bench.speed.training import LEVELS
 
@@ -17,9 +17,9 @@ def few_images(monkeypatch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_nothing_is_measured_and_the_section_says_so():
-    section = gpu.measure(repeats=1, full=True)
-    assert section.rows == []
-    assert section.notes == ["torch sees no GPU here: nothing was measured."]
+    for section in (gpu.measure(repeats=1, full=True), kernels.measure(repeats=1, full=True)):
+        assert section.rows == []
+        assert section.notes == ["torch sees no GPU here: nothing was measured."]
 
 
 def test_the_plan_is_hours_of_all_steps_and_faster_is_less():
@@ -43,8 +43,8 @@ def test_recorded_steps_and_plain_ones_are_both_timed():
 
 
 def test_every_convolution_of_the_network_is_timed_by_both_kernels(monkeypatch):
-    monkeypatch.setattr(gpu, "BATCH_SIZE", 2)
-    found = gpu.convolution("cpu", "float32", n_runs=2, repeats=1)
+    monkeypatch.setattr(kernels, "BATCH_SIZE", 2)
+    found = kernels.convolution("cpu", "float32", n_runs=2, repeats=1)
     assert len(found) == 2 * 10
     assert {row.name.rpartition(", ")[2] for row in found} == {"grouped", "patches"}
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from bench import networks
-from bench.layers import Conv, ConvTranspose, Linear, channels_last
+from bench.layers import Conv, ConvTranspose, Linear
+from bench.one_run import channels_last
 
 Call = Callable[[], object]
 #: Calls per candidate, of which the fastest counts.

@@ -90,7 +90,9 @@ class Plain:
         loss.backward(retain_graph=True)  # type: ignore[no-untyped-call]
         with torch.no_grad():
             _, _, other = self._encode(next(self.batches))
-            permuted = torch.stack([column[torch.randperm(len(column), device=self.device)] for column in other.T], dim=1)
+            permuted = torch.stack(
+                [column[torch.randperm(len(column), device=self.device)] for column in other.T], dim=1
+            )
         labels = torch.zeros(len(z), dtype=torch.long, device=self.device)
         own = F.cross_entropy(self.discriminator(z.detach()), labels)
         own = 0.5 * (own + F.cross_entropy(self.discriminator(permuted), labels + 1))

@@ -1,6 +1,7 @@
-"""Training on a GPU: kernels, runs in lockstep, recorded steps, precision, and the same numbers as on the CPU.
+"""Training on a GPU: runs in lockstep, recorded steps, precision, and the same numbers as on the CPU.
 
-``bench speed gpu --full --json FILE --figure STEM`` does all of it, and is meant to take less than ten minutes.
+``bench speed gpu kernels --full --json FILE --figure STEM`` does all of it, and takes a few minutes, of which many go
+into compiling.
 """
 
 from __future__ import annotations
@@ -17,9 +18,7 @@ import torch
 from torch import Tensor
 
 from bench import backends, layers
-from bench.layers import Conv, Convolution, ConvTranspose
-from bench.precision import Precision, in_precision
-from bench.speed._ceiling import layers_of
+from bench.precision import Precision
 from bench.speed.timing import Case, Row, Section, interleave, rows
 
 #: Net and batch size that the plan below is for.
@@ -81,13 +80,10 @@ def measure(*, repeats: int, full: bool) -> Section:
 def _measure(repeats: int, full: bool) -> Section:
     found = training("cuda", settings(full), repeats=repeats)
     found += [plan(row) for row in found if row.ratio is not None]
-    if full:
-        for precision in PRECISIONS:
-            found += convolution("cuda", precision, n_runs=PLAN_RUNS, repeats=repeats)
     memory = torch.cuda.max_memory_allocated() / 2**30
     notes = [
         f"β-VAE on net {NETWORK}, batches of {BATCH_SIZE}; steps are those of all runs together. Plain: torch.nn, a "
-        "DataLoader over images in memory, Adam, one run. Ours: images are kept on the GPU as bits, and a recorded step is "
+        "DataLoader over images in memory, Adam, one run. Ours: images are kept on the GPU as bits; a recorded step is "
         "replayed from a CUDA graph.",
         f"Plan: hours for {PLAN_RUNS} runs of {PLAN_STEPS:,} steps at that rate, training alone.",
         f"Largest relative difference of a log row from the CPU's after {COMPARED} steps: {agreement('cuda'):.1e}.",
@@ -201,43 +197,6 @@ def problem(device: str, setting: Setting) -> tuple[Any, Any, Any]:
     engine.settings(1, setting.precision)
     store = store_of(dataset, device) if device != "cpu" else ResidentImages(dataset, device)
     return engine.prepare(specs, dataset.image_shape, len(dataset)), dataset, store
-
-
-def convolution(device: str, precision: Precision, *, n_runs: int, repeats: int) -> list[Row]:
-    """A forward and backward pass through every convolution of the network, by each kernel that can do it."""
-    from bench import engine
-
-    engine.settings(1, precision)
-    found = []
-    for name, x, weight, bias, how in convolutions(device, n_runs):
-        cases = []
-        kernels = ("grouped", "patches", "fused") if device == "cuda" and how.stride == 2 else ("grouped", "patches")
-        for kernel in kernels:
-            function = in_precision(getattr(layers, f"convolve_{kernel}"), precision, device)
-            call = functools.partial(_there_and_back, function, x, weight, bias, how)
-            cases.append(Case(f"{name}, {precision}, {kernel}", call, 1, "s"))
-        found += rows(cases, interleave(cases, repeats=repeats, warmup=2), versus=cases[0].name)
-    return found
-
-
-def convolutions(device: str, n_runs: int) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Convolution]]:
-    """Inputs, weights and biases of every convolution of the network, for that many runs."""
-    for layer, shape, _ in layers_of(NETWORK, BATCH_SIZE, latent_dim=10):
-        if isinstance(layer, Conv | ConvTranspose):
-            transposed = isinstance(layer, ConvTranspose)
-            x = torch.randn(n_runs * shape[0], *shape[1:], device=device, requires_grad=True)
-            weight = torch.randn(n_runs, *layer.weight.shape[1:], device=device, requires_grad=True)
-            bias = torch.randn(n_runs, layer.bias.shape[1], device=device, requires_grad=True)
-            ends = " to ".join(str(n) for n in (shape[1], layer.bias.shape[1]))
-            name = f"{'up' if transposed else 'down'}, {ends}, {shape[2]} px, {n_runs} runs"
-            yield name, x, weight, bias, Convolution(layer.stride, layer.padding, transposed)
-
-
-def _there_and_back(function: Callable[..., Tensor], *inputs: Any) -> None:
-    y = function(*inputs)
-    torch.autograd.grad(y.sum(), inputs[:3])
-    if y.device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def agreement(device: str, n_runs: int = 2) -> float:
