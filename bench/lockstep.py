@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Runs in one group: more gain nothing, and a group's runs are all lost together to an error.
 LARGEST = 10
-#: Runs in one group on a GPU: their parameters, gradients, moments and activations take some 20 GB in net H.
+#: Runs in one group on a GPU: all that they keep there took at most 10.5 GiB in net H.
 LARGEST_ON_GPU = 40
 #: Multiply-adds of one step's forward pass of a whole group up to which it may be larger than that, of `MANY` runs: all
 #: of them take about as long as one. Such a group isn't divided among workers.
