@@ -58,6 +58,7 @@ def pictures(study: Study, folder: Path, begun: Path, n_jobs: int = 1) -> Iterat
     """
     wanted = _wanted(study)
     # The collector would go through all modules again and again, which makes a sixth of a report's time.
+    ours_to_thaw = gc.get_freeze_count() == 0
     gc.freeze()
     try:
         if n_jobs == 1 or len(study.runs) < SHARED_FROM:
@@ -84,7 +85,8 @@ def pictures(study: Study, folder: Path, begun: Path, n_jobs: int = 1) -> Iterat
 
             yield take
     finally:
-        gc.unfreeze()
+        if ours_to_thaw:
+            gc.unfreeze()
 
 
 def draw(study: Study, entry: Entry[Callable[..., Any]], folder: Path) -> list[Picture]:

@@ -274,7 +274,7 @@ class Forward:
         t.state = {key: value.detach() for key, value in objective.state.items()}
         for optimizer in t.optimizers:
             optimizer.zero_grad()
-        # Both backward passes come before both steps: the discriminator's graph is shared by the two losses.
+        # Both backward passes come before both steps: the two losses may share a discriminator's graph.
         auxiliary = objective.auxiliary
         changed = self.vae_parameters if objective.trains == "all" else self.decoder_parameters
         torch.autograd.backward(objective.loss.sum(), inputs=changed, retain_graph=auxiliary is not None)
@@ -379,7 +379,8 @@ def settings(threads: int, precision: Precision = "float32") -> dict[str, Any]:
     # Filling every new tensor with NaN finds reads of uninitialised memory, and costs a third of a small net's step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
-    # "float32" means float32: a GPU would otherwise round the factors of its products to 10 bits, which is "tf32".
+    # "float32" means float32, in `bench.fused` by three products for each: a GPU would otherwise round the factors of
+    # its products to 10 bits, which is "tf32".
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     return {"threads": threads, "deterministic_algorithms": True, "cudnn_benchmark": False}

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import triton
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from bench import fused_kernels as kernels
 
@@ -138,6 +139,7 @@ class _Convolution(torch.autograd.Function):
         return y.movedim(3, 1)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, y = ctx.saved_tensors
         runs = len(weight)

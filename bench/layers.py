@@ -145,7 +145,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> Tenso
         return (convolve_one if len(weight) == 1 else convolve_grouped)(x, weight, bias, how)
     if _is_matrix(x, weight, how):
         return convolve_as_matrix(x, weight, bias, how)
-    if x.device.type == "cuda" and _fusable(weight, how):
+    if x.device.type == "cuda" and fusable(x, weight, how) and _has_triton():
         return convolve_fused(x, weight, bias, how)
     return convolve_patches(x, weight, bias, how)
 
@@ -220,16 +220,20 @@ def _is_matrix(x: Tensor, weight: Tensor, how: Convolution) -> bool:
     return how.padding == 0 and (whole or (weight.shape[3] == 1 and how.stride == 1))
 
 
-def _fusable(weight: Tensor, how: Convolution) -> bool:
+def fusable(x: Tensor, weight: Tensor, how: Convolution) -> bool:
+    """Whether `bench.fused` can compute it: by shapes and types, on whatever device."""
     small, big = weight.shape[1:3]  # channels of the image with fewer pixels, and of the other one
-    powers = small >= 16 and small.bit_count() == 1 and (big < 16 or big.bit_count() == 1)
-    return weight.shape[3] == 4 and how.stride == 2 and how.padding == 1 and powers and _has_triton()
+    # Up to 64 they have been run on a GPU; far more would not fit into its shared memory.
+    channels = small in (16, 32, 64) and (big < 16 or big in (16, 32, 64))
+    halved = how.transposed or (x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0)
+    shape = weight.shape[3] == 4 and how.stride == 2 and how.padding == 1
+    return shape and halved and channels and x.dtype in (torch.float32, torch.bfloat16)
 
 
 @functools.cache
 def _has_triton() -> bool:
-    # Torch for NVIDIA's and AMD's GPUs brings it, but not on every system.
-    return importlib.util.find_spec("triton") is not None
+    # NVIDIA's: on AMD's GPUs Triton multiplies float32 in other ways than those asked for.
+    return torch.version.hip is None and importlib.util.find_spec("triton") is not None
 
 
 def _apart(x: Tensor, n_runs: int) -> Tensor:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Runs in one group: more gain nothing, and a group's runs are all lost together to an error.
 LARGEST = 10
-#: Runs in one group on a GPU: all that they keep there took at most 10.5 GiB in net H.
+#: Runs in one group on a GPU: what β-VAEs of net H keep there took at most 10.5 GiB.
 LARGEST_ON_GPU = 40
 #: Multiply-adds of one step's forward pass of a whole group up to which it may be larger than that, of `MANY` runs: all
 #: of them take about as long as one. Such a group isn't divided among workers.
@@ -39,8 +39,8 @@ def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
     """Divide runs into groups that go in lockstep, the costliest first; runs that go alone follow in their order.
 
     Groups of one kind get smaller towards the end. Handed to whichever worker is free, the costliest first, they leave
-    none idle for long at the end; groups of equal cost keep the order of their first runs. Where runs take hours each
-    goes alone, and a study that is stopped has every method at the same seeds.
+    none idle for long at the end; groups of equal cost keep the order of their first runs. Where runs take hours on a
+    CPU each goes alone, and a study that is stopped has every method at the same seeds.
 
     Parameters
     ----------
@@ -54,12 +54,14 @@ def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
     for place, spec in enumerate(specs):
         kind = _kind(spec)
         if kind not in most:
+            cost[kind] = 0
             try:
                 most[kind] = company(spec)
-                cost[kind] = _calls(spec) if most[kind] > 1 else 0
+                # A GPU's one worker takes them as they come.
+                cost[kind] = _calls(spec) if most[kind] > 1 and spec.device == "cpu" else 0
             except Exception:
                 # The run itself will say what is wrong, and be recorded as failed.
-                most[kind], cost[kind] = 1, 0
+                most[kind] = 1
         kinds.setdefault(kind if most[kind] > 1 else spec.digest, []).append(place)
     groups: list[tuple[int, list[int]]] = []
     for kind, places in kinds.items():

@@ -23,6 +23,7 @@ PACKAGES = (
     "pydantic",
     "safetensors",
     "loky",
+    "triton",
 )
 
 

@@ -37,8 +37,8 @@ class FactorVAE(Method):
     Source: Kim & Mnih, "Disentangling by Factorising", ICML 2018, eq. 2 and algorithm 2. Defaults: the public
     implementation that the ControlVAE authors evaluate (discriminator of 5 hidden layers of 1000, LeakyReLU 0.2,
     4,017,002 parameters; Adam 1e-4, betas 0.5 and 0.9; gamma 10). Known deviations: both losses are taken before
-    either optimiser steps (with one step between them the second backward pass would see changed weights). One way
-    back through the discriminator serves both losses: `bench.discriminator`.
+    either optimiser steps (with one step between them the discriminator would learn from codes of other weights). One
+    way back through the discriminator serves both losses: `bench.discriminator`.
     """
 
     n_batches = 2

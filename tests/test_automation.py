@@ -100,7 +100,15 @@ def test_a_workflow_may_do_little_and_ends(path):
 def test_ci_covers_what_it_should():
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     sessions, pythons, _ = runner()
-    on_every_change = {"lint", "types", "oldest", "wheel", "check", *(f"tests-{version}" for version in pythons)}
+    on_every_change = {
+        "lint",
+        "types",
+        "kernels",
+        "oldest",
+        "wheel",
+        "check",
+        *(f"tests-{version}" for version in pythons),
+    }
     weekly = {name for name, job in workflow["jobs"].items() if "schedule" in job.get("if", "")}
     always = {name: job for name, job in workflow["jobs"].items() if name not in weekly}
     assert on_every_change == set(asked_for(commands({"jobs": always}))) <= sessions

@@ -33,11 +33,11 @@ KINDS = {
 BOUNDS = {"float32": 2e-6, "tf32": 2e-3, "bfloat16": 2e-2}
 
 
-def tensors(kind, n_runs, dtype):
+def tensors(kind, n_runs, dtype, n_images=5):
     n_in, n_out, size, transposed = KINDS[kind]
     generator = torch.Generator().manual_seed(0)
     ends = (n_in, n_out) if transposed else (n_out, n_in)
-    shapes = [(n_runs * 5, n_in, size, size), (n_runs, *ends, 4, 4), (n_runs, n_out)]
+    shapes = [(n_runs * n_images, n_in, size, size), (n_runs, *ends, 4, 4), (n_runs, n_out)]
     made = [torch.randn(shape, generator=generator).to(DEVICE, dtype).requires_grad_() for shape in shapes]
     return made, layers.Convolution(2, 1, transposed)
 
@@ -82,6 +82,34 @@ def test_relu_stops_values_and_gradients_below_zero_and_keeps_nan(kind):
         assert fused.convolve(*inputs, transposed=how.transposed, relu=True)[0].isnan().all()
 
 
+@pytest.mark.parametrize("kind", ["inner", "inner, up", "last, grey"])
+def test_sums_in_several_parts_are_the_whole_sum(kind, monkeypatch):
+    """As for real batches: here the last part is shorter than the others."""
+    monkeypatch.setattr(fused, "DEPTH", 16)
+    engine.settings(1)
+    inputs, how = tensors(kind, 2, torch.float32, n_images=29)
+    n_rows = 29 * (KINDS[kind][2] // (1 if how.transposed else 2)) ** 2
+    n_parts = n_rows / fused._per_part(n_rows, 8)
+    assert n_parts > 2
+    assert n_parts % 1 > 0
+    mine = output_and_gradients(lambda *x: fused.convolve(*x, transposed=how.transposed, relu=True), inputs)
+    exact = [value.detach().double().requires_grad_() for value in inputs]
+    its = output_and_gradients(lambda *x: layers.convolve_grouped(*x, how._replace(relu=True)), exact)
+    for ours, other in zip(mine, its, strict=True):
+        assert (ours.double() - other).norm() < BOUNDS["float32"] * other.norm()
+
+
+def test_autocast_computes_in_bfloat16_and_gives_float32s_gradients():
+    inputs, how = tensors("inner", 2, torch.float32)
+    with torch.autocast(DEVICE, torch.bfloat16):
+        y = layers.convolve_fused(*inputs, how)
+    assert y.dtype == torch.bfloat16
+    if DEVICE == "cuda":  # the interpreter takes bfloat16's bits for whole numbers
+        its = layers.convolve_grouped(*(value.detach().double() for value in inputs), how)
+        assert (y.double() - its).norm() < BOUNDS["bfloat16"] * its.norm()
+    assert all(g.dtype == torch.float32 for g in torch.autograd.grad(y.float().sum(), inputs))
+
+
 def test_repeated_calls_give_the_same_bits():
     engine.settings(1)
     inputs, how = tensors("inner", 2, torch.float32)
@@ -91,9 +119,10 @@ def test_repeated_calls_give_the_same_bits():
     assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
 
 
-def test_only_the_gradients_that_are_asked_for_are_computed():
+def test_only_the_gradients_that_are_asked_for_are_computed(monkeypatch):
     (x, weight, bias), how = tensors("first, grey", 2, torch.float32)
     y = fused.convolve(x.detach(), weight, bias, transposed=how.transposed, relu=False)
+    monkeypatch.setattr(fused, "double", lambda *_, **__: pytest.fail("nobody asked for the images' gradient"))
     of_weight, of_bias = torch.autograd.grad(y.sum(), [weight, bias])
     assert of_weight.shape == weight.shape
     torch.testing.assert_close(of_bias, torch.full_like(of_bias, float(y[:, 0].numel() // 2)))

@@ -105,6 +105,37 @@ def test_kernels_are_chosen_by_runs_and_device(monkeypatch):
     assert taken == ["convolve_one", "convolve_grouped", "convolve_patches"]
 
 
+@pytest.mark.parametrize(
+    ("x", "weight", "how", "expected"),
+    [
+        ((1, 8, 8), (32, 1, 4, 4), {}, True),
+        ((32, 8, 12), (64, 32, 4, 4), {}, True),
+        ((32, 9, 8), (64, 32, 4, 4), {}, False),  # an odd side: the last row of the patches would be another
+        ((64, 9, 9), (64, 32, 4, 4), {"transposed": True}, True),
+        ((32, 8, 8), (48, 32, 4, 4), {}, False),  # not a power of 2
+        ((512, 8, 8), (512, 512, 4, 4), {}, False),  # too many for a GPU's shared memory
+        ((32, 8, 8), (64, 32, 3, 3), {}, False),
+        ((32, 8, 8), (64, 32, 4, 4), {"stride": 1}, False),
+        ((32, 8, 8), (64, 32, 4, 4), {"padding": 0}, False),
+    ],
+)
+def test_what_the_gpus_kernels_can_compute_goes_to_them(x, weight, how, expected):
+    how = layers.Convolution(**{"stride": 2, "padding": 1, "transposed": False, **how})
+    x, weight = torch.zeros(2, *x, device="meta"), torch.zeros(2, *weight, device="meta")
+    assert layers.fusable(x, weight, how) is expected
+    assert not layers.fusable(x.double(), weight, how)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_other_devices_a_convolution_is_a_matrix_product_where_it_can_be(kind, monkeypatch):
+    taken = []
+    for name in ("convolve_patches", "convolve_as_matrix"):
+        monkeypatch.setattr(layers, name, lambda *_, name=name: taken.append(name))
+    (x, weight, bias), how = tensors(kind, 2)
+    layers.convolve(x.to("meta"), weight, bias, how)
+    assert taken == ["convolve_as_matrix" if "one pixel" in kind else "convolve_patches"]
+
+
 def test_a_convolution_and_its_relu_are_one_operation_with_the_same_result(monkeypatch):
     row = layers.Layers(layers.Conv(1, 1, 4), nn.ReLU(), layers.ConvTranspose(1, 4, 1), nn.Flatten(), nn.ReLU())
     networks.initialise(row, "torch", [0], "x")

@@ -1,7 +1,7 @@
 """Training on a GPU: runs in lockstep, recorded steps, precision, and the same numbers as on the CPU.
 
-``bench speed gpu kernels --full --json FILE --figure STEM`` does all of it, and takes a few minutes, of which many go
-into compiling.
+``bench speed gpu kernels --full --json FILE --figure STEM`` does all of it in a few minutes, most of
+which go into compiling.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def _measure(repeats: int, full: bool) -> Section:
     memory = torch.cuda.max_memory_allocated() / 2**30
     notes = [
         f"β-VAE on net {NETWORK}, batches of {BATCH_SIZE}; steps are those of all runs together. Plain: torch.nn, a "
-        "DataLoader over images in memory, Adam, one run. Ours: images are kept on the GPU as bits; a recorded step is "
-        "replayed from a CUDA graph.",
+        "DataLoader over images in memory, Adam, one run, one thread, deterministic kernels without TF32. Ours: images "
+        "are kept on the GPU as bits; a recorded step is replayed from a CUDA graph.",
         f"Plan: hours for {PLAN_RUNS} runs of {PLAN_STEPS:,} steps at that rate, training alone.",
         f"Largest relative difference of a log row from the CPU's after {COMPARED} steps: {agreement('cuda'):.1e}.",
         f"Peak memory of tensors, all settings together: {memory:.1f} GiB.",
