@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -69,7 +70,9 @@ def pictures(study: Study, folder: Path, begun: Path, n_jobs: int = 1) -> Iterat
         ours = [entry.name for entry in wanted if entry.value.__module__.startswith("bench.figures.")]
         helpers = min(n_jobs, MOST, len(ours)) - 1
         with backends.crew([backends.worker_environment(1)] * helpers) as crew:
-            futures = [worker.submit(_help, study, ours, folder, begun, loaded_plugins()) for worker in crew]
+            # Here and now: loky would do it in a thread, while figures drawn here add to what the study keeps.
+            sent = pickle.dumps(study)
+            futures = [worker.submit(_help, sent, ours, folder, begun, loaded_plugins()) for worker in crew]
 
             def take() -> list[Picture]:
                 drawn = _share(study, wanted, folder, begun)
@@ -165,12 +168,13 @@ def _share(
 
 
 def _help(
-    study: Study, names: Sequence[str], folder: Path, begun: Path, plugins: Sequence[Path]
+    sent: bytes, names: Sequence[str], folder: Path, begun: Path, plugins: Sequence[Path]
 ) -> dict[str, list[Picture]]:
     """`_share` in another process."""
     for plugin in plugins:
         load_plugin(plugin)
     entries = [FIGURES.get(name) for name in names]
+    study: Study = pickle.loads(sent)  # noqa: S301  (from the process that began this one, never from a file)
     gc.freeze()
     return _share(study, entries, folder, begun)
 

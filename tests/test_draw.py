@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +89,28 @@ def test_an_error_in_another_process_is_told_as_in_this_one(
     monkeypatch.setattr(draw, "_share", lambda *_: {})
     with pytest.raises(BenchError, match=r"reconstructions.png is no picture"):
         render(study, tmp_path / "out", n_jobs=2)
+
+
+def test_others_get_the_study_as_it_was_when_drawing_began(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is drawn here adds to what the study keeps; it must not do so while the study is being sent."""
+    sent: list[bytes] = []
+
+    class Worker:
+        def submit(self, _: object, data: bytes, *__: object) -> Future[dict[str, Any]]:
+            sent.append(data)
+            done: Future[dict[str, Any]] = Future()
+            done.set_result({})
+            return done
+
+    monkeypatch.setattr(backends, "crew", lambda _: nullcontext([Worker()]))
+    (tmp_path / "out").mkdir()
+    whole = read_study(study)
+    with draw.pictures(whole, tmp_path / "out", tmp_path / "begun", 2):
+        whole.__dict__["later"] = 1
+    (data,) = sent
+    assert "later" not in vars(pickle.loads(data))  # noqa: S301  (our own)
 
 
 def test_an_interruption_stops_the_others_at_once(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
