@@ -1,10 +1,10 @@
 """Convolutions of R runs on a GPU as one kernel each: patches are multiplied as they are read, and never stored.
 
-A 4x4 convolution with stride 2 joins a big image and one of half its sides. Written out (``patches``), the big image's
-patches are four times as large as it is, and moving them takes longer than multiplying them. Three kernels are all it
-takes, of a convolution and of a transposed one, forwards and backwards: from big to small (`halve`), from small to big
-(`double`), and the sum over all places of their products (`correlate`), which is the weights' gradient. All sums run in
-a fixed order. Channels are innermost in memory.
+A 4x4 convolution with stride 2 joins a big image and one of half its sides. Written out, the big image's patches are
+four times as large as it is, and moving them takes longer than multiplying them. Three kernels are all it takes, of a
+convolution and of a transposed one, forwards and backwards: from big to small (`halve`), from small to big (`double`),
+and the sum over all places of their products (`correlate`), which is the weights' gradient. All sums run in a fixed
+order. Channels are innermost in memory.
 """
 
 from __future__ import annotations
@@ -114,8 +114,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, *, transposed: bool, relu:
     ----------
     x : Tensor, (R*B, n_in, H, W)
     weight : Tensor, (R, n_out, n_in, 4, 4), transposed (R, n_in, n_out, 4, 4)
-        The channels of the image with fewer pixels must be a power of 2 from 16, those of the other fewer than 16 or
-        a power of 2.
+        What `bench.layers.fusable` allows.
     bias : Tensor, (R, n_out)
     transposed, relu : bool
 

@@ -28,6 +28,7 @@ def test_the_plan_is_hours_of_all_steps_and_faster_is_less():
     assert planned.value == pytest.approx(40 * 300_000 / 10_000 / 3600)
     assert planned.low < planned.value < planned.high
     assert planned.unit == "h"
+    assert planned.ratio is planned.ratio_low is planned.ratio_high is None
 
 
 def test_recorded_steps_and_plain_ones_are_both_timed():

@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -137,7 +137,7 @@ def plan(row: Row) -> Row:
     """Hours of the sweep at a row's rate."""
     hours = (PLAN_RUNS * PLAN_STEPS / rate / 3600 for rate in (row.value, row.high, row.low))
     value, low, high = hours
-    return replace(row, name=f"plan, {row.name}", value=value, low=low, high=high, unit="h", versus="", ratio=None)
+    return Row(f"plan, {row.name}", value, "h", low, high)
 
 
 def _trainer(device: str, setting: Setting, n_steps: int) -> Callable[[], None]:
