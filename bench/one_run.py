@@ -17,7 +17,8 @@ def convolve_one(x: Tensor, weight: Tensor, bias: Tensor, how: Convolution) -> T
 
     Where the kernel sees the whole image, or makes a whole image of one pixel, a convolution is a matrix product.
     """
-    w, b = weight[0], bias[0]
+    # Not by index, whose gradient is a tensor of zeros with a copy of this one in it.
+    w, b = weight.squeeze(0), bias.squeeze(0)
     if torch.is_autocast_enabled("cpu"):
         # Autocast doesn't look into functions that bring their own gradient.
         x, w, b = (value.to(torch.get_autocast_dtype("cpu")) for value in (x, w, b))
