@@ -71,6 +71,17 @@ def test_warm_up_is_not_counted_and_progress_counts_it():
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_what_comes_before_a_call_is_not_timed():
+    machine = Machine([1, 1])
+
+    def rest():
+        machine.now += 100
+
+    case = Case("a", machine.case("a", 1).call, 1.0, "s", before=rest)
+    assert interleave([case], repeats=1, warmup=1, clock=machine.clock) == {"a": [1]}
+    assert machine.now == 202
+
+
 def test_drift_that_hits_all_cases_leaves_their_ratio_alone():
     machine = Machine([1, 5, 1, 7, 2])
     cases = [machine.case("plain", 3), machine.case("ours", 1)]

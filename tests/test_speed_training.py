@@ -64,6 +64,20 @@ def test_the_ceiling_has_every_product_once():
         call()
 
 
+def test_the_ceiling_of_runs_in_lockstep_is_the_products_of_each():
+    """Six dense layers, of two runs: batched or one after the other, and the very first has no gradient to give."""
+    layers = list(_ceiling.layers_of("mlp", 4, 10, n_runs=2))
+    assert len(layers) == 6
+    assert layers[0][1] == (2, 4, 1024)
+    for number, (layer, *shapes) in enumerate(layers):
+        x, g = (torch.randn(shape) for shape in shapes)
+        found = list(_ceiling.forms(layer, x, g, first=number == 0))
+        assert len(found) == (2 if number == 0 else 3)
+        for batched, in_turn in found:
+            torch.testing.assert_close(batched(), torch.stack(in_turn()))
+    assert len(_ceiling.products("mlp", 4, torch.float32, 10, n_runs=2)) == 6 * 3 - 1
+
+
 @pytest.mark.parametrize("name", ["H", "B"])
 def test_forms_of_a_product_agree(name):
     """Whichever is the fastest here, it is the same work: the values of the outputs, and the gradients' norms."""
@@ -149,3 +163,24 @@ def test_the_discriminators_products_are_all_that_its_gradients_need():
 def test_what_a_discriminator_adds_is_the_difference_of_two_steps():
     rates = (Row("x", value, "steps/s", value, value) for value in (40.0, 20.0, 25.0))
     assert "adds 50.0 ms to a step" in training.discriminator_share(list(rates), cores=2)
+
+
+def test_windows_are_measured_by_trials_that_are_long_enough():
+    """A step of 10 ms behind a pause of 150 ms, which two steps alone would take for steps of 80 ms."""
+    now, settled = [0.0], []
+
+    def go_on(n_steps):
+        now[0] += 0.15 + 0.01 * n_steps
+
+    n_steps = training.steps_that_last(2.0, go_on, lambda: settled.append(now[0]), clock=lambda: now[0])
+    assert 130 <= n_steps <= 200
+    assert len(settled) == 7  # 1, 2, 4 ... 64 steps
+
+
+def test_a_step_longer_than_the_window_is_one_step():
+    now = [0.0]
+
+    def go_on(n_steps):
+        now[0] += 5.0 * n_steps
+
+    assert training.steps_that_last(2.0, go_on, list, clock=lambda: now[0]) == 1

@@ -19,24 +19,26 @@ Call = Callable[[], object]
 TRIES = 5
 
 
-def products(network: str, batch_size: int, dtype: torch.dtype, latent_dim: int) -> list[Call]:
+def products(network: str, batch_size: int, dtype: torch.dtype, latent_dim: int, n_runs: int = 1) -> list[Call]:
     """The forward and backward products of one step, each in the form that is fastest here.
 
     Every layer's output, its gradient with respect to weights and, but for the first layer, with respect to its input,
     without biases, from inputs and to outputs of their own. The candidates for a convolution are torch's kernels in
     both memory layouts, and a matrix product where it is one; the sum of patches that completes the last layer is left
-    out.
+    out. Those for the matrices of runs in lockstep are one batch of them, and one run after another.
 
     Parameters
     ----------
     network : str
-        For grey 64x64 images.
+        For grey images, 64x64 or, "mlp", 32x32.
     batch_size : int
     dtype : torch.dtype
     latent_dim : int
+    n_runs : int
+        In lockstep; more than one for networks of dense layers only.
     """
     chosen: list[Call] = []
-    for number, (layer, *shapes) in enumerate(layers_of(network, batch_size, latent_dim)):
+    for number, (layer, *shapes) in enumerate(layers_of(network, batch_size, latent_dim, n_runs)):
         x, g = (torch.randn(shape).to(dtype) for shape in shapes)
         chosen += [min(calls, key=_fastest) for calls in forms(layer, x, g, first=number == 0)]
     return chosen
@@ -57,10 +59,13 @@ def discriminator_products(batch_size: int, dtype: torch.dtype, latent_dim: int,
     return chosen
 
 
-def layers_of(network: str, batch_size: int, latent_dim: int) -> Iterator[tuple[Any, torch.Size, torch.Size]]:
+def layers_of(
+    network: str, batch_size: int, latent_dim: int, n_runs: int = 1
+) -> Iterator[tuple[Any, torch.Size, torch.Size]]:
     """Layers with the shapes of what goes in and comes out, in the order of the forward pass."""
-    vae = networks.build(network, 1, (1, 64, 64), latent_dim)
-    networks.initialise(vae, "he", [0], "vae")
+    side = 32 if network == "mlp" else 64
+    vae = networks.build(network, n_runs, (1, side, side), latent_dim)
+    networks.initialise(vae, "he", range(n_runs), "vae")
     seen: list[tuple[nn.Module, torch.Size, torch.Size]] = []
 
     def note(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -70,23 +75,25 @@ def layers_of(network: str, batch_size: int, latent_dim: int) -> Iterator[tuple[
         if isinstance(layer, Linear | Conv | ConvTranspose):
             layer.register_forward_hook(note)
     with torch.no_grad():
-        mean, _ = vae.encode(torch.zeros(1, batch_size, 1, 64, 64))
+        mean, _ = vae.encode(torch.zeros(n_runs, batch_size, 1, side, side))
         vae.decode(mean)
     yield from seen
 
 
 def forms(layer: Any, x: Tensor, g: Tensor, *, first: bool) -> Iterator[list[Call]]:
     """For each of a layer's products the ways to compute it, from its input and its output's gradient."""
-    w = layer.weight.detach()[0].to(x.dtype)
+    w = layer.weight.detach().to(x.dtype)
     if isinstance(layer, Linear):
-        yield from ([call] for call in _matrix(x[0], w, g[0], first=first))
+        runs = [_matrix(*each, first=first) for each in zip(x, w, g, strict=True)]
+        in_turn = ((lambda calls=calls: [call() for call in calls]) for calls in zip(*runs, strict=True))
+        yield from (list(forms) for forms in zip(_matrix(x, w, g, first=first), in_turn, strict=True))
     else:
-        yield from _convolution(layer, x, w, g, first=first)
+        yield from _convolution(layer, x, w[0], g, first=first)
 
 
 def _matrix(x: Tensor, w: Tensor, g: Tensor, *, first: bool) -> list[Call]:
-    calls: list[Call] = [lambda: x @ w, lambda: x.t() @ g]
-    return calls if first else [*calls, lambda: g @ w.t()]
+    calls: list[Call] = [lambda: x @ w, lambda: x.mT @ g]
+    return calls if first else [*calls, lambda: g @ w.mT]
 
 
 def _convolution(layer: Any, x: Tensor, w: Tensor, g: Tensor, *, first: bool) -> Iterator[list[Call]]:

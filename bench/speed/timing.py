@@ -24,12 +24,15 @@ class Case:
     unit : str
         What is counted, in the plural ("images"): reported as ``images/s``. ``"s"`` reports seconds per unit of
         work instead, so a call that does a hundredth of the work has ``work=0.01`` and is extrapolated.
+    before : callable, optional
+        Done before each call, untimed.
     """
 
     name: str
     call: Callable[[], object]
     work: float
     unit: str
+    before: Callable[[], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,8 @@ def interleave(
         raise ValueError(f"cases must have different names, got {', '.join(case.name for case in cases)}")
     for turn in range(warmup + repeats):
         for case in cases if turn % 2 == 0 else reversed(cases):
+            if case.before is not None:
+                case.before()
             started = clock()
             case.call()
             took = clock() - started

@@ -25,7 +25,7 @@ WINDOW_S, FULL_WINDOW_S = 2.0, 3.0
 SIZES = (("H", 64), ("H", 128), ("B", 64), ("B", 128))
 #: The network and batch size with which methods are compared: the preset's own.
 METHODS_AT = ("H", 64)
-#: For whose products the ceiling is measured.
+#: For whose products the ceiling is measured, besides those of runs in lockstep.
 CEILING_AT = ("H", 128)
 PRECISIONS = ("float32", "bfloat16")
 #: Runs in lockstep, one for each of a sweep's seeds.
@@ -78,7 +78,8 @@ def measure(*, repeats: int, full: bool) -> Section:
             found += timed(workers, methods(cores))
         quick = timed(workers, sweep(cores))
     found += quick
-    found += [*per_hour(standard, "standard"), *per_hour(quick, "quick")]
+    trained = [row for row in quick if "ceiling" not in row.name]
+    found += [*per_hour(standard, "standard"), *per_hour(trained, "quick")]
     notes = [
         "Plain: torch.nn, a DataLoader over images in memory, Adam, .item() every 100 steps; one process with all "
         f"{cores} threads. Ours: {cores} processes with one thread each, started together. β-VAE unless said.",
@@ -135,13 +136,15 @@ def discriminator_share(found: Sequence[Row], cores: int) -> str:
 
 
 def sweep(cores: int) -> dict[str, Job]:
-    """The small network of the preset "quick": alone in each process, and in lockstep."""
+    """The small network of the preset "quick": alone in each process, in lockstep, and the products of that."""
     at = "quick's mlp, 64: "
     jobs = {f"{at}plain loop": Job("plain", "mlp", 64)}
     for precision in PRECISIONS:
         jobs[f"{at}{cores} processes, {precision}"] = Job("ours", "mlp", 64, precision)
         name = f"{at}{cores} processes x {SEEDS} in lockstep, {precision}"
         jobs[name] = Job("ours", "mlp", 64, precision, n_runs=SEEDS)
+    for precision in PRECISIONS:
+        jobs[f"{at}ceiling, {precision}"] = Job("ceiling", "mlp", 64, precision, n_runs=SEEDS)
     return jobs
 
 
@@ -164,14 +167,47 @@ def _timed(workers: Sequence[Executor], jobs: dict[str, Job], *, repeats: int, w
     cases = []
     for name, job in jobs.items():
         crew = [usual] if job.kind == "plain" else pinned
-        _together(crew, job, 1)
-        start = time.perf_counter()
-        _together(crew, job, 2)
-        n_steps = max(1, round(window_s / (time.perf_counter() - start) * 2))
-        call = functools.partial(_together, crew, job, n_steps)
-        cases.append(Case(name, call, len(crew) * job.n_runs * n_steps, "steps"))
+        go_on = functools.partial(_together, crew, job)
+        settle = functools.partial(_settle, workers)
+        n_steps = steps_that_last(window_s, go_on, settle)
+        before = functools.partial(_warm_up, go_on, settle, max(1, n_steps // 10))
+        call = functools.partial(go_on, n_steps)
+        cases.append(Case(name, call, len(crew) * job.n_runs * n_steps, "steps", before))
     measured = rows(cases, interleave(cases, repeats=repeats), versus=cases[0].name)
     return with_shares(dict(zip(jobs.values(), measured, strict=True)))
+
+
+def steps_that_last(
+    window_s: float,
+    go_on: Callable[[int], object],
+    settle: Callable[[], object],
+    clock: Callable[[], float] = time.perf_counter,
+) -> int:
+    """How many steps take about `window_s` seconds, by trials that double until one lasts a quarter of that.
+
+    A step or two can't tell: the first ones after a pause are slow, a small network's many times as slow as the rest.
+    """
+    go_on(1)
+    n_steps = 1
+    while True:
+        settle()
+        started = clock()
+        go_on(n_steps)
+        took = clock() - started
+        if took >= window_s / 4:
+            return max(1, round(window_s / took * n_steps))
+        n_steps *= 2
+
+
+def _warm_up(go_on: Callable[[int], object], settle: Callable[[], object], n_steps: int) -> None:
+    settle()
+    go_on(n_steps)
+    settle()
+
+
+def _settle(workers: Sequence[Executor]) -> None:
+    """Wait until no worker has anything to do: loky's collect garbage after a task, and that takes 0.2 s."""
+    wait([worker.submit(int) for worker in workers])
 
 
 def with_shares(found: dict[Job, Row]) -> list[Row]:
@@ -238,7 +274,8 @@ def _ceiling(job: Job) -> Callable[[int], None]:
     if job.network == "discriminator":
         calls = discriminator_products(job.batch_size, getattr(torch, job.precision), latent_dim=10)
     else:
-        calls = products(job.network, job.batch_size, getattr(torch, job.precision), latent_dim=10)
+        dtype = getattr(torch, job.precision)
+        calls = products(job.network, job.batch_size, dtype, latent_dim=10, n_runs=job.n_runs)
 
     def repeat(n_steps: int) -> None:
         for _ in range(n_steps):
