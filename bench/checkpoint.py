@@ -13,8 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bench.engine import COLUMNS, Training, prepare
+from bench.engine import Training, prepare
 from bench.errors import BenchError
+from bench.forward import COLUMNS
 from bench.spec import RunSpec
 
 

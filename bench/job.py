@@ -20,6 +20,7 @@ from bench import by_step, checkpoint, engine, evaluate, lockstep, pictures, pro
 from bench.batches import ImageStore, store_of
 from bench.data import Dataset, load_dataset
 from bench.errors import BenchError
+from bench.forward import COLUMNS
 from bench.measure import Evaluation
 from bench.spec import SCHEMA_VERSION, RunSpec
 from bench.store import RESULT, write_json
@@ -271,7 +272,7 @@ def _data(spec: RunSpec) -> tuple[Dataset, ImageStore]:
 
 def _facts(training: engine.Training, folder: Path) -> dict[str, Any]:
     """Write curves and weights; what the result says of the training."""
-    width = 1 + len(engine.COLUMNS) + training.vae.latent_dim
+    width = 1 + len(COLUMNS) + training.vae.latent_dim
     curves = np.array(training.curves)[:, 0] if training.curves else np.zeros((0, width))
     _write_curves(folder / CURVES, curves)
     weights = checkpoint.weights(training, 0)
@@ -287,7 +288,7 @@ def _facts(training: engine.Training, folder: Path) -> dict[str, Any]:
 
 
 def _write_curves(path: Path, curves: np.ndarray) -> None:
-    columns = engine.COLUMNS
+    columns = COLUMNS
     header = ["step", *columns, *(f"kl_{k}" for k in range(curves.shape[1] - 1 - len(columns)))]
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from bench.batches import Order
-    from bench.engine import Forward
+    from bench.forward import Forward
 
 #: Steps that go kernel by kernel before one is recorded: the optimiser's moments and the libraries' workspaces are
 #: made in them.

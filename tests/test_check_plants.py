@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import batches, engine, method, networks, seeds
+from bench import batches, forward, method, networks, seeds
 from bench.check import formulas, losses, trajectories
 from bench.check.baselines import Measured, baseline_folder, entry, read
 from bench.check.compare import compare
@@ -87,15 +87,15 @@ def same_order_in_every_epoch(patch):
 
 
 def learning_rate(patch):
-    clean = engine.Adam
-    patch.setattr(engine, "Adam", lambda parameters, *, lr, **rest: clean(parameters, lr=1.01 * lr, **rest))
+    clean = forward.Adam
+    patch.setattr(forward, "Adam", lambda parameters, *, lr, **rest: clean(parameters, lr=1.01 * lr, **rest))
 
 
 def second_moment(patch):
     """Decay of Adam's second moment 0.99 instead of 0.999: bias correction hides it in the first step."""
-    clean = engine.Adam
+    clean = forward.Adam
     patch.setattr(
-        engine,
+        forward,
         "Adam",
         lambda parameters, *, betas=(0.9, 0.999), **rest: clean(parameters, betas=(betas[0], 0.99), **rest),
     )
@@ -126,8 +126,8 @@ def stage_without_fresh_decoder(patch):
 
 def rounding(patch):
     """Another order of the same sums: no regression, and no plant; only the digests may say something."""
-    clean = engine.reconstruction
-    patch.setattr(engine, "reconstruction", lambda logits, x, likelihood: clean(logits.flip(1), x.flip(1), likelihood))
+    clean = forward.reconstruction
+    patch.setattr(forward, "reconstruction", lambda logits, x, likelihood: clean(logits.flip(1), x.flip(1), likelihood))
 
 
 #: Plant, method, and which of "0", "1" (numbers beyond their bounds, on any machine) and "1 exact" see it.

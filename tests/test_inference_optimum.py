@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import checkpoint, engine, evaluate, lockstep
+from bench import checkpoint, engine, evaluate, forward, lockstep
 from bench.analytic import learned, oracle
 from bench.analytic.cases import case
 from bench.analytic.control import integral_trajectory
@@ -54,7 +54,7 @@ def train(data: str, *methods: str, steps: int, seeds: tuple[int, ...] = (0,), *
     for number, spec in enumerate(specs):
         rows = np.array(training.curves)[:, number]
         scores = evaluate.evaluate(checkpoint.take(training, number, dataset.image_shape), dataset, images).scores
-        curves = dict(zip(("step", *engine.COLUMNS), rows.T, strict=False))
+        curves = dict(zip(("step", *forward.COLUMNS), rows.T, strict=False))
         found.append(Run(spec.method.hyper, scores, curves, engine.final(rows)))
     return found
 
@@ -112,8 +112,8 @@ def test_the_best_beta_for_inference_lies_above_1_where_columns_of_the_mixing_ar
 def test_a_loss_with_another_scale_of_beta_would_be_seen(mixed, monkeypatch):
     """Without the half of the squared error, β is twice what it says: the tolerances must tell the two apart."""
     assert misses(mixed, oracle, MIXED, scale=2)[0] > 0.02
-    plain = engine.reconstruction
-    monkeypatch.setattr(engine, "reconstruction", lambda *given: 2 * plain(*given))
+    plain = forward.reconstruction
+    monkeypatch.setattr(forward, "reconstruction", lambda *given: 2 * plain(*given))
     wrong = train("case=S1", "beta_vae[beta=1,2]", steps=1200)
     assert not (misses(wrong, oracle, MIXED) < NEAR).all()
     assert (misses(wrong, oracle, MIXED, scale=0.5) < NEAR).all()

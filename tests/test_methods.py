@@ -13,7 +13,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from bench import engine, networks
 from bench.batches import ImageStore
 from bench.data import Dataset
-from bench.engine import reconstruction
+from bench.forward import reconstruction
 from bench.method import Encoded, Terms, kl_per_latent, resolve_hyper
 from bench.methods.beta_tcvae import decompose, stratified_weights
 from bench.registry import METHODS

@@ -11,6 +11,7 @@ from bench.batches import ImageStore, Order
 from bench.data import load_dataset
 from bench.errors import BenchError
 from bench.expand import expand
+from bench.forward import COLUMNS, Forward
 from bench.registry import METHODS
 from bench.replay import Replay
 from bench.resident import ResidentImages
@@ -37,9 +38,9 @@ def replayed(specs):
     first = specs[0]
     names = ("data", "data:second")[: training.method.n_batches]
     orders = [[Order(spec.seed, store.n, first.batch_size, name) for spec in specs] for name in names]
-    width = len(engine.COLUMNS) + first.network.latent_dim
+    width = len(COLUMNS) + first.network.latent_dim
     buffer = torch.zeros(len(specs), STEPS, width, dtype=torch.float64)
-    steps = Replay(engine.Forward(training, dataset.likelihood, store), orders, buffer)
+    steps = Replay(Forward(training, dataset.likelihood, store), orders, buffer)
     # Blocks of different lengths, of which the second doesn't begin at the buffer's start.
     steps.block(1, 4, 0)
     steps.block(5, 7, 4)
@@ -86,9 +87,9 @@ def test_a_recorded_step_gives_what_its_kernels_give_one_by_one(method):
         store = ResidentImages(dataset, "cuda")
         names = ("data", "data:second")[: training.method.n_batches]
         orders = [[Order(spec.seed, store.n, spec.batch_size, name) for spec in specs] for name in names]
-        width = len(engine.COLUMNS) + specs[0].network.latent_dim
+        width = len(COLUMNS) + specs[0].network.latent_dim
         buffer = torch.zeros(2, STEPS, width, dtype=torch.float64, device="cuda")
-        forward = engine.Forward(training, dataset.likelihood, store)
+        forward = Forward(training, dataset.likelihood, store)
         if recorded:
             Replay(forward, orders, buffer).block(1, STEPS, 0)
         else:
@@ -114,7 +115,7 @@ def test_log_rows_are_those_of_the_plain_loop():
 def test_schedules_move_although_the_step_is_a_tensor():
     hyper = "control_vae[set_point=9,set_point_every=3,set_point_step=0.5]"
     _, buffer = replayed(specs_of(hyper))
-    assert len(torch.unique(buffer[0, :, engine.COLUMNS.index("set_point")])) == 1 + STEPS // 3
+    assert len(torch.unique(buffer[0, :, COLUMNS.index("set_point")])) == 1 + STEPS // 3
 
 
 def test_images_on_a_device_are_those_in_memory():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import checkpoint, engine, evaluate, networks
+from bench import checkpoint, engine, evaluate, forward, networks
 from bench.batches import ImageStore, Order
 from bench.data import Dataset
 from bench.errors import BenchError
@@ -103,7 +103,7 @@ def test_the_kl_has_no_gradient_in_the_decoder(data, beta):
     training = prepare(make("vae"))
     mean, logvar = training.vae.encode(data[1].gather(np.arange(16)[None]))
     logits = training.vae.decode(mean + (0.5 * logvar).exp() * torch.randn(mean.shape, generator=training.noise[0]))
-    rec = engine.reconstruction(logits, data[1].gather(np.arange(16)[None]), "bernoulli").sum()
+    rec = forward.reconstruction(logits, data[1].gather(np.arange(16)[None]), "bernoulli").sum()
     kl = kl_per_latent(mean, logvar).sum()
     decoder = list(training.vae.decoder.parameters())
     alone = torch.autograd.grad(rec, decoder, retain_graph=True)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import controllers, engine, networks
+from bench import controllers, engine, forward, networks
 from bench.batches import store_of
 from bench.check import trials
 from bench.check.baselines import Measured, Numbers
@@ -61,7 +61,7 @@ def objective(entry: Entry[Any]) -> Numbers:
                 code = method.code(other_mean, other_logvar, other_epsilon, state, step)
             second = Encoded(other_mean.detach(), other_logvar.detach(), code)
         terms = Terms(
-            reconstruction=engine.reconstruction(logits, images, "bernoulli"),
+            reconstruction=forward.reconstruction(logits, images, "bernoulli"),
             kl_per_latent=method.kl_per_latent(mean, logvar),
             encoded=Encoded(mean, logvar, z),
             second=second,
@@ -108,7 +108,7 @@ def first_steps(entry: Entry[Any]) -> Numbers:
         found.put(f"first move of {name}, norm", "step 1", _norm(moves))
     engine.train(training, data, store_of(data), until=2)
     for row in training.curves:
-        for name, value in zip(engine.COLUMNS[:3], row[0, 1:4], strict=True):
+        for name, value in zip(forward.COLUMNS[:3], row[0, 1:4], strict=True):
             found.put(f"{name} of a small net", f"step {int(row[0, 0])}", float(value))
     return found.numbers
 

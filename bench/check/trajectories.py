@@ -21,6 +21,7 @@ from bench.check.baselines import Measured, Numbers
 from bench.check.finding import Finding
 from bench.check.request import Request
 from bench.check.run import check_numbers
+from bench.forward import COLUMNS
 from bench.registry import METHODS, NETWORKS, Entry
 from bench.spec import RunSpec
 
@@ -65,7 +66,7 @@ def follow(spec: RunSpec, size: int = 32, *, nudge: int = 0) -> tuple[Numbers, d
     engine.train(training, data, images)
     numbers: Numbers = {}
     for row in training.curves:
-        for name, value in zip(engine.COLUMNS, row[0, 1:5], strict=True):
+        for name, value in zip(COLUMNS, row[0, 1:5], strict=True):
             # No set point, and no KL of codes without noise, isn't a number that went wrong.
             if not (name in ("set_point", "kl") and np.isnan(value)):
                 numbers.setdefault(name, {})[f"step {int(row[0, 0])}"] = float(value)

@@ -144,13 +144,14 @@ def _trainer(device: str, setting: Setting, n_steps: int) -> Callable[[], None]:
     """A call that goes on with the runs by some steps and waits for the device."""
     from bench import engine
     from bench.batches import Order
+    from bench.forward import COLUMNS, Forward
     from bench.replay import Replay
 
     prepared, dataset, store = problem(device, setting)
     orders = [[Order(spec.seed, store.n, spec.batch_size) for spec in prepared.specs]]
-    width = len(engine.COLUMNS) + prepared.specs[0].network.latent_dim
+    width = len(COLUMNS) + prepared.specs[0].network.latent_dim
     buffer = torch.zeros(setting.n_runs, n_steps, width, dtype=torch.float64, device=device)
-    forward = engine.Forward(prepared, dataset.likelihood, store)
+    forward = Forward(prepared, dataset.likelihood, store)
     block = (
         Replay(forward, orders, buffer).block
         if setting.recorded
@@ -211,13 +212,14 @@ def agreement(device: str, n_runs: int = 2) -> float:
 def _few_steps(device: str, n_runs: int) -> Tensor:
     from bench import engine
     from bench.batches import Order
+    from bench.forward import COLUMNS, Forward
 
     prepared, dataset, store = problem(device, Setting(n_runs))
     prepared.method.code = lambda mean, logvar, noise, state, step: mean
     orders = [[Order(spec.seed, store.n, spec.batch_size) for spec in prepared.specs]]
-    width = len(engine.COLUMNS) + prepared.specs[0].network.latent_dim
+    width = len(COLUMNS) + prepared.specs[0].network.latent_dim
     buffer = torch.zeros(n_runs, COMPARED, width, dtype=torch.float64, device=device)
-    engine.plain_block(engine.Forward(prepared, dataset.likelihood, store), orders, buffer, 1, COMPARED, 0)
+    engine.plain_block(Forward(prepared, dataset.likelihood, store), orders, buffer, 1, COMPARED, 0)
     return buffer[:, -1, :2].cpu()
 
 
