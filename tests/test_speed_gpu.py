@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from bench.speed import gpu, kernels
+from bench.speed._jobs import LEVELS
 from bench.speed.timing import Row
-from bench.speed.training import LEVELS
 
 
 @pytest.fixture(autouse=True)

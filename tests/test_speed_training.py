@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench import engine, networks
+from bench import engine, lockstep, networks
 from bench.layers import ConvTranspose, Linear
-from bench.speed import _ceiling, _plain, compiled, training
+from bench.speed import _ceiling, _jobs, _plain, compiled, training
 from bench.speed.timing import Row
 
-PIXELS = {"H": (1, 64, 64), "B": (1, 64, 64), "mlp": (1, 32, 32)}
+PIXELS = {"H": (1, 64, 64), "B": (1, 64, 64), "mlp": (1, 32, 32), "linear": (1, 1, 6)}
 
 
 def plain_with_our_weights(name):
-    ours = networks.build(name, 1, PIXELS[name], 10)
+    ours = networks.build(name, 1, PIXELS[name], 2 if name == "linear" else 10)
     networks.initialise(ours, "he", [0], "vae")
     plain = _plain.Plain(name, torch.rand(64, *PIXELS[name]), 16, lr=1e-3)
     theirs = [p for part in (plain.encoder, plain.decoder) for p in part.parameters()]
@@ -22,7 +22,7 @@ def plain_with_our_weights(name):
     values = [(v[0].T if isinstance(la, Linear) and v.ndim == 3 else v[0]) for la in layers for v in la.parameters()]
     with torch.no_grad():
         for parameter, value in zip(theirs, values, strict=True):
-            parameter.copy_(value)
+            parameter.copy_(value.reshape(parameter.shape))
     return ours, plain
 
 
@@ -44,6 +44,15 @@ def test_the_plain_loop_trains_and_reads_its_loss_every_100_steps():
     loop.train(250)
     assert len(loop.losses) == 2
     assert loop.losses[1] < loop.losses[0]
+
+
+def test_the_plain_loop_takes_half_the_squared_error_of_real_vectors():
+    loop = _plain.Plain("linear", torch.randn(64, 1, 1, 6), 16, lr=1e-3)
+    x = torch.randn(16, 1, 1, 6)
+    torch.manual_seed(0)
+    reconstruction, _, z = loop.terms(x)
+    expected = 0.5 * (loop.decoder(z).view_as(x) - x).square().sum(dim=(1, 2, 3)).mean()
+    assert reconstruction.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_plain_factor_vae_trains_both_of_its_networks():
@@ -126,11 +135,24 @@ def test_every_method_that_is_trained_is_measured():
 
 
 def test_a_job_goes_on_where_it_was():
-    job = training.Job("ours", "mlp", 64, n_runs=2)
-    training.work(job, 2)
-    training.work(job, 3)
-    (trained,) = (cell.cell_contents for cell in training._prepared(job).__closure__ if is_training(cell))
+    job = _jobs.Job("ours", "mlp", 64, n_runs=2)
+    _jobs.work(job, 2)
+    _jobs.work(job, 3)
+    (trained,) = (cell.cell_contents for cell in _jobs._prepared(job).__closure__ if is_training(cell))
     assert (len(trained.specs), trained.step) == (2, 5)
+
+
+def test_linear_gaussian_runs_go_in_lockstep_at_a_constant_rate():
+    plain, *ours = training.linear(2).values()
+    assert (plain.kind, plain.network, [job.n_runs for job in ours]) == ("plain", "linear", [1, 64])
+    dataset, _, specs = _jobs.problem(_jobs.Job("ours", "linear", training.LINEAR_BATCH, n_runs=3))
+    assert dataset.known_decoder() is None
+    assert dataset.likelihood == "gaussian_unit"
+    assert [spec.seed for spec in specs] == [0, 1, 2]
+    assert {(spec.batch_size, spec.optimizer.schedule, spec.optimizer.average) for spec in specs} == {
+        (256, "constant", 0.0)
+    }
+    assert lockstep.company(specs[0]) == lockstep.MANY
 
 
 def is_training(cell):

@@ -19,7 +19,8 @@ class Plain:
 
     Parameters
     ----------
-    network : {"H", "B", "mlp"}
+    network : {"H", "B", "mlp", "linear"}
+        "linear" is for real vectors of two factors, with half the squared error for a loss.
     images : Tensor, (N, 1, H, W), float32 in [0, 1]
     batch_size : int
     lr, beta : float
@@ -44,6 +45,7 @@ class Plain:
         self.optimizer = torch.optim.Adam([*self.encoder.parameters(), *self.decoder.parameters()], lr=lr)
         self.loader = DataLoader(TensorDataset(images), batch_size=batch_size, shuffle=True, drop_last=True)
         self.beta, self.factor, self.device = beta, factor, device
+        self.gaussian = network == "linear"
         if factor:
             self.discriminator = discriminator().to(device)
             self.own = torch.optim.Adam(self.discriminator.parameters(), lr=1e-4, betas=(0.5, 0.9))
@@ -70,7 +72,10 @@ class Plain:
         """Reconstruction and KL in nats per image, and the codes."""
         mean, logvar, z = self._encode(x)
         logits = self.decoder(z).view_as(x)
-        reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x)
+        if self.gaussian:
+            reconstruction = 0.5 * F.mse_loss(logits, x, reduction="sum") / len(x)
+        else:
+            reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x)
         kl = -0.5 * torch.sum(1 + logvar - mean.pow(2) - logvar.exp()) / len(x)
         return reconstruction, kl, z
 
@@ -106,6 +111,8 @@ class Plain:
 def networks(name: str, pixels: int) -> tuple[nn.Module, nn.Module]:
     """Encoder and decoder of the network `name` for grey images, of torch's own layers."""
     k, relu = LATENT_DIM, nn.ReLU
+    if name == "linear":
+        return LinearPosterior(pixels, 2), nn.Linear(2, pixels)
     if name == "mlp":
         encoder = [nn.Flatten(), nn.Linear(pixels, 128), relu(), nn.Linear(128, 128), relu(), nn.Linear(128, 2 * k)]
         decoder = [nn.Linear(k, 128), relu(), nn.Linear(128, 128), relu(), nn.Linear(128, pixels)]
@@ -118,6 +125,20 @@ def networks(name: str, pixels: int) -> tuple[nn.Module, nn.Module]:
     decoder = [nn.Linear(k, 256), relu(), nn.Linear(256, 256), relu(), nn.Linear(256, 512), relu()]
     up = [nn.Unflatten(1, (32, 4, 4)), *_up(32, 32, 32, 32, 1)]
     return nn.Sequential(*encoder, nn.Linear(256, 2 * k)), nn.Sequential(*decoder, *up)
+
+
+class LinearPosterior(nn.Module):
+    """Means linear in the data, log-variances that are the same for all."""
+
+    def __init__(self, n_in: int, latent_dim: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(n_in, latent_dim)
+        self.logvar = nn.Parameter(torch.zeros(latent_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Both, side by side."""
+        mean = self.mean(x.flatten(1))
+        return torch.cat([mean, self.logvar.expand_as(mean)], dim=1)
 
 
 def discriminator() -> nn.Module:

@@ -8,8 +8,8 @@ import time
 import torch
 
 from bench import backends
+from bench.speed._jobs import Job
 from bench.speed.timing import Case, Row, Section, interleave, rows
-from bench.speed.training import Job
 
 #: Net H as in the preset "standard", and quick's small net with the runs that go in lockstep.
 JOBS = {"net H, 64": Job("ours", "H", 64), "quick's mlp, 64, x 10": Job("ours", "mlp", 64, n_runs=10)}
@@ -37,7 +37,7 @@ def _measure(repeats: int, jobs: dict[str, Job], steps: dict[str, int]) -> Secti
 def compare(name: str, job: Job, n_steps: int, repeats: int) -> tuple[list[Row], str]:
     """Time a job both ways; the sentence says what compiling cost."""
     from bench import engine
-    from bench.speed.training import problem
+    from bench.speed._jobs import problem
 
     dataset, images, specs = problem(job)
     engine.settings(1)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import functools
-import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, wait
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import loky
-import numpy as np
-import torch
 
 from bench import backends
+from bench.lockstep import MANY
 from bench.registry import METHODS
+from bench.speed._jobs import Job, peak_of_one_process, work
 from bench.speed.timing import Case, Row, Section, interleave, rows
 
 #: Seconds that one timed call lasts.
@@ -30,36 +27,8 @@ CEILING_AT = ("H", 128)
 PRECISIONS = ("float32", "bfloat16")
 #: Runs in lockstep, one for each of a sweep's seeds.
 SEEDS = 10
-#: 18,000 images of dSprites at 64 px: enough to be kept as bits, as the whole data set is.
-LEVELS = ("dsprites.scale=6", "dsprites.orientation=10", "dsprites.pos_x=10", "dsprites.pos_y=10")
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker process does, picklable; `work` is called with it.
-
-    Attributes
-    ----------
-    kind : {"plain", "ours", "ceiling"}
-        The usual loop, our engine, or the products alone.
-    network : str
-        "mlp" is trained as in the preset "quick", the others as in "standard", on fewer images.
-    batch_size : int
-    precision : {"float32", "bfloat16"}
-    method : str
-    n_runs : int
-        In lockstep, in each process.
-    settings : tuple of str
-        Further changes to the preset.
-    """
-
-    kind: str
-    network: str
-    batch_size: int
-    precision: str = "float32"
-    method: str = "beta_vae"
-    n_runs: int = 1
-    settings: tuple[str, ...] = ()
+#: The batch size of the study of linear-Gaussian data.
+LINEAR_BATCH = 256
 
 
 def measure(*, repeats: int, full: bool) -> Section:
@@ -77,7 +46,7 @@ def measure(*, repeats: int, full: bool) -> Section:
         if full:
             found += timed(workers, methods(cores))
         quick = timed(workers, sweep(cores))
-    found += quick
+        found += quick + timed(workers, linear(cores))
     trained = [row for row in quick if "ceiling" not in row.name]
     found += [*per_hour(standard, "standard"), *per_hour(trained, "quick")]
     notes = [
@@ -145,6 +114,16 @@ def sweep(cores: int) -> dict[str, Job]:
         jobs[name] = Job("ours", "mlp", 64, precision, n_runs=SEEDS)
     for precision in PRECISIONS:
         jobs[f"{at}ceiling, {precision}"] = Job("ceiling", "mlp", 64, precision, n_runs=SEEDS)
+    return jobs
+
+
+def linear(cores: int) -> dict[str, Job]:
+    """The tiny network for linear-Gaussian data: alone in each process, and in lockstep."""
+    at = f"linear-Gaussian, {LINEAR_BATCH}: "
+    jobs = {f"{at}plain loop": Job("plain", "linear", LINEAR_BATCH)}
+    for n_runs in (1, MANY):
+        name = f"{cores} processes" if n_runs == 1 else f"{cores} processes x {n_runs} in lockstep"
+        jobs[f"{at}{name}"] = Job("ours", "linear", LINEAR_BATCH, n_runs=n_runs)
     return jobs
 
 
@@ -228,101 +207,5 @@ def _together(crew: Sequence[Executor], job: Job, n_steps: int) -> None:
         future.result()
 
 
-def work(job: Job, n_steps: int) -> None:
-    """Go on with a job by some steps, in a worker process."""
-    _prepared(job)(n_steps)
-
-
-@functools.cache
-def _prepared(job: Job) -> Callable[[int], None]:
-    """What a job does for a number of steps; kept, so that only the first call prepares it."""
-    if job.kind == "plain":
-        return _plain(job)
-    if job.kind == "ceiling":
-        return _ceiling(job)
-    return _ours(job)
-
-
-def _ours(job: Job) -> Callable[[int], None]:
-    from bench import engine
-
-    dataset, images, specs = problem(job)
-    engine.settings(1)
-    training = engine.prepare(specs, dataset.image_shape, len(dataset))
-    return lambda n_steps: engine.train(training, dataset, images, until=training.step + n_steps)
-
-
-def _plain(job: Job) -> Callable[[int], None]:
-    from bench.speed._plain import Plain
-
-    torch.set_num_threads(int(loky.cpu_count()))
-    dataset, _, specs = problem(job)
-    lr, factor = specs[0].optimizer.lr, job.method == "factor_vae"
-    return Plain(job.network, _floats(dataset), job.batch_size, lr=lr, factor=factor).train
-
-
-@functools.lru_cache(maxsize=1)
-def _floats(dataset: Any) -> torch.Tensor:
-    return torch.from_numpy(dataset.images(np.arange(len(dataset))).astype(np.float32))
-
-
-def _ceiling(job: Job) -> Callable[[int], None]:
-    from bench.engine import settings
-    from bench.speed._ceiling import discriminator_products, products
-
-    settings(1)
-    if job.network == "discriminator":
-        calls = discriminator_products(job.batch_size, getattr(torch, job.precision), latent_dim=10)
-    else:
-        dtype = getattr(torch, job.precision)
-        calls = products(job.network, job.batch_size, dtype, latent_dim=10, n_runs=job.n_runs)
-
-    def repeat(n_steps: int) -> None:
-        for _ in range(n_steps):
-            for call in calls:
-                call()
-
-    return repeat
-
-
-def problem(job: Job) -> tuple[Any, Any, list[Any]]:
-    """Dataset, its images in memory, and the specs of the runs that go in lockstep."""
-    from bench.batches import store_of
-    from bench.data import load_dataset
-    from bench.expand import expand
-    from bench.study import resolve
-
-    # So many steps that no window is cut off by the end of a run.
-    settings = [f"train.batch_size={job.batch_size}", f"train.precision={job.precision}", "train.steps=1000000000"]
-    settings += job.settings
-    if job.network != "mlp":
-        settings += [f"train.network={job.network}", *LEVELS]
-    preset = "quick" if job.network == "mlp" else "standard"
-    study = resolve(preset, settings=settings, methods=[job.method], controls=[], seeds=list(range(job.n_runs)))
-    specs = expand(study)
-    dataset = load_dataset(specs[0].dataset.name, specs[0].dataset.all_options)
-    return dataset, store_of(dataset), specs
-
-
 def _peak() -> float:
-    return float(backends.call(_peak_of_one_process, threads=1))
-
-
-def _peak_of_one_process() -> float:
-    """MiB that a process needs to train net H with batches of 128 on all of dSprites."""
-    from bench import engine
-    from bench.batches import store_of
-    from bench.data import load_dataset
-    from bench.expand import expand
-    from bench.study import resolve
-
-    (spec,) = expand(
-        resolve("standard", settings=["train.batch_size=128"], methods=["beta_vae"], controls=[], seeds=[0])
-    )
-    engine.settings(1)
-    dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
-    training = engine.prepare([spec], dataset.image_shape, len(dataset))
-    engine.train(training, dataset, store_of(dataset), until=5)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Bytes on macOS, KiB elsewhere.
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    return float(backends.call(peak_of_one_process, threads=1))
