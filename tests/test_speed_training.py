@@ -19,7 +19,11 @@ def plain_with_our_weights(name):
     plain = _plain.Plain(name, torch.rand(64, *PIXELS[name]), 16, lr=1e-3)
     theirs = [p for part in (plain.encoder, plain.decoder) for p in part.parameters()]
     layers = [layer for layer in ours.modules() if list(layer.parameters(recurse=False))]
-    values = [(v[0].T if isinstance(la, Linear) and v.ndim == 3 else v[0]) for la in layers for v in la.parameters()]
+    values = [
+        (v[0].T if isinstance(la, Linear) and v.ndim == 3 else v[0])
+        for la in layers
+        for v in la.parameters(recurse=False)
+    ]
     with torch.no_grad():
         for parameter, value in zip(theirs, values, strict=True):
             parameter.copy_(value.reshape(parameter.shape))
