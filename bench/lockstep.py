@@ -1,6 +1,6 @@
 """Which runs of small models are trained together in one process, and whether that changes nothing here.
 
-A small model's step is mostly the cost of calling the kernels, which R runs in lockstep share. What a run becomes
+Much of a small model's step is the cost of calling the kernels, which R runs in lockstep share. What a run becomes
 doesn't depend on the runs beside it, so groups are made as it suits the workers.
 """
 

@@ -86,7 +86,9 @@ def forms(layer: Any, x: Tensor, g: Tensor, *, first: bool) -> Iterator[list[Cal
     if isinstance(layer, Linear):
         runs = [_matrix(*each, first=first) for each in zip(x, w, g, strict=True)]
         in_turn = ((lambda calls=calls: [call() for call in calls]) for calls in zip(*runs, strict=True))
-        yield from (list(forms) for forms in zip(_matrix(x, w, g, first=first), in_turn, strict=True))
+        yield from (list(ways) for ways in zip(_matrix(x, w, g, first=first), in_turn, strict=True))
+    elif len(w) > 1:
+        raise ValueError(f"the products of convolutions are those of one run, not of {len(w)}")
     else:
         yield from _convolution(layer, x, w[0], g, first=first)
 

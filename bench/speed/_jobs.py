@@ -27,7 +27,7 @@ class Job:
         The usual loop, our engine, or the products alone.
     network : str
         "mlp" is trained as in the preset "quick", "linear" as in the study "inference_optimum" but for the rate's
-        schedule, the others as in "standard", on fewer images.
+        schedule and the mean of its weights, the others as in "standard", on fewer images.
     batch_size : int
     precision : {"float32", "bfloat16"}
     method : str
@@ -67,7 +67,14 @@ def _ours(job: Job) -> Callable[[int], None]:
     dataset, images, specs = problem(job)
     engine.settings(1)
     training = engine.prepare(specs, dataset.image_shape, len(dataset))
-    return lambda n_steps: engine.train(training, dataset, images, until=training.step + n_steps)
+
+    def go_on(n_steps: int) -> None:
+        until = training.step + n_steps
+        engine.train(training, dataset, images, until=until)
+        if training.step != until:
+            raise RuntimeError(f"{job} stopped at step {training.step}: all of its runs diverged")
+
+    return go_on
 
 
 def _plain(job: Job) -> Callable[[int], None]:

@@ -21,7 +21,8 @@ class Plain:
     ----------
     network : {"H", "B", "mlp", "linear"}
         "linear" is for real vectors of two factors, with half the squared error for a loss.
-    images : Tensor, (N, 1, H, W), float32 in [0, 1]
+    images : Tensor, (N, 1, H, W), float32
+        In [0, 1] but for "linear".
     batch_size : int
     lr, beta : float
     factor : bool

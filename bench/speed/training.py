@@ -165,6 +165,7 @@ def steps_that_last(
     """How many steps take about `window_s` seconds, by trials that double until one lasts a quarter of that.
 
     A step or two can't tell: the first ones after a pause are slow, a small network's many times as slow as the rest.
+    The last trial starts as warm as a timed call.
     """
     go_on(1)
     n_steps = 1
@@ -174,8 +175,12 @@ def steps_that_last(
         go_on(n_steps)
         took = clock() - started
         if took >= window_s / 4:
-            return max(1, round(window_s / took * n_steps))
+            break
         n_steps *= 2
+    settle()
+    started = clock()
+    go_on(n_steps)
+    return max(1, round(window_s / (clock() - started) * n_steps))
 
 
 def _warm_up(go_on: Callable[[int], object], settle: Callable[[], object], n_steps: int) -> None:
@@ -185,8 +190,12 @@ def _warm_up(go_on: Callable[[int], object], settle: Callable[[], object], n_ste
 
 
 def _settle(workers: Sequence[Executor]) -> None:
-    """Wait until no worker has anything to do: loky's collect garbage after a task, and that takes 0.2 s."""
-    wait([worker.submit(int) for worker in workers])
+    """Wait until no worker has anything to do.
+
+    loky's collect garbage after a task, if they haven't for a second, and that takes 0.2 s: a second task waits for it.
+    """
+    for _ in range(2):
+        wait([worker.submit(int) for worker in workers])
 
 
 def with_shares(found: dict[Job, Row]) -> list[Row]:
