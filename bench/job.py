@@ -288,8 +288,7 @@ def _facts(training: engine.Training, folder: Path) -> dict[str, Any]:
 
 
 def _write_curves(path: Path, curves: np.ndarray) -> None:
-    columns = COLUMNS
-    header = ["step", *columns, *(f"kl_{k}" for k in range(curves.shape[1] - 1 - len(columns)))]
+    header = ["step", *COLUMNS, *(f"kl_{k}" for k in range(curves.shape[1] - 1 - len(COLUMNS)))]
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
