@@ -104,7 +104,7 @@ def _drain(
         while queue or flying:
             try:
                 if executor is None:
-                    executor = ProcessPoolExecutor(n_jobs, env=worker_environment(threads), initializer=_start_worker)
+                    executor = ProcessPoolExecutor(n_jobs, env=worker_environment(threads), initializer=start_worker)
                 while queue and len(flying) < n_jobs and queue[0][0] <= time.monotonic():
                     # No more than one batch per worker is handed over: whatever is in flight is really running.
                     flying[executor.submit(function, queue[0][1])] = queue[0][1]
@@ -129,7 +129,7 @@ def _drain(
             executor.shutdown(wait=True, kill_workers=True)
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
     """Leave Ctrl-C to the parent, which then stops the workers; and don't outlive it if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
@@ -144,14 +144,14 @@ def _leave_with(parent: int) -> None:
 
 def call(function: Callable[..., Any], *args: Any, threads: int) -> Any:
     """Call a function once in a worker with the environment that runs have."""
-    with ProcessPoolExecutor(1, env=worker_environment(threads), initializer=_start_worker) as executor:
+    with ProcessPoolExecutor(1, env=worker_environment(threads), initializer=start_worker) as executor:
         return executor.submit(function, *args).result()
 
 
 @contextmanager
 def crew(environments: Sequence[dict[str, str]]) -> Iterator[list[ProcessPoolExecutor]]:
     """Worker processes that stay for many calls, one for each environment; stopped at the end."""
-    workers = [ProcessPoolExecutor(1, env=dict(own), initializer=_start_worker) for own in environments]
+    workers = [ProcessPoolExecutor(1, env=dict(own), initializer=start_worker) for own in environments]
     try:
         yield workers
     finally:

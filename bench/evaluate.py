@@ -80,7 +80,16 @@ def evaluate(training: Training, dataset: Dataset, store: ImageStore) -> Evaluat
     training : Training
         Of one run, trained. Each metric draws from its own stream ``metric:<name>`` of the run's seed.
     """
-    seed, spec = training.specs[0].seed, training.specs[0].evaluation
+    inputs, reasons = inputs_of(training, dataset, store)
+    spec = training.specs[0]
+    return measure(inputs, spec.evaluation.metrics, seed=spec.seed, reasons=reasons)
+
+
+def inputs_of(
+    training: Training, dataset: Dataset, store: ImageStore
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """What the metrics of a run's spec are given, and why what isn't there is missing; see `bench.measure.measure`."""
+    spec = training.specs[0].evaluation
     rows = sample_rows(dataset, spec.n_codes)
     mean, logvar = encode(training, store, rows)
     part = slice(min(spec.n_images, len(rows)))
@@ -106,4 +115,4 @@ def evaluate(training: Training, dataset: Dataset, store: ImageStore) -> Evaluat
     elif {"images", "decoded"} & {need for name in spec.metrics for need in find_metric(name).inputs}:
         inputs["images"] = store.gather(rows[part]).cpu().numpy()
         inputs["decoded"] = decode(training, decoder_input(training, mean[part], logvar[part]))
-    return measure(inputs, spec.metrics, seed=seed, reasons=reasons)
+    return inputs, reasons

@@ -7,8 +7,10 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from bench import by_step, checkpoint, engine, evaluate, lockstep, pictures, provenance
+from bench import by_step, checkpoint, engine, lockstep, measuring, pictures, provenance
 from bench.batches import ImageStore, store_of
 from bench.data import Dataset, load_dataset
 from bench.errors import BenchError
@@ -56,7 +58,14 @@ class Trained:
     took_s: float
 
 
-def train(specs: Sequence[RunSpec], folders: Sequence[Path], *, checkpoint_s: float = 60.0) -> list[Trained]:
+def train(
+    specs: Sequence[RunSpec],
+    folders: Sequence[Path],
+    *,
+    checkpoint_s: float = 60.0,
+    pool: Executor | None = None,
+    plugins: Sequence[Path] = (),
+) -> list[Trained]:
     """Train runs to the end, together where their checkpoints are at the same step.
 
     Parameters
@@ -67,6 +76,10 @@ def train(specs: Sequence[RunSpec], folders: Sequence[Path], *, checkpoint_s: fl
         Their working folders, held by this process; checkpoints in them are gone on from.
     checkpoint_s : float
         Seconds between checkpoints.
+    pool : Executor or None
+        Of `bench.measuring.processes`, for the scores of `RunSpec.score_every`.
+    plugins : sequence of Path
+        Loaded in its processes.
 
     Raises
     ------
@@ -83,7 +96,8 @@ def train(specs: Sequence[RunSpec], folders: Sequence[Path], *, checkpoint_s: fl
     for step, runs in by_step.items():
         together = len(runs) == 1 or lockstep.agrees([specs[run] for run in runs], dataset, images)
         for some in [runs] if together else [[run] for run in runs]:
-            part = _Part([specs[run] for run in some], [folders[run] for run in some], step, checkpoint_s)
+            places = [folders[run] for run in some]
+            part = _Part([specs[run] for run in some], places, step, checkpoint_s, pool, plugins)
             trained |= dict(zip(some, part.train(dataset, images), strict=True))
     return [trained[run] for run in range(len(specs))]
 
@@ -114,31 +128,53 @@ def take(spec: RunSpec, folder: Path, source: Path) -> Trained:
     return Trained(training, facts, history, began, time.perf_counter() - clock)
 
 
-def finish(trained: Trained, folder: Path, *, plugins: Sequence[Path] = ()) -> None:
-    """Measure a run and write its files into `folder`, up to and including ``result.json``.
+def finish(
+    trained: Trained, folder: Path, *, pool: Executor | None = None, plugins: Sequence[Path] = ()
+) -> Callable[[], None]:
+    """Begin to measure a run; what is returned waits for its scores and writes what is missing of its files.
 
     Parameters
     ----------
     trained : Trained
     folder : Path
-        Working folder, held by this process.
+        Working folder, held by this process; ``result.json`` is written last.
+    pool : Executor or None
+        Of `bench.measuring.processes`.
     plugins : sequence of Path
-        For the record.
+        For the record, and loaded in the pool's processes.
     """
     clock = time.perf_counter()
     training = trained.training
-    spec = training.specs[0]
-    dataset, images = _data(spec)
+    dataset, images = _data(training.specs[0])
     facts = trained.facts or _facts(training, folder)
-    measured = Evaluation({}, {}, {})
+    measured = None
     if facts["status"] == "ok":
-        measured = evaluate.evaluate(training, dataset, images)
+        measured = measuring.begin(training, dataset, images, pool, plugins)
         if dataset.likelihood != "gaussian_unit":
             pictures.write(training, dataset, images, folder)
+    began_s = time.perf_counter() - clock
+    return partial(_write, trained, facts, measured, folder, began_s, plugins)
+
+
+def _write(
+    trained: Trained,
+    facts: dict[str, Any],
+    scores: measuring.Measured | None,
+    folder: Path,
+    began_s: float,
+    plugins: Sequence[Path],
+) -> None:
+    """Wait for a run's scores and write all that isn't in its folder yet."""
+    clock = time.perf_counter()
+    spec = trained.training.specs[0]
+    dataset, _ = _data(spec)
+    measured = Evaluation({}, {}, {})
+    if scores is not None:
+        measured = scores()
         if spec.score_every:
             by_step.add(folder / by_step.NAME, by_step.row(spec.steps, measured, dataset.factor_names))
     write_json(folder / "spec.json", spec.model_dump(mode="json"))
-    evaluate_s = time.perf_counter() - clock
+    evaluate_s = began_s + time.perf_counter() - clock
     write_json(
         folder / "provenance.json",
         {
@@ -170,8 +206,17 @@ def finish(trained: Trained, folder: Path, *, plugins: Sequence[Path] = ()) -> N
 class _Part:
     """Runs that are trained in lockstep from the same step on."""
 
-    def __init__(self, specs: list[RunSpec], folders: list[Path], step: int | None, checkpoint_s: float) -> None:
+    def __init__(
+        self,
+        specs: list[RunSpec],
+        folders: list[Path],
+        step: int | None,
+        checkpoint_s: float,
+        pool: Executor | None,
+        plugins: Sequence[Path],
+    ) -> None:
         self.specs, self.folders, self.step, self.checkpoint_s = specs, folders, step, checkpoint_s
+        self.pool, self.plugins = pool, plugins
         self.files = [folder / CHECKPOINT for folder in folders]
         #: Runs that have diverged, as they were when it was seen: alone, they would have stopped there.
         self.ended: dict[int, engine.Training] = {}
@@ -223,11 +268,13 @@ class _Part:
         every, dataset = self.specs[0].score_every, self.data[0]
         if not every or training.step % every or training.step == self.specs[0].steps:
             return
+        begun = {}
         for run, folder in enumerate(self.folders):
             if training.diverged[run] is None:
                 alone = checkpoint.take(training, run, self.shape)
-                measured = evaluate.evaluate(alone, *self.data)
-                by_step.add(folder / by_step.NAME, by_step.row(training.step, measured, dataset.factor_names))
+                begun[folder] = measuring.begin(alone, *self.data, self.pool, self.plugins)
+        for folder, measured in begun.items():
+            by_step.add(folder / by_step.NAME, by_step.row(training.step, measured(), dataset.factor_names))
 
     def _set_aside(self, training: engine.Training) -> None:
         for run, good in enumerate(training.diverged):

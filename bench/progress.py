@@ -55,13 +55,12 @@ def run_study(
     adopted = [spec for spec in specs for other in reuse if store.adopt(Store(other), spec.run_id)]
     plan = runner.plan(specs, store, rerun)
     jobs = min(n_jobs or os.cpu_count() or 1, max(1, len(plan.todo)))
-    if any(spec.device == "cuda" for spec in plan.left):
-        jobs = 1  # one process has the GPU, and its runs go in lockstep
+    workers = plan.workers(jobs)
     console = Console(quiet=quiet, highlight=False, soft_wrap=True, markup=False)
-    _header(console, study, plan, folder, jobs)
+    _header(console, study, plan, folder, workers)
     if adopted:
         console.print(f"{len(adopted)} runs were taken over from {', '.join(str(path) for path in reuse)}")
-    _estimate(console, [spec for spec in plan.left if plan.todo[spec.run_id] != "measure"], jobs)
+    _estimate(console, [spec for spec in plan.left if plan.todo[spec.run_id] != "measure"], workers)
     err = Console(highlight=False, soft_wrap=True, markup=False)
     failed: list[Outcome] = []
     started = time.monotonic()

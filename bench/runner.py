@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench import backends, lockstep
 from bench.errors import BenchError
@@ -35,6 +36,7 @@ class Task:
     action: Action = "train"
     plugins: tuple[Path, ...] = ()
     checkpoint_s: float = 60.0
+    measurers: int = 1
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,10 @@ class Plan:
     def left(self) -> list[RunSpec]:
         """Specs of the runs that are still to do."""
         return [spec for spec in self.specs if spec.run_id in self.todo]
+
+    def workers(self, n_jobs: int) -> int:
+        """Processes that train: one where a run is for a GPU, whose runs go in lockstep; else `n_jobs`."""
+        return 1 if any(spec.device == "cuda" for spec in self.left) else n_jobs
 
 
 def plan(specs: Sequence[RunSpec], store: Store, rerun: Rerun = "") -> Plan:
@@ -96,19 +102,25 @@ def is_measured(store: Store, spec: RunSpec) -> bool:
 def run(
     plan: Plan, store: Store, *, n_jobs: int, plugins: Sequence[Path] = (), checkpoint_s: float = 60.0
 ) -> Iterator[Outcome]:
-    """Execute what a plan leaves to do; yields each run's outcome as it comes. Never raises for a failing run."""
+    """Execute what a plan leaves to do; yields each run's outcome as it comes. Never raises for a failing run.
+
+    Where a run is for a GPU, the process that trains measures in `n_jobs` others.
+    """
     left = plan.left
     if not left:
         return
     path, actions = store.path.resolve(), plan.todo
-    groups = lockstep.group([spec for spec in left if actions[spec.run_id] != "measure"], n_jobs)
-    groups += [(spec,) for spec in left if actions[spec.run_id] == "measure"]
+    workers = plan.workers(n_jobs)
+    measurers = n_jobs if workers < n_jobs else 1
+    groups = lockstep.group([spec for spec in left if actions[spec.run_id] != "measure"], workers)
+    again = [spec for spec in left if actions[spec.run_id] == "measure"]
+    groups += [(spec,) for spec in again] if measurers == 1 else [tuple(again)] * bool(again)
     batches = [
-        tuple(Task(spec, path, actions[spec.run_id], tuple(plugins), checkpoint_s) for spec in group)
+        tuple(Task(spec, path, actions[spec.run_id], tuple(plugins), checkpoint_s, measurers) for spec in group)
         for group in groups
     ]
     threads = max(spec.threads for spec in left)
-    yield from backends.run_all(execute_together, batches, n_jobs=n_jobs, threads=threads, on_killed=_killed)
+    yield from backends.run_all(execute_together, batches, n_jobs=workers, threads=threads, on_killed=_killed)
 
 
 def execute(task: Task) -> Outcome:
@@ -121,13 +133,15 @@ def execute_together(tasks: Sequence[Task]) -> list[Outcome]:
 
     A run that fails, or that another process holds, leaves the others alone. All errors come back as outcomes.
     """
-    from bench import job
+    from bench import job, measuring
 
     store = Store(tasks[0].path)
     outcomes: dict[str, Outcome] = {}
     folders: dict[str, Path] = {}
     trained: dict[str, job.Trained] = {}
+    commits: dict[str, Callable[[], Outcome]] = {}
     with ExitStack() as claims:
+        pool = claims.enter_context(measuring.processes(tasks[0].measurers, tasks[0].spec.threads))
         for task in tasks:
             run = task.spec.run_id
             with _recorded(store, task, outcomes):
@@ -147,29 +161,48 @@ def execute_together(tasks: Sequence[Task]) -> list[Outcome]:
             # An error in one of them stops them all: below each is trained alone, and only that one fails.
             with suppress(Exception):
                 places = [folders[spec.run_id] for spec in together]
-                results = job.train(together, places, checkpoint_s=tasks[0].checkpoint_s)
+                results = job.train(
+                    together, places, checkpoint_s=tasks[0].checkpoint_s, pool=pool, plugins=tasks[0].plugins
+                )
                 trained = {spec.run_id: result for spec, result in zip(together, results, strict=True)}
         for task in claimed:
             run = task.spec.run_id
             with _recorded(store, task, outcomes):
-                outcomes[run] = _finish(store, task, folders[run], trained.pop(run, None))
+                commits[run] = _finish(store, task, folders[run], trained.pop(run, None), pool)
+                if pool is None:
+                    outcomes[run] = commits.pop(run)()
+        for task in claimed:
+            run = task.spec.run_id
+            if run in commits:
+                with _recorded(store, task, outcomes):
+                    outcomes[run] = commits.pop(run)()
     return [outcomes[task.spec.run_id] for task in tasks]
 
 
-def _finish(store: Store, task: Task, folder: Path, trained: job.Trained | None) -> Outcome:
-    """Train a run if it isn't trained, measure and commit it."""
+def _finish(
+    store: Store, task: Task, folder: Path, trained: job.Trained | None, pool: Executor | None
+) -> Callable[[], Outcome]:
+    """Train a run if it isn't trained and begin to measure it; what is returned waits for the scores and commits it."""
     from bench import job
 
     run, replace = task.spec.run_id, store.is_done(task.spec.run_id)
+    options: Any = {"pool": pool, "plugins": task.plugins}
     if trained is None and _has_weights(store, task):
         trained = job.take(_with_earlier_metrics(task.spec, store), folder, store.runs / run)
     elif trained is None:
-        (trained,) = job.train([task.spec], [folder], checkpoint_s=task.checkpoint_s)
-    started = time.perf_counter()
-    job.finish(trained, folder, plugins=task.plugins)
-    store.commit(folder, run, replace=replace)
-    store.clear_failures(run)
-    return _outcome(store, run, trained.took_s + time.perf_counter() - started)
+        (trained,) = job.train([task.spec], [folder], checkpoint_s=task.checkpoint_s, **options)
+    clock = time.perf_counter()
+    write, took_s = job.finish(trained, folder, **options), trained.took_s
+    took_s += time.perf_counter() - clock
+
+    def commit() -> Outcome:
+        clock = time.perf_counter()
+        write()
+        store.commit(folder, run, replace=replace)
+        store.clear_failures(run)
+        return _outcome(store, run, took_s + time.perf_counter() - clock)
+
+    return commit
 
 
 def _has_weights(store: Store, task: Task) -> bool:
