@@ -79,20 +79,20 @@ def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
 def company(spec: RunSpec) -> int:
     """Runs that may go in lockstep with this one, itself counted: 1 if it wouldn't gain or, on a CPU, keep its bits.
 
-    On a GPU every run gains that is trained by gradients; what it becomes depends, to rounding, on how many runs are
-    beside it, which its provenance says. On a CPU it gains if it has few multiply-adds a step. Kernels were seen to
-    give every run the bits that it gets alone in dense layers on one thread, if a run's part of each tensor fills whole
-    vector registers, and in narrow layers.
+    On a GPU every run gains that is trained by gradients, or not at all but measured beside others; what it becomes
+    depends, to rounding, on how many runs are beside it, which its provenance says. On a CPU it gains if it has few
+    multiply-adds a step. Kernels were seen to give every run the bits that it gets alone in dense layers on one thread,
+    if a run's part of each tensor fills whole vector registers, and in narrow layers.
     """
     from bench.layers import Conv, ConvTranspose, Linear, Narrow
     from bench.method import Method
     from bench.registry import METHODS
 
-    if spec.steps == 0 or METHODS.get(spec.method.name).value.fit is not Method.fit:
+    if METHODS.get(spec.method.name).value.fit is not Method.fit:
         return 1
     if spec.device == "cuda":
         return LARGEST_ON_GPU
-    if spec.threads != 1:
+    if spec.steps == 0 or spec.threads != 1:
         return 1
     layers = _layers(spec)
     if spec.batch_size % ALIGNED or any(isinstance(layer, Conv | ConvTranspose) for layer in layers):

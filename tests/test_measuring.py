@@ -1,4 +1,4 @@
-"""Runs that are measured in processes beside the one that trains: the same bytes, and one failing metric fails alone."""
+"""Runs measured in processes beside the one that trains: the same bytes, and what fails, fails alone."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def moody(codes, *, rng):
 '''
 
 
-def specs_of(metrics=("core",), seeds=range(3), **options):
+def specs_of(metrics=("core",), seeds=range(3), methods=("vae",)):
     settings = ["train.steps=40", "train.score_every=20"]
-    evaluation = {"metrics": list(metrics), **options}
-    return expand(resolve("smoke", settings=settings, methods=["vae"], seeds=list(seeds), evaluation=evaluation))
+    options = {"methods": list(methods), "controls": [], "evaluation": {"metrics": list(metrics)}}
+    return expand(resolve("smoke", settings=settings, seeds=list(seeds), **options))
 
 
 def measured(path, specs, measurers, plugins=(), action="train"):
@@ -47,13 +47,16 @@ def digests(store):
 
 
 @pytest.mark.slow
-def test_measured_in_processes_a_run_has_the_same_bytes(tmp_path):
-    specs = specs_of()
+@pytest.mark.parametrize("method", ["vae", "untrained"])
+def test_measured_in_processes_a_run_has_the_same_bytes(method, tmp_path):
+    specs = specs_of(methods=[method])
     here, _ = measured(tmp_path / "here", specs, 1)
     there, outcomes = measured(tmp_path / "there", specs, 2)
     assert {outcome.state for outcome in outcomes.values()} == {"ok"}
     assert digests(there) == digests(here)
-    assert sum("scores_by_step.csv" in name for name in digests(there)) == 3
+    assert sum("scores_by_step.csv" in name for name in digests(there)) == (3 if method == "vae" else 0)
+    records = [json.loads(path.read_text()) for path in there.runs.glob("*/provenance.json")]
+    assert [record["lockstep"] for record in records] == [3, 3, 3]
     assert {"mig", "reconstruction_bce"} <= next(iter(outcomes.values())).scores.keys()
 
 
@@ -87,7 +90,8 @@ def test_a_metric_that_fails_on_one_run_leaves_the_others_alone(tmp_path):
 
 
 def test_a_gpu_has_one_process_and_the_others_measure(tmp_path, monkeypatch):
-    specs = [spec.model_copy(update={"device": "cuda"}) for spec in specs_of(seeds=range(50))]
+    specs = specs_of(seeds=range(50), methods=["vae", "untrained"])
+    specs = [spec.model_copy(update={"device": "cuda"}) for spec in specs]
     asked = {}
 
     def catch(function, batches, *, n_jobs, threads, on_killed):
@@ -100,8 +104,7 @@ def test_a_gpu_has_one_process_and_the_others_measure(tmp_path, monkeypatch):
     plan = runner.plan(specs, store)
     list(runner.run(plan, store, n_jobs=16))
     assert (plan.workers(16), asked["n_jobs"]) == (1, 1)
-    trained = [batch for batch in asked["batches"] if batch[0].spec.steps]
-    assert sorted(map(len, trained)) == [10, 40]
+    assert sorted(map(len, asked["batches"])) == [10, 10, 40, 40]
     assert {task.measurers for batch in asked["batches"] for task in batch} == {16}
     list(runner.run(runner.Plan(specs, dict.fromkeys(plan.todo, "measure")), store, n_jobs=16))
     assert [len(batch) for batch in asked["batches"]] == [len(specs)]
