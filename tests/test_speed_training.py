@@ -6,6 +6,7 @@ from concurrent.futures import Executor, Future
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench import engine, lockstep, networks
 from bench.layers import Conv, ConvTranspose, Linear
@@ -127,11 +128,26 @@ def test_sweeps_are_told_in_runs_per_hour():
     assert training.per_hour(found, "quick")[0].value == 3600 * 10 / 7_000
 
 
-def test_the_share_of_the_ceiling_is_that_of_the_same_precision():
+def test_shares_are_those_of_the_same_precision():
     jobs = list(training.convolutional(*training.CEILING_AT, 2).values())
-    speeds = dict(zip(jobs, [5.0, 9.0, 16.0, 10.0, 20.0], strict=True))
+    assert [job.kind for job in jobs] == ["plain", "apart", "ours", "ours", *["ceiling", "peak"] * 2]
+    speeds = dict(zip(jobs, [5.0, 6.0, 9.0, 16.0, 10.0, 12.0, 20.0, 32.0], strict=True))
     found = training.with_shares({job: Row(str(job), speed, "steps/s", 0.0, 0.0) for job, speed in speeds.items()})
-    assert [row.note for row in found] == ["", "90% of the ceiling", "80% of the ceiling", "", ""]
+    ours = ["90% of the ceiling, 75% of one large product", "80% of the ceiling, 50% of one large product"]
+    assert [row.note for row in found] == ["", "", *ours, "", "", "", ""]
+
+
+@pytest.mark.parametrize(("name", "n_runs"), [("H", 1), ("B", 1), ("mlp", 3)])
+def test_one_large_product_has_the_multiplications_of_all(name, n_runs, monkeypatch):
+    """As many as torch counts in a step of the plain loop."""
+    monkeypatch.setattr(_ceiling, "SIDE", 8)
+    (call,) = _ceiling.one_product(name, 4, torch.float32, 10, n_runs=n_runs)
+    loop = _plain.Plain(name, torch.rand(4, *PIXELS[name]), 4, lr=1e-3)
+    with FlopCounterMode(display=False) as step:
+        loop.train(1)
+    with FlopCounterMode(display=False) as product:
+        call()
+    assert product.get_total_flops() == pytest.approx(n_runs * step.get_total_flops(), rel=1e-3)
 
 
 def test_every_method_that_is_trained_is_measured():
@@ -221,13 +237,16 @@ def test_every_timed_call_follows_a_warm_up_and_idle_workers(monkeypatch):
             return future
 
     monkeypatch.setattr(training, "steps_that_last", lambda *_: 30)
-    workers = [Worker(name) for name in "abc"]
+    workers = [Worker(name) for name in "abcde"]  # all threads; one thread, twice; ours, twice
     jobs = {"plain": _jobs.Job("plain", "mlp", 64), "ours": _jobs.Job("ours", "mlp", 64, n_runs=5)}
     plain, ours = training._timed(workers, jobs, repeats=1, window_s=2.0)
-    idle = [*"abc" * 2]
-    of_plain, of_ours = [*idle, "c 3", *idle, "c 30"], [*idle, "a 3", "b 3", *idle, "a 30", "b 30"]
+    idle = [*"abcde" * 2]
+    of_plain, of_ours = [*idle, "a 3", *idle, "a 30"], [*idle, "d 3", "e 3", *idle, "d 30", "e 30"]
     assert done == [*of_plain, *of_ours, *of_ours, *of_plain]
     assert (plain.versus, ours.versus) == ("", "plain")
+    done.clear()
+    training._timed(workers, {"apart": _jobs.Job("apart", "mlp", 64)}, repeats=1, window_s=2.0)
+    assert [each for each in done if " " in each] == ["b 3", "c 3", "b 30", "c 30"] * 2
 
 
 def test_runs_that_diverge_are_not_timed_as_if_they_went_on(monkeypatch):

@@ -17,6 +17,8 @@ from bench.one_run import channels_last
 Call = Callable[[], object]
 #: Calls per candidate, of which the fastest counts.
 TRIES = 5
+#: Of the square matrix in `one_product`.
+SIDE = 512
 
 
 def products(network: str, batch_size: int, dtype: torch.dtype, latent_dim: int, n_runs: int = 1) -> list[Call]:
@@ -57,6 +59,17 @@ def discriminator_products(batch_size: int, dtype: torch.dtype, latent_dim: int,
         chosen += [call for calls in own for call in calls]
         chosen.append(lambda g=g, w=w: g @ w.t())  # type: ignore[misc]
     return chosen
+
+
+def one_product(network: str, batch_size: int, dtype: torch.dtype, latent_dim: int, n_runs: int = 1) -> list[Call]:
+    """As many multiplications as `products` has, as one product of large matrices: what this machine does at best."""
+    count = 0
+    for number, (layer, taken, given) in enumerate(layers_of(network, batch_size, latent_dim, n_runs)):
+        # Each weight meets each image once at every place of the smaller of the two planes.
+        places = 1 if isinstance(layer, Linear) else min(taken[2:].numel(), given[2:].numel())
+        count += (2 if number == 0 else 3) * layer.weight.numel() * batch_size * places
+    a, b = (torch.randn(shape).to(dtype) for shape in ((count // SIDE**2, SIDE), (SIDE, SIDE)))
+    return [lambda: a @ b]
 
 
 def layers_of(

@@ -1,4 +1,4 @@
-"""What a worker process does while training is timed: a plain loop, our engine, or the products alone."""
+"""What a worker process does while training is timed: a plain loop, our engine, or products alone."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Job:
 
     Attributes
     ----------
-    kind : {"plain", "ours", "ceiling"}
-        The usual loop, our engine, or the products alone.
+    kind : {"plain", "apart", "ours", "ceiling", "peak"}
+        The usual loop with all threads or with one, our engine, the products alone, or as many multiplications as one
+        large product.
     network : str
         "mlp" is trained as in the preset "quick", "linear" as in the study "inference_optimum" but for the rate's
         schedule and the mean of its weights, the others as in "standard", on fewer images.
@@ -54,11 +55,9 @@ def work(job: Job, n_steps: int) -> None:
 @functools.cache
 def _prepared(job: Job) -> Callable[[int], None]:
     """What a job does for a number of steps; kept, so that only the first call prepares it."""
-    if job.kind == "plain":
+    if job.kind in ("plain", "apart"):
         return _plain(job)
-    if job.kind == "ceiling":
-        return _ceiling(job)
-    return _ours(job)
+    return _ours(job) if job.kind == "ours" else _products(job)
 
 
 def _ours(job: Job) -> Callable[[int], None]:
@@ -80,7 +79,7 @@ def _ours(job: Job) -> Callable[[int], None]:
 def _plain(job: Job) -> Callable[[int], None]:
     from bench.speed._plain import Plain
 
-    torch.set_num_threads(int(loky.cpu_count()))
+    torch.set_num_threads(int(loky.cpu_count()) if job.kind == "plain" else 1)
     dataset, _, specs = problem(job)
     lr, factor = specs[0].optimizer.lr, job.method == "factor_vae"
     return Plain(job.network, _floats(dataset), job.batch_size, lr=lr, factor=factor).train
@@ -91,16 +90,17 @@ def _floats(dataset: Any) -> torch.Tensor:
     return torch.from_numpy(dataset.images(np.arange(len(dataset))).astype(np.float32))
 
 
-def _ceiling(job: Job) -> Callable[[int], None]:
+def _products(job: Job) -> Callable[[int], None]:
     from bench.engine import settings
-    from bench.speed._ceiling import discriminator_products, products
+    from bench.speed._ceiling import discriminator_products, one_product, products
 
     settings(1)
+    dtype = getattr(torch, job.precision)
     if job.network == "discriminator":
-        calls = discriminator_products(job.batch_size, getattr(torch, job.precision), latent_dim=10)
+        calls = discriminator_products(job.batch_size, dtype, latent_dim=10)
     else:
-        dtype = getattr(torch, job.precision)
-        calls = products(job.network, job.batch_size, dtype, latent_dim=10, n_runs=job.n_runs)
+        make = products if job.kind == "ceiling" else one_product
+        calls = make(job.network, job.batch_size, dtype, latent_dim=10, n_runs=job.n_runs)
 
     def repeat(n_steps: int) -> None:
         for _ in range(n_steps):
