@@ -6,8 +6,6 @@ The folders are the truth; everything here can be made again from them, ``runs.j
 from __future__ import annotations
 
 import functools
-import io
-import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -16,12 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench import by_step
-from bench.errors import BenchError
 from bench.labels import Spec, config_id, label_runs, refuse_mixed
 from bench.measure import column_info
 from bench.metric import Score
-from bench.records import AGAIN, entries, read_json, read_toml, reason
+from bench.records import entries, read_json, read_toml
 from bench.registry import METRICS
 from bench.seeds import stream
 from bench.stats import summary
@@ -97,7 +93,7 @@ class Study:
 
     @functools.cached_property
     def curves(self) -> dict[str, pd.DataFrame]:
-        """Curves by run, as far as `read_curves` has read them."""
+        """Curves by run, as far as `bench.curves.read_curves` has read them."""
         return {}
 
     @functools.cached_property
@@ -172,70 +168,6 @@ def read_study(path: Path, *, mixed: bool = False) -> Study:
     runs, not_applicable = _tidy(specs, results, provenance, meta.get("methods", []))
     failures = [attempts[run] for run in runs["run"] if run in attempts]
     return Study(path, meta, runs, specs, provenance, failures, not_applicable)
-
-
-def read_curves(study: Study, run: str) -> pd.DataFrame:
-    """Training curves of one run: step, reconstruction, kl, beta, set_point, kl_0, ... (nats per image).
-
-    Each row is the mean over the interval that ends at its step; ``set_point`` is NaN for methods without
-    one. Several figures read the same curves, so they are kept, and not to be changed.
-
-    Raises
-    ------
-    BenchError
-        If the file is missing or damaged.
-    """
-    if run not in study.curves:
-        _read_together(study, run)
-    file = study.path / "runs" / run / "curves.csv"
-    try:
-        if run not in study.curves:
-            study.curves[run] = pd.read_csv(file, dtype=float)
-        return study.curves[run]
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{file} can't be read ({reason(error)}); {AGAIN}") from error
-
-
-def read_scores_by_step(study: Study, run: str) -> pd.DataFrame:
-    """Scores during training (``step``, scores, ``<detail>.<factor>``); empty where they were taken at the end only.
-
-    Raises
-    ------
-    BenchError
-        If the file is damaged.
-    """
-    file = study.path / "runs" / run / by_step.NAME
-    if not file.is_file():
-        return pd.DataFrame()
-    try:
-        return pd.read_csv(file, dtype=float)
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{file} can't be read ({reason(error)}); {AGAIN}") from error
-
-
-def _read_together(study: Study, run: str) -> None:
-    """Read the curves of all seeds of a run's configuration at once: most of the time goes per table, not per row.
-
-    Where something is wrong nothing is read: reading one by one says what.
-    """
-    dataset, label = study.runs.loc[study.runs["run"] == run, ["dataset_label", "label"]].iloc[0]
-    found = study.ended_well.get((dataset, label))
-    files = [] if found is None else [study.path / "runs" / each / "curves.csv" for each in found["run"]]
-    try:
-        texts = {file.parent.name: file.read_text(encoding="utf-8") for file in files if file.is_file()}
-        heads = {text.partition("\n")[0] for text in texts.values()}
-        bodies = [text.partition("\n")[2] for text in texts.values()]
-        # A file that was cut off would run into the next one.
-        if len(heads) != 1 or not all(body.endswith("\n") for body in bodies):
-            return
-        table = pd.read_csv(io.StringIO("\n".join([*heads, "".join(bodies)])), dtype=float)
-    except (OSError, ValueError):
-        return
-    ends = list(itertools.accumulate(body.count("\n") for body in bodies))
-    if ends[-1] == len(table):
-        starts = [0, *ends[:-1]]
-        parts = (table.iloc[a:b].reset_index(drop=True) for a, b in zip(starts, ends, strict=True))
-        study.curves.update(zip(texts, parts, strict=True))
 
 
 def summarise(runs: pd.DataFrame, *, study: str) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.aggregate import Study, read_curves
+from bench.aggregate import Study
+from bench.curves import read_curves
 from bench.figures._style import runs_of, shown
 from bench.report_facts import run_command, run_facts
 from bench.tables import Table, decimals

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from bench.aggregate import Study, read_curves
+from bench.aggregate import Study
+from bench.curves import read_curves
 from bench.errors import BenchError
 from bench.labels import printed_name, refuse_mixed
 from bench.ledger_measures import measure

@@ -253,7 +253,7 @@ def _first_fault(where: str, error: ValidationError) -> str:
 
 def _check_curves(where: str, content: bytes) -> None:
     try:
-        # As `bench.aggregate.read_curves` reads them.
+        # As `bench.curves.read_curves` reads them.
         curves = pd.read_csv(io.BytesIO(content)).astype(float)
     except (ValueError, TypeError, OverflowError) as error:
         raise BenchError(f"{where} can't be read: {_first_line(error)}") from None

@@ -19,7 +19,7 @@ from bench.spec import RunSpec
 from bench.store import Store, explain
 
 if TYPE_CHECKING:
-    from bench import job
+    from bench import train
 
 State = Literal["ok", "diverged", "failed", "locked"]
 Rerun = Literal["", "diverged", "all"]
@@ -133,12 +133,12 @@ def execute_together(tasks: Sequence[Task]) -> list[Outcome]:
 
     A run that fails, or that another process holds, leaves the others alone. All errors come back as outcomes.
     """
-    from bench import job, measuring
+    from bench import measuring, train
 
     store = Store(tasks[0].path)
     outcomes: dict[str, Outcome] = {}
     folders: dict[str, Path] = {}
-    trained: dict[str, job.Trained] = {}
+    trained: dict[str, train.Trained] = {}
     commits: dict[str, Callable[[], Outcome]] = {}
     with ExitStack() as claims:
         pool = claims.enter_context(measuring.processes(tasks[0].measurers, tasks[0].spec.threads))
@@ -161,7 +161,7 @@ def execute_together(tasks: Sequence[Task]) -> list[Outcome]:
             # An error in one of them stops them all: below each is trained alone, and only that one fails.
             with suppress(Exception):
                 places = [folders[spec.run_id] for spec in together]
-                results = job.train(
+                results = train.train(
                     together, places, checkpoint_s=tasks[0].checkpoint_s, pool=pool, plugins=tasks[0].plugins
                 )
                 trained = {spec.run_id: result for spec, result in zip(together, results, strict=True)}
@@ -180,17 +180,17 @@ def execute_together(tasks: Sequence[Task]) -> list[Outcome]:
 
 
 def _finish(
-    store: Store, task: Task, folder: Path, trained: job.Trained | None, pool: Executor | None
+    store: Store, task: Task, folder: Path, trained: train.Trained | None, pool: Executor | None
 ) -> Callable[[], Outcome]:
     """Train a run if it isn't trained and begin to measure it; what is returned waits for the scores and commits it."""
-    from bench import job
+    from bench import job, train
 
     run, replace = task.spec.run_id, store.is_done(task.spec.run_id)
     options: Any = {"pool": pool, "plugins": task.plugins}
     if trained is None and _has_weights(store, task):
         trained = job.take(_with_earlier_metrics(task.spec, store), folder, store.runs / run)
     elif trained is None:
-        (trained,) = job.train([task.spec], [folder], checkpoint_s=task.checkpoint_s, **options)
+        (trained,) = train.train([task.spec], [folder], checkpoint_s=task.checkpoint_s, **options)
     clock = time.perf_counter()
     write, took_s = job.finish(trained, folder, **options), trained.took_s
     took_s += time.perf_counter() - clock

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.aggregate import read_curves, read_study, score_info, summarise
+from bench.aggregate import read_study, score_info, summarise
+from bench.curves import read_curves
 from bench.errors import BenchError
 from bench.records import write_runs_jsonl
 from bench.registry import METHODS, Entry

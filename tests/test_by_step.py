@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bench import by_step, checkpoint, runner
-from bench.aggregate import read_scores_by_step, read_study
+from bench.aggregate import read_study
+from bench.curves import read_scores_by_step
 from bench.errors import BenchError
 from bench.expand import expand
 from bench.measure import Evaluation

@@ -10,7 +10,10 @@ from torch import nn
 from bench import networks
 from bench.discriminator import Discriminator
 from bench.layers import Linear
+from bench.method import Encoded, Terms
 from bench.precision import in_precision
+from bench.registry import METHODS
+from bench.seeds import torch_stream
 
 B, K = 5, 3
 TIGHT = {"rtol": 0, "atol": 1e-10}
@@ -131,3 +134,48 @@ def test_on_another_device_it_has_the_same_shapes():
     of_weights.sum().backward()
     assert of_codes.shape == (2, 2 * B)
     assert [p.grad.shape for p in network.parameters()] == [p.shape for p in network.parameters()]
+
+
+class Unpermuted(Terms):
+    """Terms under which run 1's latents stay in their order."""
+
+    def uniform(self, *shape):
+        drawn = super().uniform(*shape)
+        drawn[1] = torch.arange(shape[0])[:, None]
+        return drawn
+
+
+def test_discriminator_estimates_the_total_correlation_of_a_gaussian():
+    """Run 0: a correlated Gaussian. Run 1: the same, not permuted. Run 2: independent latents."""
+    correlation = torch.tensor([[1.0, 0.7, 0.3], [0.7, 1.0, 0.0], [0.3, 0.0, 1.0]])
+    steps = 500
+    truth = -0.5 * torch.logdet(correlation).item()
+    factor = torch.linalg.cholesky(correlation)
+    generator = torch_stream(0, "gaussian")
+    own = tuple(torch_stream(run, "own") for run in range(3))
+
+    def draw(n):
+        z = torch.randn(3, n, 3, generator=generator)
+        z[:2] = z[:2] @ factor.T
+        return Encoded(z, torch.zeros_like(z), z)
+
+    cls = METHODS.get("factor_vae").value
+    hyper = cls.Hyper(discriminator_width=64, discriminator_layers=2, discriminator_lr=2e-3, gamma=1.0)
+    method = cls([hyper] * 3, latent_dim=3)
+    modules = method.modules()
+    networks.initialise(modules, "he", [0, 1, 2], "method")
+    optimizer = torch.optim.Adam(modules.parameters(), **method.module_optimizer())
+    zero = torch.zeros(3)
+    for step in range(1, steps + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = 2e-3 * (1 - step / (steps + 1))
+        terms = Unpermuted(zero, zero[:, None], draw(512), second=draw(512), generators=own)
+        optimizer.zero_grad()
+        method.loss(terms, {}, step).auxiliary.sum().backward()
+        optimizer.step()
+    with torch.no_grad():
+        fresh = Unpermuted(zero, zero[:, None], draw(20_000), second=draw(2), generators=own)
+        estimate = method.loss(fresh, {}, 1).loss.tolist()
+    assert estimate[0] == pytest.approx(truth, rel=0.1)
+    assert abs(estimate[1]) < 0.05 * truth
+    assert abs(estimate[2]) < 0.05 * truth

@@ -1,25 +1,21 @@
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
 import os
-import pickle
-import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
 from bench.data import load_dataset, resolve_options
 from bench.datasets.dsprites import BLOCK, GOLDEN, DSprites, DSpritesOptions
 from bench.errors import BenchError
-from bench.raster import FACTORS, UNIT, VALUES, outline, rasterise, render
+from bench.raster import FACTORS, render
 
 #: Computed once by this renderer; no vertex comes near a rounding tie at 32 px either.
 GOLDEN_32 = "d1dc63a1f25357548351f0b135b5e3408fdc1f39f9eb847d52abd5992338e76a"
@@ -310,72 +306,6 @@ def test_fingerprints_tell_grids_apart():
     assert turns[0].fingerprint() != turns[1].fingerprint()
 
 
-# --- The raster
-
-
-def slow_raster(x: np.ndarray, y: np.ndarray, size: int) -> np.ndarray:
-    """Even-odd rule, one pixel centre and one edge at a time, in exact integers."""
-    image = np.zeros((size, size), dtype=np.uint8)
-    for r in range(size):
-        for c in range(size):
-            px, py = UNIT * c + UNIT // 2, UNIT * (size - 1 - r) + UNIT // 2
-            for (xa, ya), (xb, yb) in zip(
-                zip(x, y, strict=True), zip(np.roll(x, -1), np.roll(y, -1), strict=True), strict=True
-            ):
-                if (ya <= py) != (yb <= py):
-                    low, high = ((xa, ya), (xb, yb)) if ya < yb else ((xb, yb), (xa, ya))
-                    side = (px - low[0]) * (high[1] - low[1]) - (py - low[1]) * (high[0] - low[0])
-                    image[r, c] ^= int(side >= 0)
-    return image
-
-
-@pytest.mark.parametrize("size", [8, 16])
-def test_raster_equals_the_rule_pixel_by_pixel(size):
-    rng = np.random.default_rng(size)
-    x = rng.integers(-UNIT, (size + 1) * UNIT, (3, 7))
-    y = rng.integers(-UNIT, (size + 1) * UNIT, (2, 7))
-    # Edges that run through pixel centres, and level ones.
-    x[2], y[1] = x[2] // 128 * 128, y[1] // 128 * 128
-    bits = np.unpackbits(rasterise(x, y, size), axis=3)
-    for i in range(3):
-        for j in range(2):
-            assert np.array_equal(bits[i, j], slow_raster(x[i], y[j], size))
-
-
-def test_pixel_centres_on_an_edge_belong_to_left_and_bottom():
-    # From centre to centre: columns 1 to 4 and, upwards, rows 2 to 5, of which the last ones are left out.
-    x = np.array([[1, 4, 4, 1]]) * UNIT + UNIT // 2
-    y = np.array([[2, 2, 5, 5]]) * UNIT + UNIT // 2
-    bits = np.unpackbits(rasterise(x, y, 8)).reshape(8, 8)
-    expected = np.zeros((8, 8), dtype=np.uint8)
-    expected[3:6, 1:4] = 1
-    assert np.array_equal(bits, expected)
-
-
-def test_polygons_off_the_canvas_leave_it_black():
-    x = np.array([[-9, -5, -5, -9]]) * UNIT
-    assert not rasterise(x, -x, 32).any()
-    assert not rasterise(x + 5000, x, 32).any()
-    with pytest.raises(ValueError, match="size=24: needs 8, 16, 32 or 64"):
-        rasterise(x, x, 24)
-
-
-def test_vertices_stay_clear_of_rounding_ties():
-    # So no machine's float64 can change a pixel: cos and sin err by about 1e-11 of a grid step.
-    nearest = {64: 1.0, 32: 1.0}
-    for shape in range(3):
-        for scale in VALUES["scale"]:
-            for turn in VALUES["orientation"]:
-                u, v = scale * outline(shape).T
-                x = 16 + 32 * VALUES["pos_x"][:, None] + np.cos(turn) * u + np.sin(turn) * v
-                y = 64 - (16 + 32 * VALUES["pos_y"][:, None] - np.sin(turn) * u + np.cos(turn) * v)
-                for size in nearest:
-                    grid = np.concatenate([x, y]) * UNIT * size / 64
-                    nearest[size] = min(nearest[size], np.abs(grid - np.floor(grid) - 0.5).min())
-    assert nearest[64] > 1e-7
-    assert nearest[32] > 1e-7
-
-
 # --- 32 px
 
 
@@ -405,37 +335,7 @@ def test_full_32_px_set_is_pinned():
     assert hashlib.sha256(packed.data).hexdigest() == GOLDEN_32
 
 
-# --- The authors' files, in miniature
-
-
-def write(path: Path, images: np.ndarray, values: np.ndarray, **more: np.ndarray) -> Path:
-    if path.suffix == ".npz":
-        np.savez_compressed(path, imgs=images, latents_values=values, **more)
-    else:
-        with h5py.File(path, "w") as file:
-            file.create_dataset("imgs", data=images, chunks=True, compression="gzip")
-            file.create_dataset("latents/values", data=values)
-    return path
-
-
-def miniature(path: Path) -> Path:
-    """A file like the authors', of the grid `SMALL`, with their pickled metadata."""
-    data = dsprites(**SMALL)
-    rows = np.arange(len(data))
-    metadata = np.array({"title": "dSprites"}, dtype=object)
-    return write(path, data.images(rows)[:, 0], data.latents_values(rows), metadata=metadata)
-
-
-@pytest.mark.parametrize("name", ["dsprites.npz", "dsprites.hdf5", "dsprites.h5"])
-def test_files_load_as_they_were_rendered(tmp_path, monkeypatch, name):
-    monkeypatch.setattr("bench.datasets.dsprites.BLOCK", 50)
-    path = str(miniature(tmp_path / name))
-    assert np.array_equal(dsprites(source=path, **SMALL).packed(), dsprites(**SMALL).packed())
-    assert dsprites(source=path, **SMALL).fingerprint() == dsprites(**SMALL).fingerprint()
-    fewer = SMALL | {"shape": "0,2", "pos_x": "8:32:16", "scale": "5,"}
-    assert np.array_equal(dsprites(source=path, **fewer).packed(), dsprites(**fewer).packed())
-    with pytest.raises(BenchError, match=r"has no images of scale class 0; choose scale=2,5$"):
-        dsprites(source=path, **SMALL | {"scale": 1}).packed()
+# --- A file of the full size
 
 
 @pytest.mark.slow
@@ -457,91 +357,3 @@ def test_file_of_the_full_size_needs_no_latent_values(tmp_path, full):
     tracemalloc.stop()
     assert peak <= 400 * 2**20
     assert np.array_equal(packed, full[0].packed())
-
-
-@pytest.mark.parametrize("name", ["dsprites.npz", "dsprites.hdf5"])
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda images, values: (images * 255, values), "'imgs' holds values other than 0 and 1"),
-        (lambda images, values: (images.astype(float), values), "'imgs' are float64 of shape"),
-        (lambda images, values: (images[:, :32], values), r"'imgs' are uint8 of shape \(288, 32, 64\)"),
-        (
-            lambda images, values: (images[:-1], values[:-1]),
-            "its 287 images aren't the full grid 3 x 2 x 4 x 4 x 3",
-        ),
-        (
-            lambda images, values: (images[::-1], values[::-1]),
-            "aren't the full grid 3 x 2 x 4 x 4 x 3 in C order",
-        ),
-        (
-            lambda images, values: (images, values[:-1]),
-            r"latent values of shape \(287, 6\); needs \(288, 6\)",
-        ),
-        (lambda images, values: (images, values + 0.01), "its latent values aren't those of dSprites"),
-        (lambda images, values: (images, values * np.nan), "its latent values aren't those of dSprites"),
-    ],
-)
-def test_files_with_other_contents_are_refused(tmp_path, name, change, message):
-    data = dsprites(**SMALL)
-    rows = np.arange(len(data))
-    path = write(tmp_path / name, *change(data.images(rows)[:, 0], data.latents_values(rows)))
-    with pytest.raises(BenchError, match=message) as caught:
-        dsprites(source=str(path), **SMALL).packed()
-    assert str(caught.value).startswith(f"{path}: ")
-
-
-@pytest.mark.parametrize("name", ["dsprites.npz", "dsprites.hdf5"])
-def test_damaged_files_are_refused_in_one_line(tmp_path, name):
-    whole = miniature(tmp_path / name).read_bytes()
-    path = tmp_path / f"damaged{Path(name).suffix}"
-    for stop in (0, 1, 100, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:stop])
-        with pytest.raises(BenchError) as caught:
-            dsprites(source=str(path), **SMALL).packed()
-        assert str(caught.value).startswith(f"{path}: damaged or not the right kind of file (")
-        assert "\n" not in str(caught.value)
-    path.unlink()
-    with pytest.raises(BenchError, match="no such file"):
-        dsprites(source=str(path), **SMALL).packed()
-
-
-def test_flipped_bits_never_pass_unseen(tmp_path):
-    whole = miniature(tmp_path / "dsprites.npz").read_bytes()
-    with zipfile.ZipFile(tmp_path / "dsprites.npz") as archive:
-        size = archive.getinfo("imgs.npy").compress_size
-    path = tmp_path / "flipped.npz"
-    expected = dsprites(**SMALL).packed()
-    rng = np.random.default_rng(0)
-    passed = 0
-    for at in rng.integers(0, 60 + size, 100).tolist():
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << int(rng.integers(8))]) + whole[at + 1 :])
-        with contextlib.suppress(BenchError):
-            assert np.array_equal(dsprites(source=str(path), **SMALL).packed(), expected)
-            passed += 1
-    # Of the header's bytes some don't matter: time stamps, say.
-    assert passed < 10
-
-
-class Bomb:
-    def __reduce__(self) -> tuple[Any, ...]:
-        return exec, ("import sys; sys.exploded = True",)
-
-
-def test_pickles_are_never_opened(tmp_path):
-    bombs = np.empty((2, 64, 64), dtype=object)
-    bombs[...] = Bomb()
-    np.savez(tmp_path / "imgs.npz", imgs=bombs)
-    np.savez(tmp_path / "values.npz", imgs=np.zeros((2, 64, 64), np.uint8), latents_values=bombs[0, :2, :6])
-    (tmp_path / "raw.npz").write_bytes(pickle.dumps(Bomb()))
-    for name in ("imgs", "values", "raw"):
-        with pytest.raises(BenchError, match=rf"{name}\.npz: "):
-            dsprites(source=str(tmp_path / f"{name}.npz")).packed()
-    assert not hasattr(sys, "exploded")
-
-
-def test_hdf5_without_h5py_says_what_to_install(tmp_path, monkeypatch):
-    path = miniature(tmp_path / "dsprites.hdf5")
-    monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(BenchError, match=r"HDF5 needs h5py; install disbench\[hdf5\]$"):
-        dsprites(source=str(path), **SMALL).packed()

@@ -8,14 +8,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
+from torch.distributions import Normal, kl_divergence
 
 from bench import engine, networks
 from bench.batches import ImageStore
 from bench.data import Dataset
 from bench.forward import reconstruction
 from bench.method import Encoded, Terms, kl_per_latent, resolve_hyper
-from bench.methods.beta_tcvae import decompose, stratified_weights
 from bench.registry import METHODS
 from bench.seeds import torch_stream
 from bench.spec import RunSpec
@@ -356,116 +355,6 @@ def test_golden_losses(name):
     method, _ = build(name, [SMALL.get(name, {})] * R)
     objective = method.loss(Batch(1).terms(method), method.initial_state(), 1)
     assert objective.loss.tolist() == pytest.approx(GOLDEN[name], rel=1e-6)
-
-
-# β-TCVAE's decomposition.
-
-
-def encoded(n_runs, n_batch, k, *, same_posteriors=False):
-    g = torch_stream(0, "decomposition")
-    mean, logvar = (torch.randn(n_runs, n_batch, k, generator=g) for _ in range(2))
-    if same_posteriors:
-        mean, logvar = (value[:1].expand(n_runs, -1, -1) for value in (mean, logvar))
-    z = mean + torch.exp(logvar / 2) * torch.randn(n_runs, n_batch, k, generator=g)
-    return Encoded(mean, logvar, z)
-
-
-@pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("estimator", ["mws", "mss"])
-def test_decomposition_sums_to_the_kl(estimator):
-    codes = encoded(1000, 20, 4, same_posteriors=True)
-    total = sum(decompose(codes, N_TRAIN, estimator))
-    posterior = Normal(codes.mean, torch.exp(codes.logvar / 2))
-    log_ratio = posterior.log_prob(codes.z) - Normal(0.0, 1.0).log_prob(codes.z)
-    torch.testing.assert_close(total, log_ratio.sum(dim=2).mean(dim=1), rtol=1e-9, atol=1e-9)
-    analytic = kl_divergence(posterior, Normal(0.0, 1.0)).sum(dim=2).mean(dim=1)[0]
-    error = total.std() / math.sqrt(len(total))
-    assert abs(total.mean() - analytic) < 4 * error
-    assert 4 * error < 0.05 * analytic
-
-
-@pytest.mark.usefixtures("double")
-@pytest.mark.parametrize(("n_batch", "n_train"), [(2, 2), (2, 7), (6, 6), (6, 1000)])
-def test_stratified_weights_are_a_distribution(n_batch, n_train):
-    weights = stratified_weights(n_batch, n_train)
-    torch.testing.assert_close(weights.sum(dim=1), torch.ones(n_batch), rtol=0, atol=1e-12)
-    assert (weights >= 0).all()
-
-
-@pytest.mark.usefixtures("double")
-def test_stratified_weights_are_unbiased_over_the_orders_of_a_whole_data_set():
-    n = 5
-    orders = [torch.tensor(order) for order in itertools.permutations(range(n))]
-    mean = sum(stratified_weights(n, n)[order][:, order] for order in orders) / len(orders)
-    torch.testing.assert_close(mean, torch.full((n, n), 1 / n), rtol=0, atol=1e-12)
-
-
-@pytest.mark.usefixtures("double")
-def test_weighted_estimate_on_a_whole_data_set_is_the_exact_mixture_over_its_size():
-    """The estimator sums N terms of weight 1 / (N B): with B = N it is low by log N, in the joint and per latent."""
-    n, k = 50, 3
-    codes = encoded(2, n, k)
-    mi, tc, dwkl = decompose(codes, n, "mws")
-    z, scale = codes.z, torch.exp(codes.logvar / 2)
-    each = Normal(codes.mean, scale).log_prob(z).sum(dim=2).mean(dim=1)
-    prior = Normal(0.0, 1.0).log_prob(z).sum(dim=2).mean(dim=1)
-    for r in range(2):
-        even = Categorical(torch.ones(n))
-        joint = MixtureSameFamily(even, Independent(Normal(codes.mean[r], scale[r]), 1)).log_prob(z[r]).mean()
-        marginal = 0.0
-        for i in range(k):
-            marginal += MixtureSameFamily(even, Normal(codes.mean[r, :, i], scale[r, :, i])).log_prob(z[r, :, i]).mean()
-        low, lows = math.log(n), k * math.log(n)
-        expected = torch.stack([each[r] - joint + low, joint - marginal - low + lows, marginal - lows - prior[r]])
-        torch.testing.assert_close(torch.stack([mi[r], tc[r], dwkl[r]]), expected, rtol=1e-9, atol=1e-9)
-
-
-# FactorVAE's estimate where the truth is known.
-
-
-class Unpermuted(Terms):
-    """Terms under which run 1's latents stay in their order."""
-
-    def uniform(self, *shape):
-        drawn = super().uniform(*shape)
-        drawn[1] = torch.arange(shape[0])[:, None]
-        return drawn
-
-
-def test_discriminator_estimates_the_total_correlation_of_a_gaussian():
-    """Run 0: a correlated Gaussian. Run 1: the same, not permuted. Run 2: independent latents."""
-    correlation = torch.tensor([[1.0, 0.7, 0.3], [0.7, 1.0, 0.0], [0.3, 0.0, 1.0]])
-    steps = 500
-    truth = -0.5 * torch.logdet(correlation).item()
-    factor = torch.linalg.cholesky(correlation)
-    generator = torch_stream(0, "gaussian")
-    own = tuple(torch_stream(run, "own") for run in range(3))
-
-    def draw(n):
-        z = torch.randn(3, n, 3, generator=generator)
-        z[:2] = z[:2] @ factor.T
-        return Encoded(z, torch.zeros_like(z), z)
-
-    cls = METHODS.get("factor_vae").value
-    hyper = cls.Hyper(discriminator_width=64, discriminator_layers=2, discriminator_lr=2e-3, gamma=1.0)
-    method = cls([hyper] * 3, latent_dim=3)
-    modules = method.modules()
-    networks.initialise(modules, "he", [0, 1, 2], "method")
-    optimizer = torch.optim.Adam(modules.parameters(), **method.module_optimizer())
-    zero = torch.zeros(3)
-    for step in range(1, steps + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * (1 - step / (steps + 1))
-        terms = Unpermuted(zero, zero[:, None], draw(512), second=draw(512), generators=own)
-        optimizer.zero_grad()
-        method.loss(terms, {}, step).auxiliary.sum().backward()
-        optimizer.step()
-    with torch.no_grad():
-        fresh = Unpermuted(zero, zero[:, None], draw(20_000), second=draw(2), generators=own)
-        estimate = method.loss(fresh, {}, 1).loss.tolist()
-    assert estimate[0] == pytest.approx(truth, rel=0.1)
-    assert abs(estimate[1]) < 0.05 * truth
-    assert abs(estimate[2]) < 0.05 * truth
 
 
 # In the engine.

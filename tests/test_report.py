@@ -255,7 +255,7 @@ def test_slugs_are_safe_and_distinct(text: str) -> None:
 
 
 def test_codes_without_noise_get_no_panel_of_their_kl(study_builder: Build) -> None:
-    from bench.aggregate import read_curves
+    from bench.curves import read_curves
     from bench.figures import kl_per_latent
 
     path = study_builder().fill([0], ["vae", "beta_vae"], rows=5)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import job, runner
+from bench import job, runner, train
 from bench.expand import expand
 from bench.registry import METHODS
 from bench.spec import MethodSpec
@@ -157,7 +157,7 @@ def test_a_damaged_checkpoint_means_starting_again(reference, tmp_path):
     store = Store(tmp_path / "study")
     store.create({}, [spec])
     (store.work / spec.run_id).mkdir()
-    (store.work / spec.run_id / job.CHECKPOINT).write_bytes(b"half a file")
+    (store.work / spec.run_id / train.CHECKPOINT).write_bytes(b"half a file")
     assert runner.execute(runner.Task(spec, store.path, checkpoint_s=60.0)).state == "ok"
     mine = digests(store)
     assert mine == {key: value for key, value in digests(reference).items() if key in mine}

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from bench.aggregate import Study, read_scores_by_step
+from bench.aggregate import Study
+from bench.curves import read_scores_by_step
 from bench.figures._style import CYCLE, DOUBLE, band, legend_below, new_figure, runs_of, shown, wrapped
 
 ACROSS = 3

@@ -28,7 +28,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bench.aggregate import Study, read_curves
+from bench.aggregate import Study
+from bench.curves import read_curves
 from bench.labels import CONTROL
 
 T = TypeVar("T")

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, MaxNLocator
 
-from bench.aggregate import Study, read_curves
+from bench.aggregate import Study
+from bench.curves import read_curves
 from bench.figures._style import DOUBLE, Look, looks, new_figure, per_dataset, runs_of, shown, wrapped
 from bench.registry import FIGURES
 

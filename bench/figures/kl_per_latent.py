@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from bench.aggregate import Study, read_curves
+from bench.aggregate import Study
+from bench.curves import read_curves
 from bench.figures._style import DOUBLE, SINGLE, legend_below, new_figure, per_dataset, runs_of, shown
 from bench.registry import FIGURES
 
