@@ -17,6 +17,7 @@ from bench.method import Encoded, Stage, Terms
 from bench.precision import in_precision
 from bench.schedule import one_cycle
 from bench.spec import RunSpec
+from bench.used_pixels import Encode, narrow
 
 if TYPE_CHECKING:
     from bench.engine import Training
@@ -34,12 +35,23 @@ class Forward:
         self.store = store
         self.device = training.specs[0].device
         precision = training.specs[0].precision
-        self.encoder = in_precision(training.vae.encode, precision, self.device)
+        self.vae_parameters: list[Tensor] = []
+        self.encoder = in_precision(self.encode_used(), precision, self.device)
         self.decoder = in_precision(training.vae.decode, precision, self.device)
-        self.vae_parameters = [value for value in training.vae.parameters() if value.requires_grad]
         self.decoder_parameters = [value for value in training.vae.decoder.parameters() if value.requires_grad]
         self.own_parameters = list(training.modules.parameters()) if training.modules is not None else []
         self.frozen: tuple[Tensor, Tensor] | None = None
+
+    def encode_used(self) -> Encode:
+        """The encoder; on a CPU without the pixels that are black in all images, where that is possible."""
+        t = self.training
+        self.vae_parameters = [value for value in t.vae.parameters() if value.requires_grad]
+        found = narrow(t.vae, self.store, t.optimizers[0]) if self.device == "cpu" else None
+        if found is None:
+            return t.vae.encode
+        encode, whole, weight = found
+        self.vae_parameters = [weight if value is whole else value for value in self.vae_parameters]
+        return encode
 
     def all_codes(self) -> tuple[Tensor, Tensor]:
         """Means and log-variances of all training images, (R, N, K) each."""
@@ -62,6 +74,7 @@ class Forward:
             networks.initialise(t.vae.decoder, t.specs[0].network.init, [spec.seed for spec in t.specs], role)
             t.vae.decoder.to(self.device)
             t.optimizers[0] = network_adam(t.vae, t.specs[0])
+            self.encoder = in_precision(self.encode_used(), t.specs[0].precision, self.device)
 
         t.state = t.method.begin_stage(Stage(step, t.state, self.all_codes, fresh_decoder))
 

@@ -1,0 +1,171 @@
+"""Pixels that are black in every image: left out of the first layer's products, and nothing else changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from bench import checkpoint, engine, forward, networks
+from bench.adam import Adam
+from bench.batches import ImageStore
+from bench.data import Dataset
+from bench.method import resolve_hyper
+from bench.resident import ResidentImages
+from bench.spec import RunSpec
+from bench.used_pixels import IN_ONE_GO, Product, narrow, used_range
+
+SIDE, FIRST, LAST = 32, 10, 24
+
+
+class Margins(Dataset):
+    """60 images of 32x32 that are black outside of rows 10 to 23: pixels 320 to 767."""
+
+    factor_names = ("row",)
+    factor_sizes = (60,)
+    image_shape = (1, SIDE, SIDE)
+    image_max = 255
+
+    def images(self, index):
+        images = np.zeros((60, 1, SIDE, SIDE), dtype=np.uint8)
+        shape = images[:, :, FIRST:LAST].shape
+        images[:, :, FIRST:LAST] = np.random.default_rng(0).integers(0, 256, shape) * (np.indices(shape)[3] % 3 > 0)
+        images[0, 0, FIRST, 0] = images[0, 0, LAST - 1, SIDE - 1] = 9
+        return images[index]
+
+
+class Packed(Margins):
+    """The same, of one bit."""
+
+    image_max = 1
+
+    def images(self, index):
+        return (super().images(index) > 0).astype(np.uint8)
+
+    def packed(self):
+        return np.packbits(self.images(np.arange(60)).reshape(60, -1), axis=1)
+
+
+def make(name, seed, steps=12, **hyper):
+    if name == "factor_vae":
+        hyper = {"discriminator_width": 32, "discriminator_layers": 2} | hyper
+    return RunSpec(
+        method={"name": name, "version": 1, "hyper": resolve_hyper(name, hyper)},
+        dataset={"name": "margins", "version": 1, "sha256": "0"},
+        network={"name": "mlp", "version": 1, "latent_dim": 8, "init": "he"},
+        optimizer={"name": "adam", "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+        batch_size=32,
+        steps=steps,
+        seed=seed,
+        log_every=3,
+        evaluation={"n_codes": 60, "n_images": 60, "metrics": {}},
+        threads=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def data():
+    engine.settings(1)
+    dataset = Margins(None)
+    return dataset, ImageStore(dataset)
+
+
+def trained(specs, data, *stops):
+    training = engine.prepare(specs, data[0].image_shape, 60)
+    for until in stops or (None,):
+        engine.train(training, *data, until=until)
+    return training
+
+
+@pytest.mark.parametrize("kind", [Margins, Packed])
+@pytest.mark.parametrize("limit", [0, 2**30])
+def test_what_is_used_is_seen_in_every_form_images_are_kept_in(kind, limit, monkeypatch):
+    monkeypatch.setattr("bench.batches.UNPACK_LIMIT", limit)
+    dataset = kind(None)
+    store = ImageStore(dataset)
+    expected = (dataset.images(np.arange(60)) > 0).any(axis=0).reshape(-1)
+    np.testing.assert_array_equal(store.used, expected)
+    np.testing.assert_array_equal(ResidentImages(dataset, "cpu").used, expected)
+    assert used_range(store) == slice(FIRST * SIDE, LAST * SIDE)
+
+
+def test_black_images_are_used_whole():
+    class Black(Margins):
+        def images(self, index):
+            return np.zeros((60, 1, SIDE, SIDE), dtype=np.uint8)[index]
+
+    assert used_range(ImageStore(Black(None))) == slice(0, SIDE * SIDE)
+
+
+@pytest.mark.parametrize("rows", [slice(320, 704), slice(0, 32), slice(IN_ONE_GO, 2 * IN_ONE_GO), slice(992, 1024)])
+def test_the_product_and_its_gradients_are_the_whole_ones(rows):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.zeros(3, 5, 1024, dtype=torch.float64)
+    x[..., rows] = torch.rand(3, 5, rows.stop - rows.start, generator=generator, dtype=torch.float64)
+    weight = torch.randn(3, 1024, 7, generator=generator, dtype=torch.float64).requires_grad_()
+    bias, gradient = torch.randn(2, 3, 7, generator=generator, dtype=torch.float64).requires_grad_().unbind()
+    gradient = gradient.detach().unsqueeze(1) * torch.arange(5.0)[:, None]
+    expected = torch.baddbmm(bias.unsqueeze(1), x, weight)
+    theirs = torch.autograd.grad(expected, [bias, weight], gradient)
+    leaf = weight.detach()[:, rows].requires_grad_()
+    found = Product.apply(bias, x, leaf, weight.detach(), rows, torch.float64)
+    ours = torch.autograd.grad(found, [bias, leaf], gradient)
+    for mine, other in ((found, expected), (ours[0], theirs[0]), (ours[1], theirs[1][:, rows])):
+        torch.testing.assert_close(mine, other, rtol=0, atol=1e-10)
+    outside = torch.cat([theirs[1][:, : rows.start], theirs[1][:, rows.stop :]], dim=1)
+    assert not outside.any(), "what is left out has no gradient"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["beta_vae", "factor_vae", "two_stage"])
+def test_training_is_that_of_the_whole_layer(name, precision, data, monkeypatch):
+    specs = [make(name, seed).model_copy(update={"precision": precision}) for seed in range(2)]
+    ours = trained(specs, data)
+    with monkeypatch.context() as patch:
+        patch.setattr(forward, "narrow", lambda *_: None)
+        whole = trained(specs, data)
+    start = engine.prepare(specs, data[0].image_shape, 60)
+    # Other kernels may sum in another order; bfloat16 has 8 bits.
+    close = {"rtol": 1e-4, "atol": 1e-6} if precision == "float32" else {"rtol": 2e-2, "atol": 2e-4}
+    for key, value in ours.vae.state_dict().items():
+        torch.testing.assert_close(value, whole.vae.state_dict()[key], **close)
+        assert not torch.equal(value, start.vae.state_dict()[key]), key
+    rows = used_range(data[1])
+    mine, first = (each.vae.encoder[1].weight for each in (ours, start))
+    changed = (mine != first).any(dim=2)
+    assert changed[:, rows].float().mean() > 0.6, "two thirds of the columns are used"
+    assert not changed[:, : rows.start].any()
+    assert not changed[:, rows.stop :].any()
+
+
+def test_training_goes_on_where_it_stopped(data):
+    """A second call makes the optimiser's views anew: the count of steps must come along."""
+    specs = [make("beta_vae", seed) for seed in range(2)]
+    assert checkpoint.same_bits(trained([specs[1]], data, 6, 12), 0, trained([specs[1]], data))
+    together = trained(specs, data, 3, 6, 12)
+    assert all(checkpoint.same_bits(together, run, trained([spec], data)) for run, spec in enumerate(specs))
+
+
+def test_moments_are_kept_for_the_whole_layer(data):
+    training = trained([make("vae", 0)], data)
+    moments = training.optimizers[0].state[0]["exp_avg"]
+    assert moments.shape == training.vae.encoder[1].weight.shape
+    rows = used_range(data[1])
+    assert moments[:, rows].any()
+    assert not moments[:, : rows.start].any()
+
+
+@pytest.mark.parametrize("name", ["H", "linear"])
+def test_other_first_layers_are_left_as_they_are(name, data):
+    shape = (1, 64, 64) if name == "H" else (1, 1, 6)
+    vae = networks.build(name, 1, shape, 4)
+    assert narrow(vae, data[1], Adam(vae.parameters(), lr=1e-3)) is None
+
+
+def test_a_layer_whose_pixels_are_all_used_is_left_as_it_is():
+    class Full(Margins):
+        def images(self, index):
+            return np.full((60, 1, SIDE, SIDE), 7, dtype=np.uint8)[index]
+
+    vae = networks.build("mlp", 1, (1, SIDE, SIDE), 4)
+    assert narrow(vae, ImageStore(Full(None)), Adam(vae.parameters(), lr=1e-3)) is None
