@@ -48,7 +48,8 @@ class ImageStore:
         if self._packed is not None:
             return np.unpackbits(np.bitwise_or.reduce(self._packed, axis=0)).astype(bool)
         if self._images is not None:
-            return np.asarray((self._images != 0).any(axis=0).reshape(-1))
+            # Takes no memory beside the images.
+            return np.asarray(np.bitwise_or.reduce(self._images, axis=0).reshape(-1) != 0)
         raise RuntimeError("the store holds no images")
 
     def gather(self, index: Index) -> Tensor:

@@ -8,7 +8,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,11 @@ from bench import by_step, checkpoint, engine, measuring, pictures, provenance
 from bench.errors import BenchError
 from bench.forward import COLUMNS
 from bench.measure import Evaluation
+from bench.measuring import Measurers
 from bench.spec import SCHEMA_VERSION, RunSpec
-from bench.store import RESULT, write_json
+from bench.store import RESULT, WEIGHTS, write_json
 from bench.train import CHECKPOINT, PROGRESS, Trained, clear, data_of
 
-WEIGHTS = "weights.safetensors"
 CURVES = "curves.csv"
 
 
@@ -55,8 +54,8 @@ def take(spec: RunSpec, folder: Path, source: Path) -> Trained:
     return Trained(training, facts, history, began, time.perf_counter() - clock)
 
 
-def finish(
-    trained: Trained, folder: Path, *, pool: Executor | None = None, plugins: Sequence[Path] = ()
+def begin_measuring(
+    trained: Trained, folder: Path, *, pool: Measurers | None = None, plugins: Sequence[Path] = ()
 ) -> Callable[[], None]:
     """Begin to measure a run; what is returned waits for its scores and writes what is missing of its files.
 
@@ -65,10 +64,15 @@ def finish(
     trained : Trained
     folder : Path
         Working folder, held by this process; ``result.json`` is written last.
-    pool : Executor or None
+    pool : Measurers or None
         Of `bench.measuring.processes`.
     plugins : sequence of Path
         For the record, and loaded in the pool's processes.
+
+    Returns
+    -------
+    callable
+        What it writes as ``evaluate_s`` is this process's time, waiting for others included, not theirs.
     """
     clock = time.perf_counter()
     training = trained.training
@@ -80,13 +84,13 @@ def finish(
         if dataset.likelihood != "gaussian_unit":
             pictures.write(training, dataset, images, folder)
     began_s = time.perf_counter() - clock
-    return partial(_write, trained, facts, measured, folder, began_s, plugins)
+    return partial(_finish, trained, facts, measured, folder, began_s, plugins)
 
 
-def _write(
+def _finish(
     trained: Trained,
     facts: dict[str, Any],
-    scores: measuring.Measured | None,
+    begun: measuring.Measured | None,
     folder: Path,
     began_s: float,
     plugins: Sequence[Path],
@@ -96,8 +100,8 @@ def _write(
     spec = trained.training.specs[0]
     dataset, _ = data_of(spec)
     measured = Evaluation({}, {}, {})
-    if scores is not None:
-        measured = scores()
+    if begun is not None:
+        measured = begun()
         if spec.score_every:
             by_step.add(folder / by_step.NAME, by_step.row(spec.steps, measured, dataset.factor_names))
     write_json(folder / "spec.json", spec.model_dump(mode="json"))

@@ -2,90 +2,170 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from loky import ProcessPoolExecutor
 
-from bench import backends, evaluate
+from bench import backends, engine, evaluate
 from bench.batches import ImageStore
 from bench.data import Dataset
 from bench.engine import Training
+from bench.errors import BenchError
 from bench.measure import Evaluation, find_metric, measure
 from bench.registry import load_plugin
+from bench.spec import RunSpec
 
-#: Inputs too large to be sent to another process for what their metrics take.
+#: Inputs too large to be sent to another process for what their metrics take: these are measured at home.
 STAYS = {"images", "decoded"}
 
 #: Waits for a measurement and gives it.
 Measured = Callable[[], Evaluation]
 
 
+@dataclass(frozen=True)
+class Part:
+    """One metric of one run, picklable."""
+
+    inputs: dict[str, Any]
+    metric: str
+    spec: RunSpec
+    reasons: dict[str, str]
+    plugins: tuple[Path, ...]
+
+    def measure(self) -> Evaluation:
+        """Measure it in the calling process."""
+        return measure(self.inputs, [self.metric], seed=self.spec.seed, reasons=self.reasons)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a metric raised elsewhere, as text: not every exception survives the way back."""
+
+    message: str
+    trace: str
+
+
+class Measurers:
+    """Processes beside the one that trains, started when there is something to measure.
+
+    Parameters
+    ----------
+    n : int
+        Their number.
+    threads : int
+        In each.
+    """
+
+    def __init__(self, n: int, threads: int) -> None:
+        self.n, self.threads = n, threads
+        self._pool: ProcessPoolExecutor | None = None
+
+    def begin(self, part: Part) -> Callable[[], Evaluation]:
+        """Have a part measured in the next free process.
+
+        One that is killed takes all parts with it that are under way. These are measured at home, one after another;
+        if that is killed, too, `bench.backends.run_all` finds out which run it is.
+        """
+        if self._pool is None:
+            environment = backends.worker_environment(self.threads)
+            self._pool = ProcessPoolExecutor(self.n, env=environment, initializer=backends.start_worker)
+        try:
+            future = self._pool.submit(_measure, part)
+        except BrokenProcessPool:
+            return part.measure
+        return partial(_wait, future, part)
+
+    def stop(self) -> None:
+        """End the processes, whatever they are at."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, kill_workers=True)
+
+
 @contextmanager
-def processes(n: int, threads: int) -> Iterator[Executor | None]:
+def processes(n: int, threads: int) -> Iterator[Measurers | None]:
     """`n` processes to measure in, with a worker's environment; None for one, which is the calling process itself."""
     if n <= 1:
         yield None
         return
-    pool = ProcessPoolExecutor(n, env=backends.worker_environment(threads), initializer=backends.start_worker)
+    measurers = Measurers(n, threads)
     try:
-        yield pool
+        yield measurers
     finally:
-        pool.shutdown(wait=True, kill_workers=True)
+        measurers.stop()
 
 
 def begin(
-    training: Training, dataset: Dataset, images: ImageStore, pool: Executor | None, plugins: Sequence[Path] = ()
+    training: Training, dataset: Dataset, images: ImageStore, pool: Measurers | None, plugins: Sequence[Path] = ()
 ) -> Measured:
-    """Begin to measure a run, each metric by itself in the pool's next free process.
+    """Begin to measure a run, each metric by itself in the next free process.
 
     Scores are those of `bench.evaluate.evaluate`: a metric sees nothing of the others, and draws from its own stream.
 
     Parameters
     ----------
     training : Training
-        Of one run, trained. It is encoded here and now.
-    pool : Executor or None
-        Where to; without one nothing happens until the result is asked for.
+        Of one run, trained. It is encoded here and now, and metrics that need its images are measured so.
+    pool : Measurers or None
+        Without one nothing happens until the result is asked for.
     plugins : sequence of Path
         Loaded in the other processes before they measure.
 
     Returns
     -------
     callable
-        Gives the `Evaluation`, or raises what a metric raised.
+        Gives the `Evaluation`, or raises what a metric raised; a `BenchError` that names it if it was raised elsewhere.
     """
     if pool is None:
         return partial(evaluate.evaluate, training, dataset, images)
     spec = training.specs[0]
     inputs, reasons = evaluate.inputs_of(training, dataset, images)
-    parts: list[Evaluation | Future[Evaluation]] = []
+    begun: list[Measured] = []
     for name in spec.evaluation.metrics:
         metric = find_metric(name)
         given = {key: inputs[key] for key in (*metric.inputs, *metric.optional) if key in inputs}
-        if STAYS & given.keys():
-            parts.append(measure(given, [name], seed=spec.seed, reasons=reasons))
-        else:
-            parts.append(pool.submit(_measure, given, name, spec.seed, reasons, tuple(plugins)))
-    return partial(_join, parts)
+        part = Part(given, name, spec, reasons, tuple(plugins))
+        begun.append(partial(_known, part.measure()) if STAYS & given.keys() else pool.begin(part))
+    return partial(_join, begun)
 
 
-def _measure(
-    inputs: dict[str, Any], name: str, seed: int, reasons: dict[str, str], plugins: tuple[Path, ...]
-) -> Evaluation:
-    for plugin in plugins:
-        load_plugin(plugin)
-    return measure(inputs, [name], seed=seed, reasons=reasons)
+def _measure(part: Part) -> Evaluation | Failure:
+    """Measure a part in a process that may be new."""
+    engine.settings(part.spec.threads, part.spec.precision)
+    try:
+        for plugin in part.plugins:
+            load_plugin(plugin)
+        return part.measure()
+    except Exception as error:
+        message = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        return Failure(message, traceback.format_exc())
 
 
-def _join(parts: Sequence[Evaluation | Future[Evaluation]]) -> Evaluation:
+def _wait(future: Future[Evaluation | Failure], part: Part) -> Evaluation:
+    try:
+        found = future.result()
+    except BrokenProcessPool:
+        return part.measure()
+    if isinstance(found, Failure):
+        raise BenchError(found.message) from RuntimeError(found.trace)
+    return found
+
+
+def _known(found: Evaluation) -> Evaluation:
+    return found
+
+
+def _join(begun: Sequence[Measured]) -> Evaluation:
     whole = Evaluation({}, {}, {})
-    for part in parts:
-        one = part.result() if isinstance(part, Future) else part
+    for measured in begun:
+        one = measured()
         whole.scores.update(one.scores)
         whole.not_applicable.update(one.not_applicable)
         whole.details.update(one.details)

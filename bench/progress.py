@@ -54,7 +54,7 @@ def run_study(
         labels.check_versions(folder, specs)
     adopted = [spec for spec in specs for other in reuse if store.adopt(Store(other), spec.run_id)]
     plan = runner.plan(specs, store, rerun)
-    jobs = min(n_jobs or os.cpu_count() or 1, max(1, len(plan.todo)))
+    jobs = n_jobs or os.cpu_count() or 1
     workers = plan.workers(jobs)
     console = Console(quiet=quiet, highlight=False, soft_wrap=True, markup=False)
     _header(console, study, plan, folder, workers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from bench.store import Store, explain
 
 if TYPE_CHECKING:
     from bench import train
+    from bench.measuring import Measurers
 
 State = Literal["ok", "diverged", "failed", "locked"]
 Rerun = Literal["", "diverged", "all"]
@@ -67,9 +67,14 @@ class Plan:
         """Specs of the runs that are still to do."""
         return [spec for spec in self.specs if spec.run_id in self.todo]
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a run that is left is for a GPU: one process then has it, and its runs go in lockstep."""
+        return any(spec.device == "cuda" for spec in self.left)
+
     def workers(self, n_jobs: int) -> int:
-        """Processes that train: one where a run is for a GPU, whose runs go in lockstep; else `n_jobs`."""
-        return 1 if any(spec.device == "cuda" for spec in self.left) else n_jobs
+        """Processes that train, of `n_jobs` that there may be."""
+        return 1 if self.on_gpu else min(n_jobs, max(1, len(self.todo)))
 
 
 def plan(specs: Sequence[RunSpec], store: Store, rerun: Rerun = "") -> Plan:
@@ -110,11 +115,13 @@ def run(
     if not left:
         return
     path, actions = store.path.resolve(), plan.todo
-    workers = plan.workers(n_jobs)
-    measurers = n_jobs if workers < n_jobs else 1
-    groups = lockstep.group([spec for spec in left if actions[spec.run_id] != "measure"], workers)
-    again = [spec for spec in left if actions[spec.run_id] == "measure"]
-    groups += [(spec,) for spec in again] if measurers == 1 else [tuple(again)] * bool(again)
+    workers, measurers = plan.workers(n_jobs), n_jobs if plan.on_gpu else 1
+    # What has lost its weights is trained anew.
+    again = [spec for spec in left if actions[spec.run_id] == "measure" and store.has_weights(spec.run_id)]
+    kept = {spec.run_id for spec in again}
+    groups = lockstep.group([spec for spec in left if spec.run_id not in kept], workers)
+    size = lockstep.LARGEST_ON_GPU if plan.on_gpu else 1
+    groups += [tuple(again[start : start + size]) for start in range(0, len(again), size)]
     batches = [
         tuple(Task(spec, path, actions[spec.run_id], tuple(plugins), checkpoint_s, measurers) for spec in group)
         for group in groups
@@ -168,7 +175,7 @@ def execute_together(tasks: Sequence[Task]) -> list[Outcome]:
         for task in claimed:
             run = task.spec.run_id
             with _recorded(store, task, outcomes):
-                commits[run] = _finish(store, task, folders[run], trained.pop(run, None), pool)
+                commits[run] = _begin(store, task, folders[run], trained.pop(run, None), pool)
                 if pool is None:
                     outcomes[run] = commits.pop(run)()
         for task in claimed:
@@ -179,8 +186,8 @@ def execute_together(tasks: Sequence[Task]) -> list[Outcome]:
     return [outcomes[task.spec.run_id] for task in tasks]
 
 
-def _finish(
-    store: Store, task: Task, folder: Path, trained: train.Trained | None, pool: Executor | None
+def _begin(
+    store: Store, task: Task, folder: Path, trained: train.Trained | None, pool: Measurers | None
 ) -> Callable[[], Outcome]:
     """Train a run if it isn't trained and begin to measure it; what is returned waits for the scores and commits it."""
     from bench import job, train
@@ -192,7 +199,7 @@ def _finish(
     elif trained is None:
         (trained,) = train.train([task.spec], [folder], checkpoint_s=task.checkpoint_s, **options)
     clock = time.perf_counter()
-    write, took_s = job.finish(trained, folder, **options), trained.took_s
+    write, took_s = job.begin_measuring(trained, folder, **options), trained.took_s
     took_s += time.perf_counter() - clock
 
     def commit() -> Outcome:
@@ -207,10 +214,8 @@ def _finish(
 
 def _has_weights(store: Store, task: Task) -> bool:
     """Whether the run was trained before and is to be kept so."""
-    from bench import job
-
     run = task.spec.run_id
-    return task.action != "retrain" and store.is_done(run) and (store.runs / run / job.WEIGHTS).is_file()
+    return task.action != "retrain" and store.is_done(run) and store.has_weights(run)
 
 
 def _outcome(store: Store, run: str, wall_s: float) -> Outcome:

@@ -24,6 +24,7 @@ from bench.errors import BenchError
 from bench.spec import SCHEMA_VERSION, RunSpec
 
 RESULT = "result.json"
+WEIGHTS = "weights.safetensors"
 
 
 class Store:
@@ -104,6 +105,10 @@ class Store:
     def is_done(self, run: str) -> bool:
         """Whether the run is committed."""
         return (self.runs / run / RESULT).is_file()
+
+    def has_weights(self, run: str) -> bool:
+        """Whether a committed run's weights are there: an export and what is kept in git have none."""
+        return (self.runs / run / WEIGHTS).is_file()
 
     def result(self, run: str) -> dict[str, Any]:
         """A committed run's result.

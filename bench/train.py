@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from bench import by_step, checkpoint, engine, lockstep, measuring
 from bench.batches import ImageStore, store_of
 from bench.data import Dataset, load_dataset
 from bench.errors import BenchError
+from bench.measure import Evaluation
+from bench.measuring import Measurers
 from bench.spec import RunSpec
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -49,7 +50,7 @@ def train(
     folders: Sequence[Path],
     *,
     checkpoint_s: float = 60.0,
-    pool: Executor | None = None,
+    pool: Measurers | None = None,
     plugins: Sequence[Path] = (),
 ) -> list[Trained]:
     """Train runs to the end, together where their checkpoints are at the same step.
@@ -62,7 +63,7 @@ def train(
         Their working folders, held by this process; checkpoints in them are gone on from.
     checkpoint_s : float
         Seconds between checkpoints.
-    pool : Executor or None
+    pool : Measurers or None
         Of `bench.measuring.processes`, for the scores of `RunSpec.score_every`.
     plugins : sequence of Path
         Loaded in its processes.
@@ -97,7 +98,7 @@ class _Part:
         folders: list[Path],
         step: int | None,
         checkpoint_s: float,
-        pool: Executor | None,
+        pool: Measurers | None,
         plugins: Sequence[Path],
     ) -> None:
         self.specs, self.folders, self.step, self.checkpoint_s = specs, folders, step, checkpoint_s
@@ -149,8 +150,8 @@ class _Part:
             self._save(training)
 
     def _measure(self, training: engine.Training) -> None:
-        """Take the scores of `RunSpec.score_every`; those at the end are `finish`'s."""
-        every, dataset = self.specs[0].score_every, self.data[0]
+        """Take the scores of `RunSpec.score_every`; those at the end are taken by `bench.job`."""
+        every = self.specs[0].score_every
         if not every or training.step % every or training.step == self.specs[0].steps:
             return
         begun = {}
@@ -158,8 +159,13 @@ class _Part:
             if training.diverged[run] is None:
                 alone = checkpoint.take(training, run, self.shape)
                 begun[folder] = measuring.begin(alone, *self.data, self.pool, self.plugins)
+                if self.pool is None:
+                    self._add(folder, begun.pop(folder)(), training.step)
         for folder, measured in begun.items():
-            by_step.add(folder / by_step.NAME, by_step.row(training.step, measured(), dataset.factor_names))
+            self._add(folder, measured(), training.step)
+
+    def _add(self, folder: Path, measured: Evaluation, step: int) -> None:
+        by_step.add(folder / by_step.NAME, by_step.row(step, measured, self.data[0].factor_names))
 
     def _set_aside(self, training: engine.Training) -> None:
         for run, good in enumerate(training.diverged):

@@ -47,14 +47,16 @@ def narrow(vae: VAE, images: ImageStore, optimizer: Adam) -> tuple[Encode, Tenso
 
     Returns
     -------
-    encode : callable
-        As `VAE.encode`.
-    whole, weight : Tensor, (R, n_in, n_out) and (R, n_used, n_out)
-        The first layer's weights, and those that are left, which take the gradient in their place.
-        None instead of all if the first layer isn't a dense one of the flattened image, or if every pixel is used.
+    tuple or None
+        As `VAE.encode`, with the bits of the whole product where the machine's libraries sum as here (see `Product`),
+        to rounding elsewhere; the first layer's weights, (R, n_in, n_out); and those that are left, (R, n_used, n_out),
+        which take the gradient in their place. None if the encoder does anything else than to flatten the image and
+        begin with a dense layer, or if every pixel is used.
     """
     layers = vae.encoder
-    if not (isinstance(layers, nn.Sequential) and isinstance(layers[0], nn.Flatten) and type(layers[1]) is Linear):
+    if type(vae) is not VAE or type(layers) is not nn.Sequential or len(layers) < 2:
+        return None
+    if not (isinstance(layers[0], nn.Flatten) and type(layers[1]) is Linear) or _has_hooks(layers):
         return None
     layer, rest, rows = layers[1], layers[2:], used_range(images)
     if rows.stop - rows.start == layer.weight.shape[1]:
@@ -71,6 +73,10 @@ def narrow(vae: VAE, images: ImageStore, optimizer: Adam) -> tuple[Encode, Tenso
         return mean, logvar
 
     return encode, layer.weight, weight
+
+
+def _has_hooks(layers: nn.Sequential) -> bool:
+    return any(part._forward_hooks or part._forward_pre_hooks for part in (layers, layers[0], layers[1]))
 
 
 class Product(torch.autograd.Function):

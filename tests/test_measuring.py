@@ -19,17 +19,40 @@ import os
 import numpy as np
 from bench.metric import Score, check_codes, register_metric
 
+class Moody(Exception):
+    def __init__(self, mood, day):
+        super().__init__(f"{mood} {day}")
+
 @register_metric("moody", version=1, inputs=("codes",), scores={"moody": Score("moody")})
 def moody(codes, *, rng):
     """Where it was measured; not of runs whose codes begin with a positive value."""
     if codes[0, 0] > 0:
-        raise RuntimeError("not today")
+        raise Moody("not", "today")
     return {"moody": float(rng.random()), "process": os.getpid()}
+
+@register_metric("homesick", version=1, inputs=("codes",), scores={"homesick": Score("homesick")})
+def homesick(codes, *, rng):
+    """Takes a process with it that isn't the one where it was asked for."""
+    if os.getpid() != int(os.environ["HOME_PROCESS"]):
+        os._exit(1)
+    return {"homesick": float(rng.random())}
 '''
 
 
-def specs_of(metrics=("core",), seeds=range(3), methods=("vae",)):
-    settings = ["train.steps=40", "train.score_every=20"]
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    file = tmp_path / "moody_metrics.py"
+    file.write_text(METRIC)
+    monkeypatch.setenv("HOME_PROCESS", str(os.getpid()))
+    load_plugin(file)
+    yield file
+    for name in ("moody", "homesick"):
+        del METRICS._entries[name]
+
+
+def specs_of(metrics=("core",), seeds=range(3), methods=("vae",), **changes):
+    train = {"steps": 40, "score_every": 20} | changes
+    settings = [f"train.{key}={value}" for key, value in train.items()]
     options = {"methods": list(methods), "controls": [], "evaluation": {"metrics": list(metrics)}}
     return expand(resolve("smoke", settings=settings, seeds=list(seeds), **options))
 
@@ -71,22 +94,34 @@ def test_runs_are_measured_anew_together(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_metric_that_fails_on_one_run_leaves_the_others_alone(tmp_path):
-    plugin = tmp_path / "moody_metric.py"
-    plugin.write_text(METRIC)
-    load_plugin(plugin)
-    try:
-        specs = specs_of(["moody", "mig"], range(8))
-        store, outcomes = measured(tmp_path / "study", specs, 2, [plugin])
-    finally:
-        del METRICS._entries["moody"]
+def test_a_metric_that_fails_on_one_run_leaves_the_others_alone(plugin, tmp_path):
+    """Also if what it raises can't be put together again from what is sent of it."""
+    specs = specs_of(["moody", "mig"], range(8), score_every=0)
+    store, outcomes = measured(tmp_path / "study", specs, 2, [plugin])
     failed = {run for run, outcome in outcomes.items() if outcome.state == "failed"}
     assert 0 < len(failed) < len(specs)
-    assert {outcomes[run].message for run in failed} == {"RuntimeError: not today"}
+    assert {outcomes[run].message for run in failed} == {"Moody: not today"}
+    assert "in moody" in json.loads(store.failures(min(failed))[0].read_text())["traceback"]
     assert {path.name for path in store.runs.iterdir()} == outcomes.keys() - failed
     results = [json.loads((path / "result.json").read_text()) for path in store.runs.iterdir()]
     assert all("mig" in result["scores"] for result in results)
     assert os.getpid() not in {result["details"]["moody"]["process"] for result in results}
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_had_is_measured_at_home(plugin, tmp_path):
+    specs = specs_of(["homesick", "mig"])
+    there, outcomes = measured(tmp_path / "there", specs, 2, [plugin])
+    assert {outcome.state for outcome in outcomes.values()} == {"ok"}
+    here, _ = measured(tmp_path / "here", specs, 1, [plugin])
+    assert digests(there) == digests(here)
+
+
+@pytest.mark.slow
+def test_a_diverged_run_is_not_measured(tmp_path):
+    store, outcomes = measured(tmp_path / "study", specs_of(lr=1e20), 2)
+    assert {outcome.state for outcome in outcomes.values()} == {"diverged"}
+    assert all(store.result(run)["scores"] == {} for run in outcomes)
 
 
 def test_a_gpu_has_one_process_and_the_others_measure(tmp_path, monkeypatch):
@@ -106,5 +141,12 @@ def test_a_gpu_has_one_process_and_the_others_measure(tmp_path, monkeypatch):
     assert (plan.workers(16), asked["n_jobs"]) == (1, 1)
     assert sorted(map(len, asked["batches"])) == [10, 10, 40, 40]
     assert {task.measurers for batch in asked["batches"] for task in batch} == {16}
-    list(runner.run(runner.Plan(specs, dict.fromkeys(plan.todo, "measure")), store, n_jobs=16))
-    assert [len(batch) for batch in asked["batches"]] == [len(specs)]
+    again = runner.Plan(specs, dict.fromkeys(plan.todo, "measure"))
+    list(runner.run(again, store, n_jobs=16))
+    assert sorted(map(len, asked["batches"])) == [10, 10, 40, 40], "without weights they are trained anew"
+    monkeypatch.setattr(Store, "has_weights", lambda *_: True)
+    list(runner.run(again, store, n_jobs=16))
+    assert [len(batch) for batch in asked["batches"]] == [40, 40, 20]
+    one = runner.Plan(specs[:1], {specs[0].run_id: "train"})
+    list(runner.run(one, store, n_jobs=16))
+    assert {task.measurers for batch in asked["batches"] for task in batch} == {16}, "also the metrics of a single run"

@@ -56,7 +56,8 @@ def measure(*, repeats: int, full: bool) -> Section:
         f"{cores} threads. Ours: {cores} processes with one thread each, started together. β-VAE unless said.",
         "Ceiling: the network's convolutions and matrix products alone, forward and backward, each in the faster "
         "memory layout, in as many processes; of runs in lockstep as one batch of matrices or one after another. As "
-        "one large product: as many multiplications, which is what these cores do at best.",
+        "one large product: as many multiplications. Both count all pixels of quick's images, of which its encoder "
+        "multiplies those only that some image has.",
         discriminator_share(adversary, cores),
         "Runs per hour: training alone, of β-VAE; 10 seeds, so that all cores are busy to the end.",
         f"Peak memory of one process, net H, batch 128, all of dSprites: {_peak():,.0f} MiB.",
