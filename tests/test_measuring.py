@@ -109,6 +109,19 @@ def test_a_metric_that_fails_on_one_run_leaves_the_others_alone(plugin, tmp_path
 
 
 @pytest.mark.slow
+def test_a_metric_that_fails_on_the_way_leaves_the_others_alone(plugin, tmp_path):
+    """It stops the training of all; then each goes alone, with the same processes beside it."""
+    specs = specs_of(["moody"], range(8), score_every=20)
+    store, outcomes = measured(tmp_path / "study", specs, 2, [plugin])
+    failed = {run for run, outcome in outcomes.items() if outcome.state == "failed"}
+    assert 0 < len(failed) < len(specs)
+    assert {outcomes[run].message for run in failed} == {"Moody: not today"}
+    records = [json.loads(path.read_text()) for path in store.runs.glob("*/provenance.json")]
+    assert [record["lockstep"] for record in records] == [1] * (len(specs) - len(failed))
+    assert len(list(store.runs.glob("*/scores_by_step.csv"))) == len(records)
+
+
+@pytest.mark.slow
 def test_what_a_killed_process_had_is_measured_at_home(plugin, tmp_path):
     specs = specs_of(["homesick", "mig"])
     there, outcomes = measured(tmp_path / "there", specs, 2, [plugin])
