@@ -10,6 +10,11 @@ class BenchError(Exception):
     """Something the user can put right; the command line prints its one line and exits with 2."""
 
 
+def in_words(error: Exception) -> str:
+    """One line for a record: a `BenchError`'s own words, the type before those of any other."""
+    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Suggest the known name nearest to `word`.
 

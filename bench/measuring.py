@@ -18,7 +18,7 @@ from bench import backends, engine, evaluate
 from bench.batches import ImageStore
 from bench.data import Dataset
 from bench.engine import Training
-from bench.errors import BenchError
+from bench.errors import BenchError, in_words
 from bench.measure import Evaluation, find_metric, measure
 from bench.registry import load_plugin
 from bench.spec import RunSpec
@@ -144,8 +144,7 @@ def _measure(part: Part) -> Evaluation | Failure:
             load_plugin(plugin)
         return part.measure()
     except Exception as error:
-        message = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-        return Failure(message, traceback.format_exc())
+        return Failure(in_words(error), traceback.format_exc())
 
 
 def _wait(future: Future[Evaluation | Failure], part: Part) -> Evaluation:

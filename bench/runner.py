@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench import backends, lockstep
-from bench.errors import BenchError
+from bench.errors import in_words
 from bench.measure import known_version
 from bench.registry import load_plugin
 from bench.spec import RunSpec
@@ -266,10 +266,7 @@ def _recorded(store: Store, task: Task, outcomes: dict[str, Outcome]) -> Iterato
     try:
         yield
     except Exception as error:
-        if isinstance(error, OSError):
-            message = explain(error, store.path)
-        else:
-            message = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        message = explain(error, store.path) if isinstance(error, OSError) else in_words(error)
         outcomes[task.spec.run_id] = _record(store, task.spec, message, traceback.format_exc())
 
 

@@ -76,11 +76,11 @@ def train(
     for folder in folders:
         clear(folder)
     dataset, images = data_of(specs[0])
-    by_step: dict[int | None, list[int]] = {}
+    at_step: dict[int | None, list[int]] = {}
     for run, (spec, folder) in enumerate(zip(specs, folders, strict=True)):
-        by_step.setdefault(checkpoint.step_of(folder / CHECKPOINT, spec), []).append(run)
+        at_step.setdefault(checkpoint.step_of(folder / CHECKPOINT, spec), []).append(run)
     trained: dict[int, Trained] = {}
-    for step, runs in by_step.items():
+    for step, runs in at_step.items():
         together = len(runs) == 1 or lockstep.agrees([specs[run] for run in runs], dataset, images)
         for some in [runs] if together else [[run] for run in runs]:
             places = [folders[run] for run in some]
@@ -158,9 +158,11 @@ class _Part:
         for run, folder in enumerate(self.folders):
             if training.diverged[run] is None:
                 alone = checkpoint.take(training, run, self.shape)
-                begun[folder] = measuring.begin(alone, *self.data, self.pool, self.plugins)
+                measured = measuring.begin(alone, *self.data, self.pool, self.plugins)
                 if self.pool is None:
-                    self._add(folder, begun.pop(folder)(), training.step)
+                    self._add(folder, measured(), training.step)
+                else:
+                    begun[folder] = measured
         for folder, measured in begun.items():
             self._add(folder, measured(), training.step)
 

@@ -294,3 +294,12 @@ def study_builder(tmp_path: Path) -> Callable[..., StudyBuilder]:
         return StudyBuilder(tmp_path / "results" / folder, folder, meta)
 
     return build
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without their figures, which take seconds."""
+    from bench.registry import FIGURES
+
+    FIGURES.load()
+    monkeypatch.setattr(FIGURES, "_entries", {})

@@ -14,6 +14,7 @@ from bench.data import Dataset
 from bench.errors import BenchError
 from bench.method import kl_per_latent, resolve_hyper
 from bench.registry import METHODS
+from bench.seeds import torch_stream
 from bench.spec import RunSpec
 
 ALL = ["vae", "beta_vae", "annealed_vae", "factor_vae", "control_vae", "dynamic_vae"]
@@ -237,3 +238,51 @@ def test_gaussian_reconstruction_has_no_half():
 def test_kl_is_summed_over_latents_and_averaged_over_the_batch():
     mean = torch.tensor([[[1.0, 0.0], [3.0, 0.0]]])
     assert kl_per_latent(mean, torch.zeros_like(mean))[0].tolist() == [2.5, 0.0]
+
+
+def prepared(name, **hyper):
+    return engine.prepare([make(name, **hyper)], Blobs.image_shape, 60)
+
+
+def advanced(training, data, until=None):
+    engine.train(training, *data, until=until)
+    return training
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_the_discriminators_loss_does_not_reach_the_vae_nor_the_other_way_round(data):
+    plain = trained([make("factor_vae")], data, 1)
+    leaky = prepared("factor_vae")
+    loss = leaky.method.loss
+
+    def with_a_term_that_would_move_the_encoder(terms, state, step):
+        objective = loss(terms, state, step)
+        return type(objective)(objective.loss, objective.beta, auxiliary=objective.auxiliary + terms.encoded.z.sum())
+
+    leaky.method.loss = with_a_term_that_would_move_the_encoder
+    assert same(plain.vae, advanced(leaky, data, 1).vae)
+    other = trained([make("factor_vae", gamma=0.0)], data, 1)
+    assert same(plain.modules, other.modules)
+    assert not same(plain.vae, other.vae)
+
+
+def test_autoencoder_draws_no_noise(data):
+    def with_noise(name, seed):
+        training = prepared(name)
+        training.noise = (torch_stream(seed, "noise"),)
+        return np.array(advanced(training, data).curves)
+
+    assert np.array_equal(with_noise("autoencoder", 0), with_noise("autoencoder", 1), equal_nan=True)
+    assert not np.array_equal(with_noise("vae", 0), with_noise("vae", 1), equal_nan=True)
+
+
+def test_autoencoder_has_no_kl_rather_than_none_of_it(data):
+    training = trained([make("autoencoder", steps=200)], data)
+    curves = np.array(training.curves)[:, 0]
+    assert np.isnan(curves[:, [2, *range(5, curves.shape[1])]]).all()
+    assert engine.final(curves)["kl"] is None
+    assert training.diverged == [None]
+    assert curves[-1, 1] < 0.8 * curves[0, 1]

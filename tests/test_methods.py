@@ -10,14 +10,11 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from bench import engine, networks
-from bench.batches import ImageStore
-from bench.data import Dataset
+from bench import networks
 from bench.forward import reconstruction
 from bench.method import Encoded, Terms, kl_per_latent, resolve_hyper
 from bench.registry import METHODS
 from bench.seeds import torch_stream
-from bench.spec import RunSpec
 
 R, B, K, SHAPE, N_TRAIN, N_STEPS = 2, 5, 3, (1, 4, 4), 100, 4
 
@@ -355,80 +352,3 @@ def test_golden_losses(name):
     method, _ = build(name, [SMALL.get(name, {})] * R)
     objective = method.loss(Batch(1).terms(method), method.initial_state(), 1)
     assert objective.loss.tolist() == pytest.approx(GOLDEN[name], rel=1e-6)
-
-
-# In the engine.
-
-
-class Blobs(Dataset):
-    """40 binary 4x4 images."""
-
-    factor_names = ("row",)
-    factor_sizes = (40,)
-    image_shape = (1, 4, 4)
-    image_max = 1
-
-    def images(self, index):
-        return (np.random.default_rng(0).random((40, 1, 4, 4)) < 0.3).astype(np.uint8)[index]
-
-
-def prepare(name, steps=4, **hyper):
-    spec = RunSpec(
-        method={"name": name, "version": 1, "hyper": resolve_hyper(name, hyper)},
-        dataset={"name": "blobs", "version": 1, "sha256": "0"},
-        network={"name": "mlp", "version": 1, "latent_dim": 3, "init": "he"},
-        optimizer={"name": "adam", "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
-        batch_size=8,
-        steps=steps,
-        seed=0,
-        log_every=1,
-        evaluation={"n_codes": 40, "n_images": 40, "metrics": {}},
-        threads=1,
-    )
-    return engine.prepare([spec], Blobs.image_shape, 40)
-
-
-def advance(training, until=None):
-    dataset = Blobs(None)
-    engine.train(training, dataset, ImageStore(dataset), until=until)
-    return training
-
-
-def same(a, b):
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
-
-
-def test_the_discriminators_loss_does_not_reach_the_vae_nor_the_other_way_round():
-    small = {"discriminator_width": 8, "discriminator_layers": 2}
-    plain = advance(prepare("factor_vae", **small), 1)
-    leaky = prepare("factor_vae", **small)
-    loss = leaky.method.loss
-
-    def with_a_term_that_would_move_the_encoder(terms, state, step):
-        objective = loss(terms, state, step)
-        return type(objective)(objective.loss, objective.beta, auxiliary=objective.auxiliary + terms.encoded.z.sum())
-
-    leaky.method.loss = with_a_term_that_would_move_the_encoder
-    assert same(plain.vae, advance(leaky, 1).vae)
-    other = advance(prepare("factor_vae", **small, gamma=0.0), 1)
-    assert same(plain.modules, other.modules)
-    assert not same(plain.vae, other.vae)
-
-
-def test_autoencoder_draws_no_noise():
-    def with_noise(name, seed):
-        training = prepare(name)
-        training.noise = (torch_stream(seed, "noise"),)
-        return np.array(advance(training).curves)
-
-    assert np.array_equal(with_noise("autoencoder", 0), with_noise("autoencoder", 1), equal_nan=True)
-    assert not np.array_equal(with_noise("vae", 0), with_noise("vae", 1), equal_nan=True)
-
-
-def test_autoencoder_has_no_kl_rather_than_none_of_it():
-    training = advance(prepare("autoencoder", steps=200))
-    curves = np.array(training.curves)[:, 0]
-    assert np.isnan(curves[:, [2, *range(5, curves.shape[1])]]).all()
-    assert engine.final(curves)["kl"] is None
-    assert training.diverged == [None]
-    assert curves[-1, 1] < 0.8 * curves[0, 1]
