@@ -47,40 +47,21 @@ class Adam:
         self.state: dict[int, dict[str, Tensor]] = {}
         #: By the parameter's number what the kernel is given: value, both moments and the count of steps, as views.
         self._pieces: dict[int, list[tuple[Tensor, ...]]] = {}
-        #: What gets the gradients, and which rows of the parameter that is, where it isn't all of it.
-        self._leaves: list[Tensor] = list(self.parameters)
-        self._rows: dict[int, slice] = {}
-
-    def narrow(self, parameter: nn.Parameter, rows: slice, leaf: Tensor) -> None:
-        """Update some rows of a parameter only, by the gradient of `leaf`, a view of them: the others never get any.
-
-        Parameters
-        ----------
-        parameter : nn.Parameter, (R, n, ...)
-        rows : slice
-            Of the second axis.
-        leaf : Tensor, (R, len(rows), ...)
-        """
-        (number,) = (place for place, own in enumerate(self.parameters) if own is parameter)
-        self._leaves[number], self._rows[number] = leaf, rows
-        if before := self._pieces.pop(number, None):
-            for *_, step in self._begin(number):
-                step.copy_(before[0][3])
 
     def zero_grad(self) -> None:
         """Drop the gradients."""
-        for leaf in self._leaves:
-            leaf.grad = None
+        for parameter in self.parameters:
+            parameter.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
         """Update every parameter that has a gradient."""
         rows: list[tuple[Tensor, ...]] = []
-        for number, leaf in enumerate(self._leaves):
-            if leaf.grad is None:
+        for number, parameter in enumerate(self.parameters):
+            if parameter.grad is None:
                 continue
             pieces = self._pieces.get(number) or self._begin(number)
-            grads = leaf.grad.reshape(len(pieces), -1)
+            grads = parameter.grad.reshape(len(pieces), -1)
             rows += [(grad, *piece) for grad, piece in zip(grads, pieces, strict=True)]
         if rows:
             gradients, values, means, squares, steps = map(list, zip(*rows, strict=True))
@@ -110,13 +91,11 @@ class Adam:
 
     def _begin(self, number: int) -> list[tuple[Tensor, ...]]:
         value = self.parameters[number].detach()
-        if number not in self.state:
-            self.state[number] = {name: torch.zeros_like(value) for name in ("exp_avg", "exp_avg_sq")}
-        parts = (value, *self.state[number].values())
-        if number in self._rows:
-            parts = tuple(part[:, self._rows[number]] for part in parts)
-        whole = math.prod(parts[0].shape[1:]) % VECTOR == 0 and parts[0].is_contiguous()
+        moments = {name: torch.zeros_like(value) for name in ("exp_avg", "exp_avg_sq")}
+        parts = (value, *moments.values())
+        whole = math.prod(value.shape[1:]) % VECTOR == 0
         # Flat, because the kernel asks for the same strides, also where an axis of length 1 makes them meaningless.
         flat = [part.view(1 if whole else len(value), -1) for part in parts]
+        self.state[number] = moments
         self._pieces[number] = [(*piece, torch.zeros((), device=value.device)) for piece in zip(*flat, strict=True)]
         return self._pieces[number]

@@ -6,7 +6,6 @@ import functools
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data import Dataset, Index
@@ -39,18 +38,6 @@ class ImageStore:
             self._floats = torch.from_numpy(images.astype(np.float32) * self._scale)
         elif self._packed is None:
             self._images = dataset.images(np.arange(self.n, dtype=np.int64))
-
-    @functools.cached_property
-    def used(self) -> NDArray[np.bool_]:
-        """Whether a value of a flattened image is other than 0 in any image, (C * H * W,)."""
-        if self._floats is not None:
-            return np.asarray((self._floats != 0).flatten(1).any(dim=0))
-        if self._packed is not None:
-            return np.unpackbits(np.bitwise_or.reduce(self._packed, axis=0)).astype(bool)
-        if self._images is not None:
-            # Takes no memory beside the images.
-            return np.asarray(np.bitwise_or.reduce(self._images, axis=0).reshape(-1) != 0)
-        raise RuntimeError("the store holds no images")
 
     def gather(self, index: Index) -> Tensor:
         """Images of these rows.

@@ -11,7 +11,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -197,7 +197,7 @@ def validate_dataclass(cls: type, values: dict[str, Any], *, where: str, what: s
     Returns
     -------
     dict
-        All fields, JSON-ready.
+        All fields, JSON-ready, but for those that `neutral` leaves out.
 
     Raises
     ------
@@ -216,9 +216,23 @@ def validate_dataclass(cls: type, values: dict[str, Any], *, where: str, what: s
         checked: Any = TypeAdapter(cls).validate_python(defaults | values)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or what
+        name = ".".join(str(part) for part in first["loc"]) or what
         reason = first["msg"].removeprefix("Value error, ")
-        shown = f"{field}={first['input']!r}" if first["loc"] else reason
+        shown = f"{name}={first['input']!r}" if first["loc"] else reason
         raise BenchError(f"{where}: {shown}" + (f": {reason}" if first["loc"] else "")) from None
     resolved: dict[str, Any] = json.loads(json.dumps(asdict(checked)))
-    return resolved
+    unset = neutral_values(cls)
+    return {key: value for key, value in resolved.items() if key not in unset or value != unset[key]}
+
+
+def neutral(default: Any) -> Any:
+    """Default of an option that does nothing at this value: left out of the spec there.
+
+    A method or a dataset can so gain an option without renaming every run that doesn't use it.
+    """
+    return field(default=default, metadata={"neutral": True})
+
+
+def neutral_values(cls: type) -> dict[str, Any]:
+    """Options at the value at which specs leave them out."""
+    return {item.name: item.default for item in fields(cls) if item.metadata.get("neutral")}

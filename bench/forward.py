@@ -13,11 +13,10 @@ from torch import Tensor
 from bench import networks
 from bench.adam import Adam
 from bench.batches import ImageStore
-from bench.method import Encoded, Method, Stage, Terms
+from bench.method import Encoded, Stage, Terms
 from bench.precision import in_precision
 from bench.schedule import one_cycle
 from bench.spec import RunSpec
-from bench.used_pixels import Encode, narrow
 
 if TYPE_CHECKING:
     from bench.engine import Training
@@ -35,9 +34,9 @@ class Forward:
         self.store = store
         self.device = training.specs[0].device
         precision = training.specs[0].precision
-        self.vae_parameters: list[Tensor] = []
-        self.encoder = in_precision(self._encoder(), precision, self.device)
+        self.encoder = in_precision(training.vae.encode, precision, self.device)
         self.decoder = in_precision(training.vae.decode, precision, self.device)
+        self.vae_parameters = [value for value in training.vae.parameters() if value.requires_grad]
         self.decoder_parameters = [value for value in training.vae.decoder.parameters() if value.requires_grad]
         self.own_parameters = list(training.modules.parameters()) if training.modules is not None else []
         self.frozen: tuple[Tensor, Tensor] | None = None
@@ -63,25 +62,8 @@ class Forward:
             networks.initialise(t.vae.decoder, t.specs[0].network.init, [spec.seed for spec in t.specs], role)
             t.vae.decoder.to(self.device)
             t.optimizers[0] = network_adam(t.vae, t.specs[0])
-            self.encoder = in_precision(self._encoder(), t.specs[0].precision, self.device)
 
         t.state = t.method.begin_stage(Stage(step, t.state, self.all_codes, fresh_decoder))
-
-    def _encoder(self) -> Encode:
-        """What encodes in training: without pixels that are black in all images, on a CPU where `narrow` can.
-
-        Whatever then takes the first layer's gradients is put in its place among the parameters.
-        """
-        t = self.training
-        self.vae_parameters = [value for value in t.vae.parameters() if value.requires_grad]
-        # A network of the method's own may be used in other ways than to encode.
-        own = type(t.method).build is not Method.build
-        found = narrow(t.vae, self.store, t.optimizers[0]) if self.device == "cpu" and not own else None
-        if found is None:
-            return t.vae.encode
-        encode, whole, weight = found
-        self.vae_parameters = [weight if value is whole else value for value in self.vae_parameters]
-        return encode
 
     def encode(self, x: Tensor, rows: Any, step: Any) -> Encoded:
         """Posteriors and samples of a batch; stored ones if the encoder is frozen."""

@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from bench.data import neutral_values
 from bench.errors import BenchError
 from bench.records import entries, read_json
 from bench.registry import DATASETS, METHODS, Registry
@@ -43,7 +43,7 @@ def dataset_settings(spec: Spec) -> dict[str, Any]:
     """Everything that makes the data what they are, under the names the labels use."""
     dataset = spec["dataset"]
     settings = {"version": dataset.get("version"), "sha256": (dataset.get("sha256") or "")[:8]}
-    return {**dataset.get("options", {}), **settings}
+    return {**_neutral(DATASETS, dataset["name"], "Options"), **dataset.get("options", {}), **settings}
 
 
 def config_id(spec: Spec) -> str:
@@ -123,9 +123,12 @@ def _data(specs: Mapping[str, Spec]) -> dict[str, tuple[str, str, Mapping[str, A
 
 def neutral_settings(spec: Spec) -> dict[str, Any]:
     """Options at the value at which specs leave them out, so that they compare with runs that set them."""
-    name = spec["method"]["name"]
-    cls = getattr(METHODS.get(name).value, "Hyper", None) if name in METHODS else None
-    return {item.name: item.default for item in fields(cls) if item.metadata.get("neutral")} if cls else {}
+    return _neutral(METHODS, spec["method"]["name"], "Hyper")
+
+
+def _neutral(registry: Registry[Any], name: str, options: str) -> dict[str, Any]:
+    cls = getattr(registry.get(name).value, options, None) if name in registry else None
+    return neutral_values(cls) if cls else {}
 
 
 def _registered_order(name: str) -> int:

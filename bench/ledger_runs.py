@@ -6,7 +6,7 @@ import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from bench.aggregate import Study
 from bench.curves import read_curves
+from bench.data import neutral_values
 from bench.errors import BenchError
 from bench.labels import printed_name, refuse_mixed
 from bench.ledger_measures import measure
@@ -159,7 +160,7 @@ class Pool:
 
     def _hyper(self, row: dict[str, Any]) -> dict[str, Any]:
         own: dict[str, Any] = self._specs[row["run"]]["method"].get("hyper", {})
-        return _neutral(row["method"]) | own
+        return neutral_values(METHODS.get(row["method"]).value.Hyper) | own
 
     def _curves(self, run: str) -> pd.DataFrame | None:
         study = self._home[run]
@@ -201,7 +202,9 @@ class Pool:
             }
             table = {k: v for k, v in table.items() if k != "train" and k not in open_ones}
             try:
-                self._resolved[key] = _neutral(method) | resolve_hyper(method, table | dict(given))
+                self._resolved[key] = neutral_values(METHODS.get(method).value.Hyper) | resolve_hyper(
+                    method, table | dict(given)
+                )
             except BenchError:
                 self._resolved[key] = None
         return self._resolved[key]
@@ -275,8 +278,3 @@ def _label(claim: Claim, population: Population, hyper: Mapping[str, Any]) -> tu
     shown += [f"over {population.over}"] if population.over else []
     label = printed_name(METHODS, population.method) + (f" ({', '.join(shown)})" if shown else "")
     return label, ", ".join(f"{key}={hyper.get(key)}" for key in claim.match)
-
-
-def _neutral(method: str) -> dict[str, Any]:
-    """Options at the value at which specs leave them out."""
-    return {item.name: item.default for item in fields(METHODS.get(method).value.Hyper) if item.metadata.get("neutral")}

@@ -38,9 +38,10 @@ STEPS_COMPARED = 3
 def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
     """Divide runs into groups that go in lockstep, the costliest first; runs that go alone follow in their order.
 
-    Groups of one kind get smaller towards the end. Handed to whichever worker is free, the costliest first, they leave
-    none idle for long at the end; groups of equal cost keep the order of their first runs. Where runs take hours on a
-    CPU each goes alone, and a study that is stopped has every method at the same seeds.
+    Groups get smaller towards the end of the study, kinds of costly runs being divided first. Handed to whichever
+    worker is free, the costliest first, they leave none idle for long at the end; groups of equal cost keep the order
+    of their first runs. Where runs take hours on a CPU each goes alone, and a study that is stopped has every method at
+    the same seeds.
 
     Parameters
     ----------
@@ -64,15 +65,18 @@ def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
                 most[kind] = 1
         kinds.setdefault(kind if most[kind] > 1 else spec.digest, []).append(place)
     groups: list[tuple[int, list[int]]] = []
-    for kind, places in kinds.items():
+    left = sum(len(places) * max(1, cost[kind]) for kind, places in kinds.items() if most.get(kind, 1) > 1)
+    for kind, places in sorted(kinds.items(), key=lambda item: -cost.get(item[0], 0)):
         largest = most.get(kind, 1)
         least = 2 if len(places) >= 2 * n_jobs else 1
         if specs[places[0]].device == "cpu" and largest > LARGEST:
             least = largest
+        each = max(1, cost.get(kind, 0))
         while places:
-            size = min(largest, max(least, math.ceil(len(places) / n_jobs)))
-            groups.append((-size * cost.get(kind, 0), places[:size]))
-            places = places[size:]
+            size = min(largest, max(least, math.ceil(left / (n_jobs * each))))
+            taken, places = places[:size], places[size:]
+            groups.append((-len(taken) * cost.get(kind, 0), taken))
+            left -= len(taken) * each
     return [tuple(specs[place] for place in places) for _, places in sorted(groups)]
 
 

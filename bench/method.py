@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from bench.data import neutral as neutral  # methods take it from here
 from bench.data import validate_dataclass
 from bench.registry import METHODS
 
@@ -307,18 +308,7 @@ def resolve_hyper(name: str, values: dict[str, Any]) -> dict[str, Any]:
     BenchError
         Unknown method or hyper-parameter, or an impossible value.
     """
-    cls = METHODS.get(name).value.Hyper
-    resolved = validate_dataclass(cls, values, where=f"method '{name}'", what="hyper-parameter")
-    neutral = {item.name: item.default for item in fields(cls) if item.metadata.get("neutral")}
-    return {key: value for key, value in resolved.items() if key not in neutral or value != neutral[key]}
-
-
-def neutral(default: Any) -> Any:
-    """Default of an option that does nothing at this value: left out of the spec there.
-
-    A method can so gain an option without renaming every run that doesn't use it.
-    """
-    return field(default=default, metadata={"neutral": True})
+    return validate_dataclass(METHODS.get(name).value.Hyper, values, where=f"method '{name}'", what="hyper-parameter")
 
 
 def shared_hyper(name: str, hyper: dict[str, Any]) -> dict[str, Any]:

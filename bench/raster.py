@@ -147,3 +147,37 @@ def render(levels: Sequence[Sequence[int]], size: int = 64) -> NDArray[np.uint8]
         y = np.rint(zoom * (64 - (centre_y - sin * u + cos * v))).astype(np.int64)
         packed[i * block : (i + 1) * block] = rasterise(x, y, size).reshape(block, -1)
     return packed
+
+
+def crop(packed: NDArray[np.uint8], size: int, window: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """Cut packed images to a window that no sprite reaches out of.
+
+    Parameters
+    ----------
+    packed : ndarray of shape (N, size * size / 8), uint8
+        As from `render`.
+    size : int
+        Width and height of the canvas in pixels.
+    window : tuple of int
+        First row, row after the last, first column, column after the last; the area is a multiple of 8.
+
+    Returns
+    -------
+    ndarray of shape (N, height * width / 8), uint8
+
+    Raises
+    ------
+    ValueError
+        If a white pixel would be lost, with the least window that would do.
+    """
+    top, bottom, left, right = window
+    white = np.unpackbits(np.bitwise_or.reduce(packed, axis=0)).reshape(size, size)
+    rows, columns = (np.flatnonzero(white.any(axis=axis)) for axis in (1, 0))
+    if rows[0] < top or rows[-1] >= bottom or columns[0] < left or columns[-1] >= right:
+        reach = f"{rows[0]}:{rows[-1] + 1}x{columns[0]}:{columns[-1] + 1}"
+        raise ValueError(f"these sprites reach over rows and columns {reach}")
+    cut = np.empty((len(packed), (bottom - top) * (right - left) // 8), dtype=np.uint8)
+    for start in range(0, len(packed), 4096):
+        block = np.unpackbits(packed[start : start + 4096], axis=1).reshape(-1, size, size)
+        cut[start : start + 4096] = np.packbits(block[:, top:bottom, left:right].reshape(len(block), -1), axis=1)
+    return cut

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.batches import ImageStore
@@ -39,12 +36,6 @@ class ResidentImages(ImageStore):
         self._rows = torch.from_numpy(np.ascontiguousarray(images)).flatten(1).to(device)
         #: Places of a byte's bits, highest first as in `numpy.packbits`; None where a byte is a pixel.
         self._shifts = None if packed is None else torch.arange(7, -1, -1, dtype=torch.uint8, device=device)
-
-    @functools.cached_property
-    def used(self) -> NDArray[np.bool_]:
-        """Whether a value of a flattened image is other than 0 in any image, (C * H * W,)."""
-        found: NDArray[np.uint8] = np.bitwise_or.reduce(self._rows.cpu().numpy(), axis=0)
-        return (found if self._shifts is None else np.unpackbits(found)).astype(bool)
 
     def gather(self, index: Index | Tensor) -> Tensor:
         """Images of these rows.

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import SkipValidation
 
-from bench.data import Dataset, Images, Index, register_dataset
+from bench.data import Dataset, Images, Index, neutral, register_dataset
 from bench.errors import BenchError
-from bench.raster import FACTORS, VALUES, render
+from bench.raster import FACTORS, VALUES, crop, render
 
 from .npz import read_member, reading
 
@@ -49,6 +49,9 @@ class DSpritesOptions:
         Width and height in pixels. 32 draws the same outlines on a canvas of half the size.
     source : str
         The authors' ``.npz`` or ``.hdf5`` file, or a sub-grid of it with its latent values; empty: rendered.
+    window : str
+        Rows and columns that are kept, such as "10:22x6:26", counted from 0 at the top left; empty: the whole canvas.
+        No chosen sprite may reach out of it, and its pixels must fill whole bytes.
     """
 
     # `__post_init__` checks these itself: a union's messages don't read well.
@@ -59,6 +62,7 @@ class DSpritesOptions:
     pos_y: Annotated[Levels, SkipValidation] = "all"
     size: Annotated[Literal[64, 32], SkipValidation] = 64
     source: str = ""
+    window: str = neutral("")
 
     def __post_init__(self) -> None:
         for name, total in FACTORS.items():
@@ -70,11 +74,35 @@ class DSpritesOptions:
             raise ValueError(f"size={self.size}: a source file holds images of 64 px; leave one of the two out")
         if self.source and Path(self.source).suffix not in (".npz", ".hdf5", ".h5"):
             raise ValueError(f"source={self.source!r}: needs a .npz or .hdf5 file")
+        object.__setattr__(self, "window", _window(self.window, self.size))
 
     @property
     def levels(self) -> tuple[tuple[int, ...], ...]:
         """Chosen classes of each factor, ascending."""
         return tuple(getattr(self, name) for name in FACTORS)
+
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """First row, row after the last, first column and column after the last of the window."""
+        if not self.window:
+            return 0, self.size, 0, self.size
+        top, bottom, left, right = map(int, self.window.replace("x", ":").split(":"))
+        return top, bottom, left, right
+
+
+def _window(text: str, size: int) -> str:
+    """The window in its one spelling; a `ValueError` says what is wrong in one line."""
+    if not text.strip():
+        return ""
+    try:
+        (top, bottom), (left, right) = (map(int, part.split(":")) for part in text.split("x"))
+    except ValueError:
+        raise ValueError(f"window={text}: needs rows and columns, such as 10:22x6:26") from None
+    if not (0 <= top < bottom <= size and 0 <= left < right <= size):
+        raise ValueError(f"window={text}: rows and columns go from 0 to {size}")
+    if (bottom - top) * (right - left) % 8:
+        raise ValueError(f"window={text}: {bottom - top} x {right - left} pixels aren't a multiple of 8")
+    return f"{top}:{bottom}x{left}:{right}" if (bottom - top, right - left) != (size, size) else ""
 
 
 def _resolve(name: str, value: Levels, total: int) -> tuple[int, ...]:
@@ -143,17 +171,30 @@ class DSprites(Dataset):
         #: Chosen classes of each factor: factor value i is class ``levels[factor][i]`` of the full set.
         self.levels = options.levels
         self.factor_sizes = tuple(len(level) for level in self.levels)
-        self.image_shape = (1, options.size, options.size)
+        top, bottom, left, right = options.bounds
+        self.image_shape = (1, bottom - top, right - left)
         self._packed: NDArray[np.uint8] | None = None
 
     def packed(self) -> NDArray[np.uint8]:
-        """All images as bits, shape (N, size² / 8); rendered or read on the first call (full: 360 MiB)."""
+        """All images as bits, shape (N, pixels / 8); rendered or read on the first call (full: 360 MiB).
+
+        Raises
+        ------
+        BenchError
+            A bad source file, or a window that a sprite reaches out of.
+        """
         if self._packed is None:
             options = self.options
             if options.source:
-                self._packed = read_source(Path(options.source).expanduser(), self.levels)
+                packed = read_source(Path(options.source).expanduser(), self.levels)
             else:
-                self._packed = render(self.levels, options.size)
+                packed = render(self.levels, options.size)
+            if options.window:
+                try:
+                    packed = crop(packed, options.size, options.bounds)
+                except ValueError as error:
+                    raise BenchError(f"dataset 'dsprites': window={options.window}: {error}") from None
+            self._packed = packed
         return self._packed
 
     def images(self, index: Index) -> Images:

@@ -227,6 +227,11 @@ def test_all_levels_are_the_default_and_order_is_ascending():
             "size=32: a source file holds images of 64 px; leave one of the two out",
         ),
         ({"source": "dsprites.zip"}, "source='dsprites.zip': needs a .npz or .hdf5 file"),
+        ({"window": "a"}, "window=a: needs rows and columns, such as 10:22x6:26"),
+        ({"window": "8:16"}, "window=8:16: needs rows and columns, such as 10:22x6:26"),
+        ({"window": "8:16x4:4"}, "window=8:16x4:4: rows and columns go from 0 to 64"),
+        ({"window": "0:40x0:32", "size": 32}, "window=0:40x0:32: rows and columns go from 0 to 32"),
+        ({"window": "0:3x0:5"}, "window=0:3x0:5: 3 x 5 pixels aren't a multiple of 8"),
         ({"pos": 3}, "unknown option 'pos'; did you mean 'pos_y'?; it has: "),
     ],
 )
@@ -333,6 +338,40 @@ def test_full_32_px_set_is_pinned():
     packed = render([range(total) for total in FACTORS.values()], 32)
     assert packed.shape == (737_280, 128)
     assert hashlib.sha256(packed.data).hexdigest() == GOLDEN_32
+
+
+# --- Windows
+
+
+@pytest.mark.parametrize("size", [64, 32])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_window_keeps_the_pixels_it_names(size, axis):
+    whole = dsprites(**SMALL, size=size)
+    reach = np.flatnonzero(everything(whole).any(axis=(0, 1, 3 - axis)))
+    bounds = [[0, size], [0, size]]
+    bounds[axis] = [int(reach[0]), int(reach[-1]) + 1]
+    (top, bottom), (left, right) = bounds
+    cut = dsprites(**SMALL, size=size, window=f" {top}:{bottom} x {left}:{right}")
+    assert cut.image_shape == (1, bottom - top, right - left) != whole.image_shape
+    assert cut.packed().shape == (len(cut), (bottom - top) * (right - left) // 8)
+    assert np.array_equal(everything(cut), everything(whole)[:, :, top:bottom, left:right])
+    assert cut.fingerprint() != whole.fingerprint()
+    assert cut.query_indices().tolist() == whole.query_indices().tolist()
+
+
+@pytest.mark.parametrize("window", ["11:27x6:26", "10:21x6:22", "8:22x7:27", "8:22x5:25"])
+def test_a_window_that_cuts_a_sprite_is_refused(window):
+    data = dsprites(size=32, scale=4, orientation=1, pos_x="8:24", pos_y="12:20", window=window)
+    with pytest.raises(BenchError, match=rf"window={window}: these sprites reach over rows and columns 10:22x6:26"):
+        data.packed()
+
+
+def test_the_whole_canvas_is_no_window():
+    """It doesn't rename the runs that were made before there were any."""
+    whole = resolve_options("dsprites", {"size": 32, "window": "0:32x0:32"})
+    assert whole == resolve_options("dsprites", {"size": 32})
+    assert "window" not in whole
+    assert resolve_options("dsprites", {"window": " 8:16 x 4:20"})["window"] == "8:16x4:20"
 
 
 # --- A file of the full size
