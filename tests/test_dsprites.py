@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from bench.data import load_dataset, resolve_options
-from bench.datasets.dsprites import BLOCK, GOLDEN, DSprites, DSpritesOptions
+from bench.datasets._dsprites_files import BLOCK
+from bench.datasets.dsprites import GOLDEN, DSprites, DSpritesOptions
 from bench.errors import BenchError
 from bench.raster import FACTORS, render
 

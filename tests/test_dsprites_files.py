@@ -43,7 +43,7 @@ def miniature(path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["dsprites.npz", "dsprites.hdf5", "dsprites.h5"])
 def test_files_load_as_they_were_rendered(tmp_path, monkeypatch, name):
-    monkeypatch.setattr("bench.datasets.dsprites.BLOCK", 50)
+    monkeypatch.setattr("bench.datasets._dsprites_files.BLOCK", 50)
     path = str(miniature(tmp_path / name))
     assert np.array_equal(dsprites(source=path, **SMALL).packed(), dsprites(**SMALL).packed())
     assert dsprites(source=path, **SMALL).fingerprint() == dsprites(**SMALL).fingerprint()

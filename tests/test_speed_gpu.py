@@ -43,6 +43,15 @@ def test_recorded_steps_and_plain_ones_are_both_timed():
     assert all(row.value > 0 for row in found)
 
 
+def test_every_other_method_that_can_be_recorded_is_timed_beside_beta_vae(monkeypatch):
+    monkeypatch.setattr(gpu, "trained_on_images", lambda: ["beta_vae", "factor_vae", "two_stage"])
+    (row,) = gpu.methods("cpu", 1, repeats=1, steps={1: 1})
+    assert row.name == "factor_vae, 1 run, bfloat16, recorded"
+    assert row.versus == "1 run, bfloat16, recorded"
+    assert row.value > 0
+    assert row.ratio is not None
+
+
 def test_every_convolution_of_the_network_is_timed_by_both_kernels(monkeypatch):
     monkeypatch.setattr(kernels, "BATCH_SIZE", 2)
     found = kernels.convolution("cpu", "float32", n_runs=2, repeats=1)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench import networks
 from bench.layers import Conv, ConvTranspose, Linear
+from bench.networks import ImageShape
 from bench.one_run import channels_last
 
 Call = Callable[[], object]
@@ -21,7 +22,9 @@ TRIES = 5
 SIDE = 512
 
 
-def products(network: str, batch_size: int, dtype: torch.dtype, latent_dim: int, n_runs: int = 1) -> list[Call]:
+def products(
+    network: str, shape: ImageShape, batch_size: int, dtype: torch.dtype, latent_dim: int, n_runs: int = 1
+) -> list[Call]:
     """The forward and backward products of one step, each in the form that is fastest here.
 
     Every layer's output, its gradient with respect to weights and, but for the first layer, with respect to its input,
@@ -32,7 +35,8 @@ def products(network: str, batch_size: int, dtype: torch.dtype, latent_dim: int,
     Parameters
     ----------
     network : str
-        For grey images, 64x64 or, "mlp", 32x32.
+    shape : tuple of int
+        ``(C, H, W)`` of the images.
     batch_size : int
     dtype : torch.dtype
     latent_dim : int
@@ -40,7 +44,7 @@ def products(network: str, batch_size: int, dtype: torch.dtype, latent_dim: int,
         In lockstep; more than one for networks of dense layers only.
     """
     chosen: list[Call] = []
-    for number, (layer, *shapes) in enumerate(layers_of(network, batch_size, latent_dim, n_runs)):
+    for number, (layer, *shapes) in enumerate(layers_of(network, shape, batch_size, latent_dim, n_runs)):
         x, g = (torch.randn(shape).to(dtype) for shape in shapes)
         chosen += [min(calls, key=_fastest) for calls in forms(layer, x, g, first=number == 0)]
     return chosen
@@ -61,10 +65,12 @@ def discriminator_products(batch_size: int, dtype: torch.dtype, latent_dim: int,
     return chosen
 
 
-def one_product(network: str, batch_size: int, dtype: torch.dtype, latent_dim: int, n_runs: int = 1) -> list[Call]:
+def one_product(
+    network: str, shape: ImageShape, batch_size: int, dtype: torch.dtype, latent_dim: int, n_runs: int = 1
+) -> list[Call]:
     """As many multiplications as `products` has, as one product of large matrices: what this machine does at best."""
     count = 0
-    for number, (layer, taken, given) in enumerate(layers_of(network, batch_size, latent_dim, n_runs)):
+    for number, (layer, taken, given) in enumerate(layers_of(network, shape, batch_size, latent_dim, n_runs)):
         # Each weight meets each image once at every place of the smaller of the two planes.
         places = 1 if isinstance(layer, Linear) else min(taken[2:].numel(), given[2:].numel())
         count += (2 if number == 0 else 3) * layer.weight.numel() * batch_size * places
@@ -73,11 +79,10 @@ def one_product(network: str, batch_size: int, dtype: torch.dtype, latent_dim: i
 
 
 def layers_of(
-    network: str, batch_size: int, latent_dim: int, n_runs: int = 1
+    network: str, shape: ImageShape, batch_size: int, latent_dim: int, n_runs: int = 1
 ) -> Iterator[tuple[Any, torch.Size, torch.Size]]:
     """Layers with the shapes of what goes in and comes out, in the order of the forward pass."""
-    side = 32 if network == "mlp" else 64
-    vae = networks.build(network, n_runs, (1, side, side), latent_dim)
+    vae = networks.build(network, n_runs, shape, latent_dim)
     networks.initialise(vae, "he", range(n_runs), "vae")
     seen: list[tuple[nn.Module, torch.Size, torch.Size]] = []
 
@@ -88,7 +93,7 @@ def layers_of(
         if isinstance(layer, Linear | Conv | ConvTranspose):
             layer.register_forward_hook(note)
     with torch.no_grad():
-        mean, _ = vae.encode(torch.zeros(n_runs, batch_size, 1, side, side))
+        mean, _ = vae.encode(torch.zeros(n_runs, batch_size, *shape))
         vae.decode(mean)
     yield from seen
 

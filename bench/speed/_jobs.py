@@ -100,7 +100,8 @@ def _products(job: Job) -> Callable[[int], None]:
         calls = discriminator_products(job.batch_size, dtype, latent_dim=10)
     else:
         make = products if job.kind == "ceiling" else one_product
-        calls = make(job.network, job.batch_size, dtype, latent_dim=10, n_runs=job.n_runs)
+        shape = problem(job)[0].image_shape
+        calls = make(job.network, shape, job.batch_size, dtype, latent_dim=10, n_runs=job.n_runs)
 
     def repeat(n_steps: int) -> None:
         for _ in range(n_steps):
@@ -108,6 +109,13 @@ def _products(job: Job) -> Callable[[int], None]:
                 call()
 
     return repeat
+
+
+def trained_on_images() -> list[str]:
+    """Names of the methods that learn by gradients, from images."""
+    from bench.registry import METHODS
+
+    return [entry.name for entry in METHODS if entry.info.get("trains", True) and entry.value.data != "vectors"]
 
 
 def problem(job: Job) -> tuple[Any, Any, list[Any]]:

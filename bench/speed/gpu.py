@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from torch import Tensor
 
 from bench import backends, layers
 from bench.precision import Precision
+from bench.registry import METHODS
+from bench.speed._jobs import trained_on_images
 from bench.speed.timing import Case, Row, Section, interleave, rows
 
 #: Net and batch size that the plan below is for.
@@ -54,19 +56,22 @@ class Setting:
         Whether the step is replayed from a CUDA graph.
     kernel : str
         Which of `bench.layers`' convolutions, "patches" say; empty for the one that the engine takes.
+    method : str
     """
 
     n_runs: int
     precision: Precision = "float32"
     recorded: bool = True
     kernel: str = ""
+    method: str = "beta_vae"
 
     @property
     def name(self) -> str:
         """One line of the table."""
         runs = "1 run" if self.n_runs == 1 else f"{self.n_runs} runs"
         kernel = f", {self.kernel}" if self.kernel else ""
-        return f"{runs}, {self.precision}, {'recorded' if self.recorded else 'kernel by kernel'}{kernel}"
+        how = f"{runs}, {self.precision}, {'recorded' if self.recorded else 'kernel by kernel'}{kernel}"
+        return how if self.method == "beta_vae" else f"{self.method}, {how}"
 
 
 def measure(*, repeats: int, full: bool) -> Section:
@@ -80,11 +85,14 @@ def measure(*, repeats: int, full: bool) -> Section:
 def _measure(repeats: int, full: bool) -> Section:
     found = training("cuda", settings(full), repeats=repeats)
     found += [plan(row) for row in found if row.ratio is not None]
+    if full:
+        found += methods("cuda", GROUPS[-1], repeats=repeats)
     memory = torch.cuda.max_memory_allocated() / 2**30
     notes = [
         f"β-VAE on net {NETWORK}, batches of {BATCH_SIZE}; steps are those of all runs together. Plain: torch.nn, a "
         "DataLoader over images in memory, Adam, one run, one thread, deterministic kernels without TF32. Ours: images "
-        "are kept on the GPU as bits; a recorded step is replayed from a CUDA graph.",
+        "are kept on the GPU as bits; a recorded step is replayed from a CUDA graph. Other methods, "
+        "with their defaults, are timed in turns with β-VAE.",
         f"Plan: hours for {PLAN_RUNS} runs of {PLAN_STEPS:,} steps at that rate, training alone.",
         f"Largest relative difference of a log row from the CPU's after {COMPARED} steps: {agreement('cuda'):.1e}.",
         f"Peak memory of tensors, all settings together: {memory:.1f} GiB.",
@@ -113,6 +121,24 @@ def training(device: str, chosen: Sequence[Setting], *, repeats: int, steps: dic
         n_steps = n_steps if setting.recorded else min(n_steps, UNRECORDED)
         cases.append(Case(setting.name, _trainer(device, setting, n_steps), setting.n_runs * n_steps, "steps"))
     return rows(cases, interleave(cases, repeats=repeats, warmup=2), versus=PLAIN)
+
+
+def methods(device: str, n_runs: int, *, repeats: int, steps: dict[int, int] | None = None) -> list[Row]:
+    """Steps per second of every other method whose steps can be recorded, each in turns with β-VAE."""
+    usual = Setting(n_runs, "bfloat16")
+    n_steps = (steps or STEPS)[n_runs]
+    reference = Case(usual.name, _trainer(device, usual, n_steps), n_runs * n_steps, "steps")
+    found = []
+    for method in trained_on_images():
+        if method == usual.method or not METHODS.get(method).value.capturable:
+            continue
+        setting = replace(usual, method=method)
+        # One at a time: forty runs of each don't fit into a GPU's memory together.
+        cases = [reference, Case(setting.name, _trainer(device, setting, n_steps), n_runs * n_steps, "steps")]
+        found += rows(cases, interleave(cases, repeats=repeats, warmup=2), versus=usual.name)[1:]
+        del cases
+        torch.cuda.empty_cache()
+    return found
 
 
 def _plain(device: str, n_steps: int) -> Callable[[], None]:
@@ -148,7 +174,10 @@ def _trainer(device: str, setting: Setting, n_steps: int) -> Callable[[], None]:
     from bench.replay import Replay
 
     prepared, dataset, store = problem(device, setting)
-    orders = [[Order(spec.seed, store.n, spec.batch_size) for spec in prepared.specs]]
+    orders = [
+        [Order(spec.seed, store.n, spec.batch_size, name) for spec in prepared.specs]
+        for name in ("data", "data:second")[: prepared.method.n_batches]
+    ]
     width = len(COLUMNS) + prepared.specs[0].network.latent_dim
     buffer = torch.zeros(setting.n_runs, n_steps, width, dtype=torch.float64, device=device)
     forward = Forward(prepared, dataset.likelihood, store)
@@ -192,7 +221,8 @@ def problem(device: str, setting: Setting) -> tuple[Any, Any, Any]:
 
     changed = [f"train.batch_size={BATCH_SIZE}", f"train.network={NETWORK}", "train.steps=1000000000"]
     changed += [f"train.device={device}", f"train.precision={setting.precision}", *DATA]
-    study = resolve("standard", settings=changed, methods=["beta_vae"], controls=[], seeds=list(range(setting.n_runs)))
+    seeds = list(range(setting.n_runs))
+    study = resolve("standard", settings=changed, methods=[setting.method], controls=[], seeds=seeds)
     specs = expand(study)
     dataset = load_dataset(specs[0].dataset.name, specs[0].dataset.all_options)
     engine.settings(1, setting.precision)

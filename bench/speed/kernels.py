@@ -55,7 +55,7 @@ def convolution(device: str, precision: Precision, *, n_runs: int, repeats: int)
 
 def convolutions(device: str, n_runs: int) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Convolution]]:
     """Inputs, weights and biases of every convolution of the network, for that many runs."""
-    for layer, shape, _ in layers_of(NETWORK, BATCH_SIZE, latent_dim=10):
+    for layer, shape, _ in layers_of(NETWORK, (1, 64, 64), BATCH_SIZE, latent_dim=10):
         if isinstance(layer, Conv | ConvTranspose):
             transposed = isinstance(layer, ConvTranspose)
             x = torch.randn(n_runs * shape[0], *shape[1:], device=device, requires_grad=True)

@@ -12,8 +12,7 @@ import loky
 
 from bench import backends
 from bench.lockstep import MANY
-from bench.registry import METHODS
-from bench.speed._jobs import Job, peak_of_one_process, work
+from bench.speed._jobs import Job, peak_of_one_process, trained_on_images, work
 from bench.speed.timing import Case, Row, Section, interleave, rows
 
 #: Seconds that one timed call lasts.
@@ -56,8 +55,7 @@ def measure(*, repeats: int, full: bool) -> Section:
         f"{cores} threads. Ours: {cores} processes with one thread each, started together. β-VAE unless said.",
         "Ceiling: the network's convolutions and matrix products alone, forward and backward, each in the faster "
         "memory layout, in as many processes; of runs in lockstep as one batch of matrices or one after another. As "
-        "one large product: as many multiplications. Both count all pixels of quick's images, of which its encoder "
-        "multiplies those only that some image has.",
+        "one large product: as many multiplications.",
         discriminator_share(adversary, cores),
         "Runs per hour: training alone, of β-VAE; 10 seeds, so that all cores are busy to the end.",
         f"Peak memory of one process, net H, batch 128, all of dSprites: {_peak():,.0f} MiB.",
@@ -83,11 +81,9 @@ def convolutional(network: str, batch_size: int, cores: int) -> dict[str, Job]:
 def methods(cores: int) -> dict[str, Job]:
     """Every method that is trained, against the plain β-VAE, and FactorVAE once more against a plain FactorVAE."""
     jobs = {"plain β-VAE": Job("plain", *METHODS_AT), "plain FactorVAE": Job("plain", *METHODS_AT, method="factor_vae")}
-    for entry in METHODS:
-        if entry.info.get("trains", True):
-            for precision in PRECISIONS:
-                name = f"{entry.name}, {cores} processes, {precision}"
-                jobs[name] = Job("ours", *METHODS_AT, precision, entry.name)
+    for method in trained_on_images():
+        for precision in PRECISIONS:
+            jobs[f"{method}, {cores} processes, {precision}"] = Job("ours", *METHODS_AT, precision, method)
     return jobs
 
 
