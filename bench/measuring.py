@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from bench.spec import RunSpec
 
 #: Inputs too large to be sent to another process for what their metrics take: these are measured at home.
 STAYS = {"images", "decoded"}
+
+#: Times that a part may be lost with its process before it is measured at home.
+LOSSES = 2
 
 #: Waits for a measurement and gives it.
 Measured = Callable[[], Evaluation]
@@ -53,8 +56,21 @@ class Failure:
     trace: str
 
 
+@dataclass(eq=False)
+class _Begun:
+    """A part under way, and how often it was lost with its process."""
+
+    part: Part
+    future: Future[Evaluation | Failure] = field(default_factory=Future)
+    losses: int = 0
+
+
 class Measurers:
     """Processes beside the one that trains, started when there is something to measure.
+
+    One that is killed takes all parts with it that are under way. These are begun again in new processes, and those
+    that are lost `LOSSES` times are measured at home, one after another; if that is killed, too,
+    `bench.backends.run_all` finds out which run it is.
 
     Parameters
     ----------
@@ -67,26 +83,55 @@ class Measurers:
     def __init__(self, n: int, threads: int) -> None:
         self.n, self.threads = n, threads
         self._pool: ProcessPoolExecutor | None = None
+        self._under_way: list[_Begun] = []
 
     def begin(self, part: Part) -> Callable[[], Evaluation]:
-        """Have a part measured in the next free process.
+        """Have a part measured in the next free process."""
+        begun = _Begun(part)
+        self._under_way.append(begun)
+        self._submit(begun)
+        return partial(self._wait, begun)
 
-        One that is killed takes all parts with it that are under way. These are measured at home, one after another;
-        if that is killed, too, `bench.backends.run_all` finds out which run it is.
-        """
+    def stop(self) -> None:
+        """End the processes, whatever they are at."""
+        self._under_way.clear()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, kill_workers=True)
+            self._pool = None
+
+    def _submit(self, begun: _Begun) -> None:
         if self._pool is None:
             environment = backends.worker_environment(self.threads)
             self._pool = ProcessPoolExecutor(self.n, env=environment, initializer=backends.start_worker)
         try:
-            future = self._pool.submit(_measure, part)
-        except BrokenProcessPool:
-            return part.measure
-        return partial(_wait, future, part)
+            begun.future = self._pool.submit(_measure, begun.part)
+        except BrokenProcessPool as error:
+            begun.future = Future()
+            begun.future.set_exception(error)
 
-    def stop(self) -> None:
-        """End the processes, whatever they are at."""
+    def _wait(self, begun: _Begun) -> Evaluation:
+        found: Evaluation | Failure | None = None
+        while found is None and begun.losses < LOSSES:
+            try:
+                found = begun.future.result()
+            except BrokenProcessPool:
+                self._begin_again()
+        self._under_way.remove(begun)
+        if isinstance(found, Failure):
+            raise BenchError(found.message) from RuntimeError(found.trace)
+        return begun.part.measure() if found is None else found
+
+    def _begin_again(self) -> None:
+        """Begin all parts again that were lost with the processes, in new ones."""
+        wait([begun.future for begun in self._under_way])
+        lost = [begun for begun in self._under_way if isinstance(begun.future.exception(), BrokenProcessPool)]
         if self._pool is not None:
             self._pool.shutdown(wait=True, kill_workers=True)
+            self._pool = None
+        for begun in lost:
+            begun.losses += 1
+            if begun.losses < LOSSES:
+                self._submit(begun)
 
 
 @contextmanager
@@ -145,16 +190,6 @@ def _measure(part: Part) -> Evaluation | Failure:
         return part.measure()
     except Exception as error:
         return Failure(in_words(error), traceback.format_exc())
-
-
-def _wait(future: Future[Evaluation | Failure], part: Part) -> Evaluation:
-    try:
-        found = future.result()
-    except BrokenProcessPool:
-        return part.measure()
-    if isinstance(found, Failure):
-        raise BenchError(found.message) from RuntimeError(found.trace)
-    return found
 
 
 def _known(found: Evaluation) -> Evaluation:

@@ -36,6 +36,15 @@ def homesick(codes, *, rng):
     if os.getpid() != int(os.environ["HOME_PROCESS"]):
         os._exit(1)
     return {"homesick": float(rng.random())}
+
+@register_metric("unlucky", version=1, inputs=("codes",), scores={"unlucky": Score("unlucky")})
+def unlucky(codes, *, rng):
+    """Takes the first process with it that asks, wherever that is."""
+    try:
+        open(os.environ["BAD_LUCK"], "x").close()
+    except FileExistsError:
+        return {"unlucky": float(rng.random()), "process": os.getpid()}
+    os._exit(1)
 '''
 
 
@@ -44,9 +53,10 @@ def plugin(tmp_path, monkeypatch):
     file = tmp_path / "moody_metrics.py"
     file.write_text(METRIC)
     monkeypatch.setenv("HOME_PROCESS", str(os.getpid()))
+    monkeypatch.setenv("BAD_LUCK", str(tmp_path / "bad_luck"))
     load_plugin(file)
     yield file
-    for name in ("moody", "homesick"):
+    for name in ("moody", "homesick", "unlucky"):
         del METRICS._entries[name]
 
 
@@ -122,7 +132,20 @@ def test_a_metric_that_fails_on_the_way_leaves_the_others_alone(plugin, tmp_path
 
 
 @pytest.mark.slow
-def test_what_a_killed_process_had_is_measured_at_home(plugin, tmp_path):
+def test_what_a_killed_process_had_is_measured_in_new_ones(plugin, tmp_path):
+    """All that was lost with it, and none of it at home: that would take as many times as long as there are cores."""
+    specs = specs_of(["mig", "unlucky"], range(8), score_every=0)
+    store, outcomes = measured(tmp_path / "study", specs, 2, [plugin])
+    assert (tmp_path / "bad_luck").exists()
+    assert {outcome.state for outcome in outcomes.values()} == {"ok"}
+    results = [json.loads((path / "result.json").read_text()) for path in store.runs.iterdir()]
+    assert len(results) == 8
+    assert os.getpid() not in {result["details"]["unlucky"]["process"] for result in results}
+    assert all("mig" in result["scores"] for result in results)
+
+
+@pytest.mark.slow
+def test_what_kills_every_process_is_measured_at_home(plugin, tmp_path):
     specs = specs_of(["homesick", "mig"])
     there, outcomes = measured(tmp_path / "there", specs, 2, [plugin])
     assert {outcome.state for outcome in outcomes.values()} == {"ok"}
