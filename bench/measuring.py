@@ -6,8 +6,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class _Begun:
     """A part under way, and how often it was lost with its process."""
 
     part: Part
-    future: Future[Evaluation | Failure] = field(default_factory=Future)
+    future: Future[Evaluation | Failure]
     losses: int = 0
 
 
@@ -69,8 +69,9 @@ class Measurers:
     """Processes beside the one that trains, started when there is something to measure.
 
     One that is killed takes all parts with it that are under way. These are begun again in new processes, and those
-    that are lost `LOSSES` times are measured at home, one after another; if that is killed, too,
-    `bench.backends.run_all` finds out which run it is.
+    that are lost `LOSSES` times are measured at home, one after another. A metric that kills every process it comes to
+    so sends home what is beside it, too; if it kills that process as well, `bench.backends.run_all` finds out which run
+    it is.
 
     Parameters
     ----------
@@ -87,10 +88,16 @@ class Measurers:
 
     def begin(self, part: Part) -> Callable[[], Evaluation]:
         """Have a part measured in the next free process."""
-        begun = _Begun(part)
-        self._under_way.append(begun)
-        self._submit(begun)
-        return partial(self._wait, begun)
+        # Each time that the processes are found gone, something under way loses one of its lives.
+        for _ in range(LOSSES + 1):
+            try:
+                begun = _Begun(part, self._submit(part))
+            except BrokenProcessPool:
+                self._begin_again()
+            else:
+                self._under_way.append(begun)
+                return partial(self._wait, begun)
+        return part.measure
 
     def stop(self) -> None:
         """End the processes, whatever they are at."""
@@ -99,27 +106,28 @@ class Measurers:
             self._pool.shutdown(wait=True, kill_workers=True)
             self._pool = None
 
-    def _submit(self, begun: _Begun) -> None:
+    def _submit(self, part: Part) -> Future[Evaluation | Failure]:
         if self._pool is None:
             environment = backends.worker_environment(self.threads)
             self._pool = ProcessPoolExecutor(self.n, env=environment, initializer=backends.start_worker)
-        try:
-            begun.future = self._pool.submit(_measure, begun.part)
-        except BrokenProcessPool as error:
-            begun.future = Future()
-            begun.future.set_exception(error)
+        future: Future[Evaluation | Failure] = self._pool.submit(_measure, part)
+        return future
 
     def _wait(self, begun: _Begun) -> Evaluation:
-        found: Evaluation | Failure | None = None
-        while found is None and begun.losses < LOSSES:
-            try:
-                found = begun.future.result()
-            except BrokenProcessPool:
-                self._begin_again()
-        self._under_way.remove(begun)
-        if isinstance(found, Failure):
-            raise BenchError(found.message) from RuntimeError(found.trace)
-        return begun.part.measure() if found is None else found
+        try:
+            while begun in self._under_way and begun.losses < LOSSES:
+                try:
+                    found = begun.future.result()
+                except BrokenProcessPool:
+                    self._begin_again()
+                    continue
+                if isinstance(found, Failure):
+                    raise BenchError(found.message) from RuntimeError(found.trace)
+                return found
+        finally:
+            if begun in self._under_way:
+                self._under_way.remove(begun)
+        return begun.part.measure()
 
     def _begin_again(self) -> None:
         """Begin all parts again that were lost with the processes, in new ones."""
@@ -131,7 +139,9 @@ class Measurers:
         for begun in lost:
             begun.losses += 1
             if begun.losses < LOSSES:
-                self._submit(begun)
+                # If these processes are gone already, too, the next wait for this part finds out.
+                with suppress(BrokenProcessPool):
+                    begun.future = self._submit(begun.part)
 
 
 @contextmanager

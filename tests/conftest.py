@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.pictures import grid
+
 # A shell's background jobs ignore Ctrl-C, and so would the processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -233,11 +235,12 @@ def draw_curves(
     return "\n".join(lines) + "\n"
 
 
-def draw_pictures(folder: Path, spec: Mapping[str, Any], size: int = 32) -> None:
-    """Montages as the runner stores them: cells of ``size`` pixels with gaps of one."""
+def draw_pictures(folder: Path, spec: Mapping[str, Any], height: int = 24, width: int = 32) -> None:
+    """Montages as the runner stores them: cells that aren't square, with gaps of one pixel."""
     rng = np.random.default_rng(spec["seed"])
     latents = spec["network"]["latent_dim"]
-    sprites = [sprite(rng, size) for _ in range(8)]
+    top = (width - height) // 2
+    sprites = [sprite(rng, width)[top : top + height] for _ in range(8)]
     traversals = []
     for latent in range(latents):
         row = []
@@ -259,12 +262,7 @@ def sprite(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def montage(rows: Sequence[Sequence[np.ndarray]], path: Path) -> None:
-    size = rows[0][0].shape[0]
-    canvas = np.full((len(rows) * (size + 1) - 1, len(rows[0]) * (size + 1) - 1), 230, dtype=np.uint8)
-    for i, row in enumerate(rows):
-        for j, image in enumerate(row):
-            canvas[i * (size + 1) : i * (size + 1) + size, j * (size + 1) : j * (size + 1) + size] = image
-    Image.fromarray(canvas).save(path)
+    Image.fromarray(grid(np.array(rows)[:, :, None] / 255)[..., 0]).save(path)
 
 
 @pytest.fixture

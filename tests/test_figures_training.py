@@ -28,7 +28,9 @@ from bench.figures import (
     traversals,
 )
 from bench.figures._animation import Animation
+from bench.figures._montage import Montage
 from bench.figures._style import style
+from bench.pictures import grid
 from bench.registry import FIGURES, Entry
 from bench.report import render
 
@@ -181,6 +183,17 @@ def test_films_step_through_the_stored_cells_and_back(study_builder: Build, tmp_
     assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
     with Image.open(tmp_path / "a.gif") as image:
         assert (image.n_frames, image.size) == (18, film.frames[0].size)
+
+
+@pytest.mark.parametrize("shape", [(12, 20), (20, 12), (8, 8)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_cells_of_any_shape_are_found_in_a_montage(shape: tuple[int, int], channels: int) -> None:
+    images = np.random.default_rng(0).random((7, 30, channels, *shape))
+    pixels = (grid(images) / 255).astype(np.float32)
+    montage = Montage("", "", pixels if channels == 3 else pixels[..., 0])
+    assert montage.grid(7) == (30, shape[0] + 1, shape[1] + 1)
+    alone = Montage("", "", (grid(images[:, :1]) / 255).astype(np.float32))
+    assert alone.grid(7) == (1, shape[0] + 1, shape[1] + 1)
 
 
 def test_coloured_films_keep_their_colours(tmp_path: Path) -> None:

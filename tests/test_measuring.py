@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from concurrent.futures import Future
+from dataclasses import dataclass
 
 import pytest
+from loky.process_executor import TerminatedWorkerError
 
-from bench import backends, runner
+from bench import backends, measuring, runner
 from bench.expand import expand
 from bench.registry import METRICS, load_plugin
 from bench.store import Store
@@ -132,9 +135,10 @@ def test_a_metric_that_fails_on_the_way_leaves_the_others_alone(plugin, tmp_path
 
 
 @pytest.mark.slow
-def test_what_a_killed_process_had_is_measured_in_new_ones(plugin, tmp_path):
+def test_what_a_killed_process_had_is_measured_in_new_ones(plugin, tmp_path, monkeypatch):
     """All that was lost with it, and none of it at home: that would take as many times as long as there are cores."""
     specs = specs_of(["mig", "unlucky"], range(8), score_every=0)
+    monkeypatch.setattr(measuring.Part, "measure", lambda part: pytest.fail(f"{part.metric} was measured at home"))
     store, outcomes = measured(tmp_path / "study", specs, 2, [plugin])
     assert (tmp_path / "bad_luck").exists()
     assert {outcome.state for outcome in outcomes.values()} == {"ok"}
@@ -142,6 +146,75 @@ def test_what_a_killed_process_had_is_measured_in_new_ones(plugin, tmp_path):
     assert len(results) == 8
     assert os.getpid() not in {result["details"]["unlucky"]["process"] for result in results}
     assert all("mig" in result["scores"] for result in results)
+
+
+class Pool:
+    """Stands for processes of which the first so many parts break them, at once or when they are waited for."""
+
+    def __init__(self, *deaths):
+        self.deaths = iter(deaths)
+        self.dead = False
+
+    def __call__(self, *_, **__):
+        self.dead = False
+        return self
+
+    def shutdown(self, **_):
+        pass
+
+    def submit(self, function, part):
+        if self.dead:
+            raise TerminatedWorkerError("gone")
+        future = Future()
+        death = next(self.deaths, "")
+        if isinstance(death, Exception):
+            raise death
+        if death:
+            self.dead = death == "early"
+            future.set_exception(TerminatedWorkerError("killed"))
+        else:
+            future.set_result(measuring.Evaluation({part: 1.0}, {}, {}))
+        return future
+
+
+@dataclass(frozen=True)
+class Named:
+    """A part that says where it was measured."""
+
+    metric: str
+
+    def measure(self):
+        return f"{self.metric} at home"
+
+
+@pytest.mark.parametrize(
+    ("deaths", "at_home"),
+    [
+        ((), 0),
+        (("late",), 0),
+        (("early",), 0),
+        (("late", "late", "late"), 0),
+        (("late", "", "late"), 0),
+        (("late", "", "", "late"), 1),
+        (("early", "early"), 1),
+        (("late",) * 6, 3),
+    ],
+)
+def test_a_part_is_measured_at_home_once_it_was_lost_twice(deaths, at_home, monkeypatch):
+    monkeypatch.setattr(measuring, "ProcessPoolExecutor", Pool(*deaths))
+    measurers = measuring.Measurers(2, 1)
+    waits = [measurers.begin(Named(name)) for name in "abc"]
+    found = [wait() for wait in waits]
+    assert sum(isinstance(one, str) for one in found) == at_home
+    assert measurers._under_way == []
+
+
+def test_what_cannot_be_begun_keeps_nobody_waiting(monkeypatch):
+    monkeypatch.setattr(measuring, "ProcessPoolExecutor", Pool(OSError("no memory"), "late"))
+    measurers = measuring.Measurers(2, 1)
+    with pytest.raises(OSError, match="no memory"):
+        measurers.begin(Named("a"))
+    assert not isinstance(measurers.begin(Named("b"))(), str)
 
 
 @pytest.mark.slow

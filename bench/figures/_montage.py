@@ -14,6 +14,9 @@ from bench.aggregate import Study
 from bench.errors import BenchError
 from bench.figures._style import runs_of
 
+#: Grey of the gaps between cells, as `bench.pictures.grid` leaves them.
+GAP = 200
+
 
 @dataclass(frozen=True)
 class Montage:
@@ -33,10 +36,13 @@ class Montage:
     run: str
     pixels: NDArray[Any]
 
-    def grid(self, rows: int) -> tuple[int, float]:
-        """Return the number of columns and the pitch of the cells in pixels, given the number of rows."""
-        pitch = (self.pixels.shape[0] + 1) / rows
-        return max(1, round((self.pixels.shape[1] + 1) / pitch)), pitch
+    def grid(self, rows: int) -> tuple[int, float, int]:
+        """Number of columns, and height and width of a cell with its gap in pixels, given the number of rows."""
+        height, width = (side + 1 for side in self.pixels.shape[:2])
+        grey = np.rint(255 * self.pixels) == GAP
+        gaps = np.flatnonzero(grey.all(axis=tuple(axis for axis in range(grey.ndim) if axis != 1)))
+        pitch = int(gaps[0]) + 1 if len(gaps) else width
+        return width // pitch, height / rows, pitch
 
 
 def read_montages(study: Study, dataset: str, labels: list[str], name: str) -> list[Montage]:

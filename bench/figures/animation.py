@@ -46,12 +46,11 @@ def _draw(study: Study, dataset: str) -> dict[str, Animation] | None:
 
 
 def _film(montage: Montage, n_latents: int) -> Animation:
-    columns, pitch = montage.grid(n_latents)
-    pixels, side = (255 // LEVELS * np.rint(LEVELS * montage.pixels)).astype(np.uint8), round(pitch)
+    columns, _, width = montage.grid(n_latents)
+    pixels = (255 // LEVELS * np.rint(LEVELS * montage.pixels)).astype(np.uint8)
     frames = []
     for value in [*range(STEPS), *range(STEPS - 2, 0, -1)]:
-        # The gap after a cell is a part of it, but for the last one, which has none.
-        cells = [pixels[:, (block + value) * side : (block + value + 1) * side] for block in range(0, columns, STEPS)]
-        frame = np.concatenate([cell[:, : side - 1] for cell in cells], axis=1)
+        starts = [(block + value) * width for block in range(0, columns, STEPS)]
+        frame = np.concatenate([pixels[:, start : start + width - 1] for start in starts], axis=1)
         frames.append(Image.fromarray(frame.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)))
     return Animation(tuple(frames))

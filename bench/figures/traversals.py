@@ -58,7 +58,7 @@ def _page(study: Study, montages: list[Montage]) -> Figure:
 
 
 def _panel(axes: Axes, montage: Montage, n_latents: int, kl: list[float] | None) -> None:
-    columns, pitch = montage.grid(n_latents)
+    columns, height, width = montage.grid(n_latents)
     axes.imshow(montage.pixels, cmap="gray", vmin=0, vmax=1)
     axes.set_title(montage.title, loc="left", pad=3)
     axes.grid(visible=False)
@@ -66,9 +66,9 @@ def _panel(axes: Axes, montage: Montage, n_latents: int, kl: list[float] | None)
     axes.tick_params(length=0, pad=2)
     axes.set_yticks([])
     if kl is not None and len(kl) == n_latents:
-        axes.set_yticks([(row + 0.5) * pitch - 1 for row in range(n_latents)], [f"{v:.1f}" for v in kl])
+        axes.set_yticks([(row + 0.5) * height - 1 for row in range(n_latents)], [f"{v:.1f}" for v in kl])
         axes.set_ylabel("KL (nats)")
-    edges = [(block + place) * pitch - 1 for block in range(0, columns, STEPS) for place in (0.5, 5, 9.5)]
+    edges = [(block + place) * width - 1 for block in range(0, columns, STEPS) for place in (0.5, 5, 9.5)]
     axes.set_xticks(edges, ["−3", "0", "3"] * (len(edges) // 3))
     for block in range(STEPS, columns, STEPS):
-        axes.axvline(block * pitch - 1, color="white", linewidth=2.5)
+        axes.axvline(block * width - 1, color="white", linewidth=2.5)
