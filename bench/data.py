@@ -148,7 +148,7 @@ def resolve_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Every option with its value, JSON-ready.
+        Every option with its value, JSON-ready, but for those that `neutral` leaves out.
 
     Raises
     ------
@@ -229,7 +229,14 @@ def neutral(default: Any) -> Any:
     """Default of an option that does nothing at this value: left out of the spec there.
 
     A method or a dataset can so gain an option without renaming every run that doesn't use it.
+
+    Raises
+    ------
+    TypeError
+        If it isn't a scalar: those alone are sure to be found again in a spec.
     """
+    if not isinstance(default, bool | int | float | str):
+        raise TypeError(f"a neutral default is a number, a string or a truth value, not {default!r}")
     return field(default=default, metadata={"neutral": True})
 
 

@@ -43,7 +43,12 @@ def dataset_settings(spec: Spec) -> dict[str, Any]:
     """Everything that makes the data what they are, under the names the labels use."""
     dataset = spec["dataset"]
     settings = {"version": dataset.get("version"), "sha256": (dataset.get("sha256") or "")[:8]}
-    return {**_neutral(DATASETS, dataset["name"], "Options"), **dataset.get("options", {}), **settings}
+    return all_options(dataset["name"], dataset.get("options", {})) | settings
+
+
+def all_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A data set's options with those that specs leave out at their value."""
+    return {**_neutral(DATASETS, name, "Options"), **options}
 
 
 def config_id(spec: Spec) -> str:
@@ -231,7 +236,7 @@ def _show(value: Any) -> str:
         return "×".join(map(_show, value))
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}={_show(item)}" for key, item in value.items()) + "}"
-    return str(value)
+    return str(value) if value != "" else "none"
 
 
 def _sortable(item: tuple[str, Any]) -> tuple[str, int, float, str]:

@@ -17,7 +17,7 @@ from bench.aggregate import Study
 from bench.curves import read_curves
 from bench.data import neutral_values
 from bench.errors import BenchError
-from bench.labels import printed_name, refuse_mixed
+from bench.labels import all_options, printed_name, refuse_mixed
 from bench.ledger_measures import measure
 from bench.ledger_spec import Claim, ClaimTest, Population, Range
 from bench.ledger_sweeps import SWEEPS
@@ -167,7 +167,7 @@ class Pool:
         return read_curves(study, run) if (study.path / "runs" / run / "curves.csv").exists() else None
 
     def _fits(self, population: Population, spec: Mapping[str, Any], hyper: Mapping[str, Any]) -> bool:
-        options = spec["dataset"].get("options", {})
+        options = all_options(spec["dataset"]["name"], spec["dataset"].get("options", {}))
         if any(options.get(key) != value for key, value in population.data.items()):
             return False
         wanted: dict[str, Any] = {
@@ -217,7 +217,7 @@ class Pool:
         data_only = {"paths", "sha256"} if claim.data else {"paths"}
         shared["dataset"] = {key: value for key, value in spec["dataset"].items() if key not in data_only}
         if claim.data:
-            options = spec["dataset"].get("options", {})
+            options = all_options(spec["dataset"]["name"], spec["dataset"].get("options", {}))
             shared["dataset"]["options"] = {key: value for key, value in options.items() if key not in claim.data}
         return json.dumps([shared, [hyper.get(key) for key in claim.match]], sort_keys=True)
 

@@ -76,7 +76,7 @@ def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
             size = min(largest, max(least, math.ceil(left / (n_jobs * each))))
             taken, places = places[:size], places[size:]
             groups.append((-len(taken) * cost.get(kind, 0), taken))
-            left -= len(taken) * each
+            left -= len(taken) * each if largest > 1 else 0
     return [tuple(specs[place] for place in places) for _, places in sorted(groups)]
 
 

@@ -73,7 +73,7 @@ class VAE(nn.Module):
 
 def _need_64(name: str, shape: ImageShape) -> None:
     if shape[1:] != (64, 64):
-        raise BenchError(f"network '{name}' is for 64x64 images, the dataset's are {shape[1]}x{shape[2]}; try 'mlp'")
+        raise BenchError(f"network '{name}' is for 64x64 images, the dataset's are {shape[2]}x{shape[1]}; try 'mlp'")
 
 
 @NETWORKS.register("H", version=2)

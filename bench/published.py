@@ -12,7 +12,7 @@ from pydantic import Field
 
 from bench.aggregate import Study, score_info
 from bench.data import resolve_options
-from bench.labels import printed_name
+from bench.labels import all_options, printed_name
 from bench.registry import DATASETS, METHODS
 from bench.seeds import stream
 from bench.spec import Model
@@ -83,7 +83,7 @@ def compare(study: Study, path: Path = FILE) -> list[Comparison]:
     found = []
     ended_well = list(study.runs.loc[study.runs["status"] == "ok", "run"])
     for entry in entries:
-        whole = resolve_options(entry.dataset, {}) if entry.dataset in DATASETS else None
+        whole = all_options(entry.dataset, resolve_options(entry.dataset, {})) if entry.dataset in DATASETS else None
         chosen = [run for run in ended_well if whole is not None and _matches(study.specs[run], entry, whole)]
         rows = study.runs[study.runs["run"].isin(chosen)]
         for score, (value, *rest) in entry.scores.items():
@@ -123,5 +123,6 @@ def _matches(spec: Mapping[str, Any], entry: Entry, whole: Mapping[str, Any]) ->
     dataset, method = spec["dataset"], spec["method"]
     if dataset["name"] != entry.dataset or method["name"] != entry.method:
         return False
-    same_data = all(dataset.get("options", {}).get(key) == value for key, value in whole.items())
+    options = all_options(entry.dataset, dataset.get("options", {}))
+    same_data = all(options.get(key) == value for key, value in whole.items())
     return same_data and all(method.get("hyper", {}).get(key) == value for key, value in entry.hyper.items())

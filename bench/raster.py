@@ -24,6 +24,8 @@ VALUES: dict[str, NDArray[np.float64]] = {
 }
 #: Vertex coordinates are whole multiples of 1 / UNIT pixel.
 UNIT = 256
+#: Images that are cut at a time.
+BLOCK = 4096
 
 
 def rasterise(x: NDArray[np.int64], y: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
@@ -168,16 +170,15 @@ def crop(packed: NDArray[np.uint8], size: int, window: tuple[int, int, int, int]
     Raises
     ------
     ValueError
-        If a white pixel would be lost, with the least window that would do.
+        If a white pixel would be lost, with the rows and columns that sprites reach over.
     """
     top, bottom, left, right = window
     white = np.unpackbits(np.bitwise_or.reduce(packed, axis=0)).reshape(size, size)
-    rows, columns = (np.flatnonzero(white.any(axis=axis)) for axis in (1, 0))
-    if rows[0] < top or rows[-1] >= bottom or columns[0] < left or columns[-1] >= right:
-        reach = f"{rows[0]}:{rows[-1] + 1}x{columns[0]}:{columns[-1] + 1}"
-        raise ValueError(f"these sprites reach over rows and columns {reach}")
+    if white.sum() > white[top:bottom, left:right].sum():
+        (first, *_, last), (begin, *_, end) = (np.flatnonzero(white.any(axis=axis)) for axis in (1, 0))
+        raise ValueError(f"these sprites reach over rows and columns {first}:{last + 1}x{begin}:{end + 1}")
     cut = np.empty((len(packed), (bottom - top) * (right - left) // 8), dtype=np.uint8)
-    for start in range(0, len(packed), 4096):
-        block = np.unpackbits(packed[start : start + 4096], axis=1).reshape(-1, size, size)
-        cut[start : start + 4096] = np.packbits(block[:, top:bottom, left:right].reshape(len(block), -1), axis=1)
+    for start in range(0, len(packed), BLOCK):
+        block = np.unpackbits(packed[start : start + BLOCK], axis=1).reshape(-1, size, size)
+        cut[start : start + BLOCK] = np.packbits(block[:, top:bottom, left:right].reshape(len(block), -1), axis=1)
     return cut

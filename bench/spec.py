@@ -31,7 +31,7 @@ class MethodSpec(Model):
 
 
 class DatasetSpec(Model):
-    """A dataset with every option and the checksum of its data."""
+    """A dataset with every option that isn't neutral (`bench.data.neutral`) and the checksum of its data."""
 
     name: str
     version: int

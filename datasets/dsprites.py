@@ -42,7 +42,7 @@ class DSpritesOptions:
     shape, scale, orientation, pos_x, pos_y : tuple of int
         Classes that are used, of 3, 6, 40, 32 and 32.
     size : {64, 32}
-        Width and height in pixels. 32 draws the same outlines on a canvas of half the size.
+        Width and height of the canvas in pixels. 32 draws the same outlines on a canvas of half the size.
     source : str
         The authors' ``.npz`` or ``.hdf5`` file, or a sub-grid of it with its latent values; empty: rendered.
     window : str
@@ -95,9 +95,9 @@ def _window(text: str, size: int) -> str:
     except ValueError:
         raise ValueError(f"window={text}: needs rows and columns, such as 10:22x6:26") from None
     if not (0 <= top < bottom <= size and 0 <= left < right <= size):
-        raise ValueError(f"window={text}: rows and columns go from 0 to {size}")
+        raise ValueError(f"window={text}: needs rows and columns that grow, from 0 to {size}")
     if (bottom - top) * (right - left) % 8:
-        raise ValueError(f"window={text}: {bottom - top} x {right - left} pixels aren't a multiple of 8")
+        raise ValueError(f"window={text}: {right - left}x{bottom - top} pixels aren't a multiple of 8")
     return f"{top}:{bottom}x{left}:{right}" if (bottom - top, right - left) != (size, size) else ""
 
 

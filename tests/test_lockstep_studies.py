@@ -77,6 +77,13 @@ def test_the_costliest_groups_go_first_and_what_costs_nothing_last():
     assert [(group[0].method.name, group[0].seed) for group in groups[5:]] == [("untrained", s) for s in range(10)]
 
 
+def test_runs_that_go_alone_take_no_share_from_groups_on_a_gpu():
+    specs = [s.model_copy(update={"device": "cuda"}) for s in smoke(range(10), ["pca", "beta_vae", "vae"])]
+    for order in (specs, sorted(specs, key=lambda spec: spec.seed)):
+        sizes = [len(group) for group in lockstep.group(order, 1)]
+        assert sorted(sizes) == [1] * 10 + [10, 10]
+
+
 def test_a_costly_kind_is_divided_before_it_is_more_than_a_workers_share():
     """FactorVAE's ten runs are half the work of all thirty."""
     groups = lockstep.group(smoke(range(10), ["vae", "beta_vae", "factor_vae"]), 4)

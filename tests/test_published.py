@@ -46,6 +46,8 @@ def test_within_means_that_the_published_value_reaches_our_interval(study_builde
 def test_other_data_or_settings_have_no_counterpart(study_builder):
     part = FULL | {"options": FULL["options"] | {"scale": [0, 1]}}
     assert published.compare(study_of(study_builder("a"), [0.4] * 5, dataset=part)) == []
+    cut = FULL | {"options": FULL["options"] | {"window": "0:64x2:62"}}
+    assert published.compare(study_of(study_builder("d"), [0.4] * 5, dataset=cut)) == []
     assert published.compare(study_of(study_builder("b"), [0.4] * 5, gamma=6.4)) == []
     assert published.markdown(study_of(study_builder("c"), [0.4] * 5, gamma=6.4)) == ""
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.data import neutral
 from bench.errors import BenchError
 from bench.expand import expand
 from bench.spec import RunSpec
@@ -281,6 +282,13 @@ def test_an_option_at_its_neutral_value_does_not_rename_runs():
     same = smoke(methods=["beta_vae[free_bits=0]"], controls=[], seeds=[0])[0]
     other = smoke(methods=["beta_vae[free_bits=0.1]"], controls=[], seeds=[0])[0]
     assert same.run_id == spec.run_id != other.run_id
+
+
+@pytest.mark.parametrize("default", [(), None, {}])
+def test_only_scalars_can_be_neutral(default):
+    """A tuple comes back from a spec as a list, which isn't equal to it."""
+    with pytest.raises(TypeError, match="a neutral default is a number, a string or a truth value"):
+        neutral(default)
 
 
 def test_the_committed_reference_is_what_this_code_would_run():
