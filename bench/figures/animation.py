@@ -12,8 +12,8 @@ from bench.figures._style import per_dataset, shown, slug
 from bench.figures.traversals import STEPS
 from bench.registry import FIGURES
 
-#: Pixels of a frame for one of the montage's.
-ZOOM = 2
+#: Pixels of a frame for one of the montage's: as many as make it this wide, but at least two.
+WIDTH, LEAST = 240, 2
 #: Steps of grey above black, which make a GIF a third as long and can hardly be seen.
 LEVELS = 15
 
@@ -52,5 +52,6 @@ def _film(montage: Montage, n_latents: int) -> Animation:
     for value in [*range(STEPS), *range(STEPS - 2, 0, -1)]:
         starts = [(block + value) * width for block in range(0, columns, STEPS)]
         frame = np.concatenate([pixels[:, start : start + width - 1] for start in starts], axis=1)
-        frames.append(Image.fromarray(frame.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)))
+        zoom = max(LEAST, WIDTH // frame.shape[1])
+        frames.append(Image.fromarray(frame.repeat(zoom, axis=0).repeat(zoom, axis=1)))
     return Animation(tuple(frames))
