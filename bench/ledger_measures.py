@@ -1,6 +1,6 @@
 """What claims measure: score columns, means over the end of the curves, and functions of the curves.
 
-Curves are means over the interval between two logged steps (50 steps at ``quick``, 100 at ``standard``): what happens
+Curves are means over the interval between two logged steps (100 steps at ``quick`` and ``standard``): what happens
 from one step to the next isn't in them.
 """
 
