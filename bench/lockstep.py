@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from bench.batches import ImageStore
     from bench.data import Dataset
 
-#: Runs in one group: more gain nothing, and a group's runs are all lost together to an error.
+#: Runs in one group, whatever their size: a group's runs are all lost together to an error.
 LARGEST = 10
+#: Multiply-adds of one step's forward pass of a whole group up to which it may be larger than that, of `LARGE` runs:
+#: 40 runs of quick's net, which are faster by a tenth (float32) or a fifth (bfloat16) than 10 and 10.
+GAINING, LARGE = 260_000_000, 40
 #: Runs in one group on a GPU: what β-VAEs of net H keep there took at most 10.5 GiB.
 LARGEST_ON_GPU = 40
-#: Multiply-adds of one step's forward pass of a whole group up to which it may be larger than that, of `MANY` runs: all
-#: of them take about as long as one. Such a group isn't divided among workers.
+#: Multiply-adds likewise up to which it may be of `MANY` runs: all of them take about as long as one. Such a group
+#: isn't divided among workers.
 TINY, MANY = 1_000_000, 64
 #: Multiply-adds of one step's forward pass above which a single run keeps a core busy by itself.
 SMALL = 100_000_000
@@ -69,7 +72,7 @@ def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
     for kind, places in sorted(kinds.items(), key=lambda item: -cost.get(item[0], 0)):
         largest = most.get(kind, 1)
         least = 2 if len(places) >= 2 * n_jobs else 1
-        if specs[places[0]].device == "cpu" and largest > LARGEST:
+        if specs[places[0]].device == "cpu" and largest > LARGE:
             least = largest
         each = max(1, cost.get(kind, 0))
         while places:
@@ -105,7 +108,9 @@ def company(spec: RunSpec) -> int:
     if any(layer.weight.numel() % ALIGNED for layer in dense if not isinstance(layer, Narrow)):
         return 1
     cost = sum(layer.weight.numel() for layer in dense) * spec.batch_size
-    return min(MANY, max(LARGEST, TINY // cost)) if cost <= SMALL else 1
+    if cost > SMALL:
+        return 1
+    return min(MANY, TINY // cost) if TINY // cost > LARGE else max(LARGEST, min(LARGE, GAINING // cost))
 
 
 def _calls(spec: RunSpec) -> int:

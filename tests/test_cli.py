@@ -171,7 +171,7 @@ def test_show_a_method_with_its_settings(bench):
         (("run", "--plugin", "none.py"), "bench: plug-in 'none.py': no such file"),
         (("run", "-d", "npz[path=none.npz]"), "none.npz: no such file"),
         (("run", "-m", "dynamic_vae[set_point=0.1]"), "set_point=0.1 lies below set_point_start=0.5; it can only grow"),
-        (("plan", "--set", "train.network=H"), "network 'H' is for 64x64 images, the dataset's are 32x32"),
+        (("plan", "--set", "train.network=H"), "network 'H' is for 64x64 images, the dataset's are 20x12"),
         (("plan", "--set", "train.batch_size=5000"), "batch_size=5000 is larger than the dataset (1536 images)"),
         (("run", "-m", ""), "bench: no methods are chosen"),
         (("status", "nothing"), "bench: no study 'nothing' in 'results'; there is none yet"),

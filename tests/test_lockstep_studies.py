@@ -47,6 +47,7 @@ def test_groups_keep_all_workers_busy(n_runs, n_jobs, sizes, monkeypatch):
 
 def test_a_group_is_never_larger_than_the_largest(monkeypatch):
     monkeypatch.setattr(lockstep, "LARGEST", 4)
+    monkeypatch.setattr(lockstep, "LARGE", 4)
     assert [len(group) for group in lockstep.group(smoke(range(10), ["vae"]), 1)] == [4, 4, 2]
 
 
@@ -121,6 +122,15 @@ def test_runs_that_go_alone_keep_their_order():
 def test_only_small_dense_models_on_one_thread_have_company(methods, settings, alone):
     specs = smoke(range(2), [methods], settings=settings)
     assert [len(group) for group in lockstep.group(specs, 1)] == ([1, 1] if alone else [2])
+
+
+def test_groups_are_the_larger_the_smaller_the_network():
+    quick, wide = (
+        expand(resolve("quick", methods=["vae"], controls=[], seeds=[0], settings=[f"dsprites.window={window}"]))[0]
+        for window in ("10:22x6:26", "")
+    )
+    assert [lockstep.company(spec) for spec in (quick, wide)] == [lockstep.LARGE, 13]
+    assert lockstep.company(quick.model_copy(update={"batch_size": 512})) == lockstep.LARGEST
 
 
 # Studies.

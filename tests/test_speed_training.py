@@ -125,7 +125,7 @@ def test_sweeps_are_told_in_runs_per_hour():
         2.5,
         "standard, plain loop",
     )
-    assert training.per_hour(found, "quick")[0].value == 3600 * 10 / 7_000
+    assert training.per_hour(found, "quick")[0].value == 3600 * 10 / 18_000
 
 
 def test_shares_are_those_of_the_same_precision():

@@ -11,7 +11,7 @@ from dataclasses import replace
 import loky
 
 from bench import backends
-from bench.lockstep import MANY
+from bench.lockstep import LARGE, MANY
 from bench.speed._jobs import Job, peak_of_one_process, trained_on_images, work
 from bench.speed.timing import Case, Row, Section, interleave, rows
 
@@ -24,8 +24,8 @@ METHODS_AT = ("H", 64)
 #: For whose products the ceiling is measured, besides those of runs in lockstep.
 CEILING_AT = ("H", 128)
 PRECISIONS = ("float32", "bfloat16")
-#: Runs in lockstep, one for each of a sweep's seeds.
-SEEDS = 10
+#: Runs in lockstep, one for each seed, and of a sweep over a hyper-parameter.
+SEEDS, SWEEP = 10, LARGE
 #: The batch size of the study of linear-Gaussian data.
 LINEAR_BATCH = 256
 
@@ -113,8 +113,9 @@ def sweep(cores: int) -> dict[str, Job]:
     jobs = {f"{at}plain loop": Job("plain", "mlp", 64), f"{at}plain loop in {cores} processes": Job("apart", "mlp", 64)}
     for precision in PRECISIONS:
         jobs[f"{at}{cores} processes, {precision}"] = Job("ours", "mlp", 64, precision)
-        name = f"{at}{cores} processes x {SEEDS} in lockstep, {precision}"
-        jobs[name] = Job("ours", "mlp", 64, precision, n_runs=SEEDS)
+        for n_runs in (SEEDS, SWEEP):
+            name = f"{at}{cores} processes x {n_runs} in lockstep, {precision}"
+            jobs[name] = Job("ours", "mlp", 64, precision, n_runs=n_runs)
     for precision in PRECISIONS:
         jobs[f"{at}ceiling, {precision}"] = Job("ceiling", "mlp", 64, precision, n_runs=SEEDS)
         jobs[f"{at}as one large product, {precision}"] = Job("peak", "mlp", 64, precision, n_runs=SEEDS)
