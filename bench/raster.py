@@ -175,8 +175,9 @@ def crop(packed: NDArray[np.uint8], size: int, window: tuple[int, int, int, int]
     top, bottom, left, right = window
     white = np.unpackbits(np.bitwise_or.reduce(packed, axis=0)).reshape(size, size)
     if white.sum() > white[top:bottom, left:right].sum():
-        (first, *_, last), (begin, *_, end) = (np.flatnonzero(white.any(axis=axis)) for axis in (1, 0))
-        raise ValueError(f"these sprites reach over rows and columns {first}:{last + 1}x{begin}:{end + 1}")
+        rows, columns = (np.flatnonzero(white.any(axis=axis)) for axis in (1, 0))
+        reach = f"{rows[0]}:{rows[-1] + 1}x{columns[0]}:{columns[-1] + 1}"
+        raise ValueError(f"these sprites reach over rows and columns {reach}")
     cut = np.empty((len(packed), (bottom - top) * (right - left) // 8), dtype=np.uint8)
     for start in range(0, len(packed), BLOCK):
         block = np.unpackbits(packed[start : start + BLOCK], axis=1).reshape(-1, size, size)
