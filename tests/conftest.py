@@ -266,6 +266,24 @@ def montage(rows: Sequence[Sequence[np.ndarray]], path: Path) -> None:
 
 
 @pytest.fixture
+def design() -> Callable[..., Any]:
+    """Return a maker of random linear-Gaussian models: seed to model."""
+    from bench.analytic.model import LinearGaussian
+
+    def make(seed: int, *, equal_norms: bool = False, assumed: bool = True) -> LinearGaussian:
+        """Random sizes, mixing and noise; now and then with fewer data dimensions than factors."""
+        rng = np.random.default_rng(seed)
+        k = int(rng.integers(2, 6))
+        mixing = rng.normal(size=(k + int(rng.integers(0 if equal_norms else -1, 4)), k))
+        if equal_norms:
+            mixing /= np.linalg.norm(mixing, axis=0)
+        noise = float(np.exp(rng.uniform(-5, 2)))
+        return LinearGaussian(mixing, noise, noise * float(np.exp(rng.normal())) if assumed else None)
+
+    return make
+
+
+@pytest.fixture
 def bench(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -295,6 +296,15 @@ def test_the_committed_reference_is_what_this_code_would_run():
     """Same ids: nobody changed a default, a preset or a version without running the reference study anew."""
     committed = Path(__file__).parent.parent / "results" / "reference" / "quick-dsprites" / "runs"
     assert {s.run_id for s in expand(resolve("quick"))} == {folder.name for folder in committed.iterdir()}
+
+
+def test_the_committed_reference_names_no_folder_of_one_machine():
+    """Its commands can be repeated elsewhere."""
+    root = Path(__file__).parent.parent
+    files = [*root.glob("results/reference/*/study.toml"), *root.glob("reports/reference/*/report.*")]
+    assert files
+    local = re.compile(r"(?<![\w/+.])/(?:tmp|home|root|work|Users)/\w")
+    assert [str(file) for file in files if local.search(file.read_text(encoding="utf-8"))] == []
 
 
 def test_another_engine_makes_other_runs(monkeypatch):
