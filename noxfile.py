@@ -52,7 +52,7 @@ def oldest(session: nox.Session) -> None:
 def wheel(session: nox.Session) -> None:
     """Gate on what the wheel holds, and the tests that it lives beside Hugging Face's `datasets`."""
     _install(session, "-e", ".[test]")
-    session.run("python", "-m", "pytest", "tests/test_packaging.py", *session.posargs)
+    session.run("python", "-m", "pytest", "tests/packaging/test_packaging.py", *session.posargs)
     if _own_environment(session):
         # As a user has it: no checkout in sight.
         out = Path(session.create_tmp()).resolve()
@@ -68,7 +68,7 @@ def wheel(session: nox.Session) -> None:
 def kernels(session: nox.Session) -> None:
     """The GPU's kernels, on a GPU or in Triton's interpreter."""
     _install(session, "-e", ".[test,kernels]")
-    session.run("python", "-m", "pytest", "tests/test_fused.py", *session.posargs)
+    session.run("python", "-m", "pytest", "tests/nn/convolution/test_gpu.py", *session.posargs)
 
 
 @nox.session

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from bench.data import neutral as neutral  # methods take it from here
-from bench.data import validate_dataclass
 from bench.registry import METHODS
+from bench.settings import neutral as neutral  # methods take it from here
+from bench.settings import validate_dataclass
 
 if TYPE_CHECKING:
-    from bench.batches import ImageStore
-    from bench.networks import VAE, ImageShape
+    from bench.data.images import ImageStore
+    from bench.nn.networks import VAE, ImageShape
 
 State = Mapping[str, Tensor]
 
@@ -265,7 +265,7 @@ class Method(ABC):
         return stage.state
 
     def modules(self) -> nn.Module | None:
-        """Trainable modules of the method itself (layers of `bench.networks`), or None."""
+        """Trainable modules of the method itself (layers of `bench.nn.networks`), or None."""
         return None
 
     def module_optimizer(self) -> dict[str, Any]:

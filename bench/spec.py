@@ -31,7 +31,7 @@ class MethodSpec(Model):
 
 
 class DatasetSpec(Model):
-    """A dataset with every option that isn't neutral (`bench.data.neutral`) and the checksum of its data."""
+    """A dataset with every option that isn't neutral (`bench.settings.neutral`) and the checksum of its data."""
 
     name: str
     version: int
@@ -60,7 +60,7 @@ class OptimizerSpec(Model):
     Attributes
     ----------
     schedule : {"constant", "one_cycle"}
-        Of the step size; see `bench.schedule.one_cycle`.
+        Of the step size; see `bench.training.schedule.one_cycle`.
     average : float
         Share of the steps, the last ones, over which the weights are averaged; 0: the last weights stay.
     """

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data import Index
+from bench.dataset import Index
+from bench.datasets._dsprites_render import FACTORS, VALUES
 from bench.errors import BenchError
-from bench.raster import FACTORS, VALUES
 
 from .npz import read_member, reading
 

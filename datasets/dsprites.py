@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import SkipValidation
 
-from bench.data import Dataset, Images, Index, neutral, register_dataset
+from bench.dataset import Dataset, Images, Index, register_dataset
+from bench.datasets._dsprites_render import FACTORS, VALUES, crop, render
 from bench.errors import BenchError
-from bench.raster import FACTORS, VALUES, crop, render
+from bench.settings import neutral
 
 from ._dsprites_files import read_source
 
@@ -194,7 +195,7 @@ class DSprites(Dataset):
         return self._packed
 
     def images(self, index: Index) -> Images:
-        """Images of the given rows; see `bench.data.Dataset.images`."""
+        """Images of the given rows; see `bench.dataset.Dataset.images`."""
         return np.unpackbits(self.packed()[index], axis=1).reshape(-1, *self.image_shape)
 
     def latents_values(self, index: Index) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from bench.analytic import posterior
 from bench.analytic.cases import case
 from bench.analytic.model import Floats, LinearGaussian
 from bench.analytic.posterior import EDGE, Law, unknown
-from bench.data import Dataset, Images, Index, register_dataset
+from bench.dataset import Dataset, Images, Index, register_dataset
 from bench.errors import BenchError
 from bench.seeds import stream
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data import Dataset, Images, Index, register_dataset
+from bench.dataset import Dataset, Images, Index, register_dataset
 from bench.errors import BenchError
 
 #: Trailing or leading axes of at most this many entries are taken for channels.
@@ -135,7 +135,7 @@ class NpzImages(Dataset):
         return len(self._images)
 
     def images(self, index: Index) -> Images:
-        """Images of the given rows; see `bench.data.Dataset.images`."""
+        """Images of the given rows; see `bench.dataset.Dataset.images`."""
         return self._images[index]
 
     def factors(self, index: Index) -> NDArray[np.int64]:

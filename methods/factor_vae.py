@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import nn
 from torch.nn.functional import logsigmoid
 
-from bench.discriminator import Discriminator
 from bench.method import Method, Objective, State, Terms, register_method
+from bench.nn.discriminator import Discriminator
 
 #: What the released code trains with, by data set; its constants are this file's defaults unless they stand here.
 PUBLISHED = {
@@ -38,7 +38,7 @@ class FactorVAE(Method):
     implementation that the ControlVAE authors evaluate (discriminator of 5 hidden layers of 1000, LeakyReLU 0.2,
     4,017,002 parameters; Adam 1e-4, betas 0.5 and 0.9; gamma 10). Known deviations: both losses are taken before
     either optimiser steps (with one step between them the discriminator would learn from codes of other weights). One
-    way back through the discriminator serves both losses: `bench.discriminator`.
+    way back through the discriminator serves both losses: `bench.nn.discriminator`.
     """
 
     n_batches = 2

@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench import networks
 from bench.method import Method, Objective, State, Terms, kl_per_latent, register_method
-from bench.networks import VAE, ImageShape
+from bench.nn import networks
+from bench.nn.networks import VAE, ImageShape
 
 
 @register_method("full_covariance_vae", label="β-VAE, full covariance", order=3)

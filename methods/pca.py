@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.batches import ImageStore
-from bench.layers import Linear
+from bench.data.images import ImageStore
 from bench.method import Method, Objective, State, Terms, register_method
-from bench.networks import VAE, ImageShape
+from bench.nn.layers import Linear
+from bench.nn.networks import VAE, ImageShape
 from bench.seeds import stream
 
 #: The components are those of at most this many images, drawn without replacement.

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import runner
-from bench.store import Store
+from bench.execution import plan as execution_plan
+from bench.execution import run as execution_run
+from bench.results.store import Store
 
 if TYPE_CHECKING:
-    from bench.study import StudySpec
+    from bench.config.study import StudySpec
 
 SETTING = Path(__file__).with_name("statistics.toml")
 #: Seeds of the stored runs: 0 to 39. Fewer than `LEAST_STORED` aren't compared with.
@@ -52,7 +53,7 @@ def setting() -> dict[str, Any]:
 
 def study(methods: Sequence[str], seeds: Sequence[int]) -> StudySpec:
     """The study that is run: a small preset, fewer metrics."""
-    from bench.study import resolve
+    from bench.config.study import resolve
 
     table = setting()["study"]
     chosen: dict[str, Any] = {"methods": list(methods), "controls": [], "seeds": list(seeds)}
@@ -61,7 +62,7 @@ def study(methods: Sequence[str], seeds: Sequence[int]) -> StudySpec:
 
 def checksum() -> str:
     """First 16 hex digits of the SHA-256 of what is set: the study and its preset, as the files have them."""
-    from bench.study import PRESETS
+    from bench.config.study import PRESETS
 
     table = setting()["study"]
     preset = tomllib.loads((PRESETS / f"{table['preset']}.toml").read_text(encoding="utf-8"))
@@ -98,7 +99,7 @@ def run(
     failed : dict of str to str
         Methods of which a run failed, with the first one's reason; they have no scores.
     """
-    from bench.expand import expand
+    from bench.config.expand import expand
 
     asked = study(methods, seeds)
     specs = {spec.run_id: spec for spec in expand(asked)}
@@ -107,9 +108,9 @@ def run(
     with tempfile.TemporaryDirectory(prefix="bench-check-") as folder:
         store = Store(Path(folder) / "study")
         store.create(asked.model_dump(mode="json"), list(specs.values()))
-        plan = runner.plan(list(specs.values()), store)
+        plan = execution_plan.plan(list(specs.values()), store)
         workers = min(jobs or os.cpu_count() or 1, len(specs))
-        for n, outcome in enumerate(runner.run(plan, store, n_jobs=workers, plugins=plugins), 1):
+        for n, outcome in enumerate(execution_run.run(plan, store, n_jobs=workers, plugins=plugins), 1):
             spec = specs[outcome.run]
             tell(f"tier 2: run {n} of {len(specs)}, {spec.method.name} seed {spec.seed}")
             if outcome.state in ("ok", "diverged"):

@@ -10,17 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import controllers, engine, forward, networks
-from bench.batches import store_of
+from bench import controllers
 from bench.check import trials
 from bench.check.baselines import Measured, Numbers
 from bench.check.finding import Finding
 from bench.check.formulas import checksum, noise
 from bench.check.request import Request
 from bench.check.run import check_numbers
+from bench.data.images import store_of
 from bench.method import Encoded, Method, Terms, resolve_hyper
+from bench.nn import networks
 from bench.registry import METHODS, Entry
 from bench.seeds import torch_stream
+from bench.training import loop, torch_setup
+from bench.training.state import COLUMNS, prepare
+from bench.training.step import reconstruction
 
 FILE = "check_losses.json"
 #: Steps at which the objective is asked for, one after the other: the schedules' first jumps, and late in the run.
@@ -61,7 +65,7 @@ def objective(entry: Entry[Any]) -> Numbers:
                 code = method.code(other_mean, other_logvar, other_epsilon, state, step)
             second = Encoded(other_mean.detach(), other_logvar.detach(), code)
         terms = Terms(
-            reconstruction=forward.reconstruction(logits, images, "bernoulli"),
+            reconstruction=reconstruction(logits, images, "bernoulli"),
             kl_per_latent=method.kl_per_latent(mean, logvar),
             encoded=Encoded(mean, logvar, z),
             second=second,
@@ -88,7 +92,7 @@ def first_steps(entry: Entry[Any]) -> Numbers:
     """A small net's objective at its initialisation and after one optimiser step, and how far its weights went."""
     data = trials.dataset()
     spec = trials.spec(entry, steps=2, log_every=1)
-    training = engine.prepare([spec], data.image_shape, len(data))
+    training = prepare([spec], data.image_shape, len(data))
     parts = {"encoder": training.vae.encoder, "decoder": training.vae.decoder, "modules": training.modules}
     found = _Table()
     if spec.steps == 0:
@@ -100,22 +104,22 @@ def first_steps(entry: Entry[Any]) -> Numbers:
     }
     for name, values in start.items():
         found.put(f"initial {name}, norm", "step 0", _norm(values))
-    engine.train(training, data, store_of(data), until=1)
+    loop.train(training, data, store_of(data), until=1)
     for name, values in start.items():
         part = parts[name]
         assert part is not None  # noqa: S101  (for the type checker)
         moves = [after.detach() - before for after, before in zip(part.parameters(), values, strict=True)]
         found.put(f"first move of {name}, norm", "step 1", _norm(moves))
-    engine.train(training, data, store_of(data), until=2)
+    loop.train(training, data, store_of(data), until=2)
     for row in training.curves:
-        for name, value in zip(forward.COLUMNS[:3], row[0, 1:4], strict=True):
+        for name, value in zip(COLUMNS[:3], row[0, 1:4], strict=True):
             found.put(f"{name} of a small net", f"step {int(row[0, 0])}", float(value))
     return found.numbers
 
 
 def measure(entry: Entry[Any]) -> Measured:
     """One method's numbers, ready to be compared."""
-    engine.settings(1)
+    torch_setup.settings(1)
     numbers = objective(entry) | first_steps(entry)
     known = trials.versions(trials.spec(entry, steps=2, log_every=1))
     return Measured(f"method {entry.name}", known, numbers, dict.fromkeys(numbers, TOLERANCE))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import published
-from bench.aggregate import read_study, score_info
 from bench.check.finding import Finding, Status
 from bench.check.request import Request
 from bench.errors import BenchError
-from bench.labels import printed_name
 from bench.registry import METHODS
+from bench.reporting import published
+from bench.results.labels import printed_name
+from bench.results.study import read_study
+from bench.results.summary import score_info
 
 REFERENCE = Path("reference")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.aggregate import score_info
 from bench.check.alarms import Shift, confirmed, smallest_found
 from bench.check.compare import moved_by, since
 from bench.check.finding import Finding
 from bench.check.fresh import DIVERGED, N_FRESH
+from bench.results.summary import score_info
 
 
 def findings(

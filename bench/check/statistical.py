@@ -21,8 +21,8 @@ from bench.check.fresh import LEAST_STORED, N_STORED, Scores
 from bench.check.renew import renew
 from bench.check.request import Request
 from bench.check.shift_findings import findings, missing
+from bench.config.expand import expand
 from bench.errors import BenchError
-from bench.expand import expand
 from bench.registry import Entry
 from bench.seeds import stream
 from bench.spec import RunSpec

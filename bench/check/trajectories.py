@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench import checkpoint, engine, evaluate
-from bench.batches import store_of
 from bench.check import environment, repeat, trials
 from bench.check.baselines import Measured, Numbers
 from bench.check.finding import Finding
 from bench.check.request import Request
 from bench.check.run import check_numbers
-from bench.forward import COLUMNS
+from bench.data.images import store_of
+from bench.evaluation import codes
 from bench.registry import METHODS, NETWORKS, Entry
 from bench.spec import RunSpec
+from bench.training import checkpoint, loop, state, torch_setup
+from bench.training.state import COLUMNS
 
 FILE = "check_trajectories.json"
 #: Least bounds of columns in which rounding shows at all: absolute, and relative above 1. Rounding errors are mostly
@@ -53,24 +54,24 @@ def follow(spec: RunSpec, size: int = 32, *, nudge: int = 0) -> tuple[Numbers, d
     nudge : int
         Above 0 every initial weight is a unit in the last place off, up or down as this seed has it.
     """
-    engine.settings(spec.threads)
+    torch_setup.settings(spec.threads)
     data = trials.dataset(size)
     images = store_of(data)
-    training = engine.prepare([spec], data.image_shape, len(data))
+    training = state.prepare([spec], data.image_shape, len(data))
     if nudge:
         generator = torch.Generator().manual_seed(nudge)
         with torch.no_grad():
             for parameter in training.vae.parameters():
                 up = torch.randint(0, 2, parameter.shape, generator=generator)
                 parameter.mul_(1 + (2 * up - 1) * 2.0**-23)
-    engine.train(training, data, images)
+    loop.train(training, data, images)
     numbers: Numbers = {}
     for row in training.curves:
         for name, value in zip(COLUMNS, row[0, 1:5], strict=True):
             # No set point, and no KL of codes without noise, isn't a number that went wrong.
             if not (name in ("set_point", "kl") and np.isnan(value)):
                 numbers.setdefault(name, {})[f"step {int(row[0, 0])}"] = float(value)
-    measured = evaluate.evaluate(training, data, images)
+    measured = codes.evaluate(training, data, images)
     for name, score in measured.scores.items():
         numbers.setdefault(f"score {name}", {})["the end"] = score
     weights = hashlib.sha256()

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from bench.data import Dataset, load_dataset, resolve_options
+from bench.dataset import Dataset, load_dataset, resolve_options
 from bench.method import resolve_hyper
 from bench.registry import DATASETS, METHODS, METRICS, NETWORKS, Entry
 from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, NetworkSpec, OptimizerSpec, RunSpec

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-from bench.aggregate import Study
 from bench.analytic.cases import case
 from bench.analytic.model import Floats
-from bench.figures._style import GREY, Dashes
+from bench.figures.palette import GREY, Dashes
+from bench.results.study import Study
 
 DATASET = "linear_gaussian"
 #: Methods whose posterior has a diagonal or a free covariance.

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from bench.aggregate import Study
-from bench.curves import read_scores_by_step
-from bench.figures._style import CYCLE, DOUBLE, band, legend_below, new_figure, runs_of, shown, wrapped
+from bench.figures.axes import DOUBLE, band, legend_below, new_figure, runs_of, shown, wrapped
+from bench.figures.palette import CYCLE
+from bench.results.curves import read_scores_by_step
+from bench.results.study import Study
 
 ACROSS = 3
 

@@ -10,11 +10,11 @@ import matplotlib.image
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.aggregate import Study
 from bench.errors import BenchError
-from bench.figures._style import runs_of
+from bench.figures.axes import runs_of
+from bench.results.study import Study
 
-#: Grey of the gaps between cells, as `bench.pictures.grid` leaves them.
+#: Grey of the gaps between cells, as `bench.evaluation.montages.grid` leaves them.
 GAP = 200
 
 

@@ -10,11 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from bench.aggregate import Study
-from bench.figures._style import (
-    CYCLE,
+from bench.figures.axes import (
     DOUBLE,
-    Dashes,
     band,
     beta_axis,
     curves_of,
@@ -25,8 +22,10 @@ from bench.figures._style import (
     trained,
     wrapped,
 )
-from bench.labels import method_settings, neutral_settings, printed_name
+from bench.figures.palette import CYCLE, Dashes
 from bench.registry import FIGURES, METHODS
+from bench.results.labels import method_settings, neutral_settings, printed_name
+from bench.results.study import Study
 
 #: Lines in a panel at most; a method with more configurations gets a row for each setting that was varied.
 MOST_LINES = 8

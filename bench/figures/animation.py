@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from bench.aggregate import Study
-from bench.figures._animation import Animation
 from bench.figures._montage import Montage, read_montages
-from bench.figures._style import per_dataset, shown, slug
+from bench.figures.axes import per_dataset, shown, slug
+from bench.figures.frames import Animation
 from bench.figures.traversals import STEPS
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 #: Pixels of a frame for one of the montage's: as many as make it this wide, but at least two.
 WIDTH, LEAST = 240, 2

@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.optimize import minimize_scalar
 
-from bench.aggregate import Study
 from bench.analytic import measures, oracle
 from bench.analytic.cases import case
 from bench.analytic.model import Floats, LinearGaussian
 from bench.analytic.vae import oracle_vae
 from bench.figures._analytic import DIAGONAL, LOOKS, applies, betas, line, log_axis, markers, over_beta
-from bench.figures._style import DOUBLE, legend_below, new_figure
+from bench.figures.axes import DOUBLE, legend_below, new_figure
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 LOW, HIGH = 0.22, 12.0
 #: Score column, name in the legend, value at a beta, whether higher is better.

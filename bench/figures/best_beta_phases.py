@@ -9,12 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from bench.aggregate import Study
 from bench.analytic import oracle
 from bench.analytic.model import LinearGaussian
 from bench.figures._analytic import LOOKS, applies
-from bench.figures._style import DOUBLE, GREY, new_figure
+from bench.figures.axes import DOUBLE, new_figure
+from bench.figures.palette import GREY
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 COSINES = np.linspace(0.0, 0.95, 20)
 SNR = np.geomspace(0.1, 1000, 17)

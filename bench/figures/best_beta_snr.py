@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.aggregate import Study
 from bench.analytic import oracle
 from bench.analytic.cases import pair
 from bench.figures._analytic import LOOKS, MARK, applies, log_axis
-from bench.figures._style import DOUBLE, GREY, new_figure
+from bench.figures.axes import DOUBLE, new_figure
+from bench.figures.palette import GREY
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 COSINES = (0.9, 0.8, 0.6, 0.4)
 LOW, HIGH = 0.1, 1e4

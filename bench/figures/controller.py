@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 
-from bench.aggregate import Study
-from bench.figures._style import DOUBLE, new_figure
-from bench.labels import printed_name
+from bench.figures.axes import DOUBLE, new_figure
 from bench.registry import FIGURES, METHODS
+from bench.results.labels import printed_name
+from bench.results.study import Study
 
 #: Height of the main line, of the two branches about it, and of the feedback below.
 MIDDLE, UPPER, LOWER, BACK = 2.0, 2.75, 1.25, 0.35

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from bench.aggregate import Study, score_info
-from bench.figures._style import DOUBLE, new_figure, per_dataset, trained, wrapped
+from bench.figures.axes import DOUBLE, new_figure, per_dataset, trained, wrapped
 from bench.registry import FIGURES
+from bench.results.study import Study
+from bench.results.summary import score_info
 from bench.stats import spearman_matrix
 
 #: Fewest runs, and fewest configurations, over which ranks are compared.

@@ -8,21 +8,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from bench.aggregate import Study
-from bench.figures._style import (
+from bench.figures.axes import (
     DOUBLE,
-    GREY,
     band,
     beta_axis,
     curves_of,
     late_limits,
     legend_below,
-    looks,
     new_figure,
     per_dataset,
     shown,
 )
+from bench.figures.palette import GREY, looks
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 
 @FIGURES.register("curves", version=1, order=3)

@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, MaxNLocator
 
-from bench.aggregate import Study
-from bench.curves import read_curves
-from bench.figures._style import DOUBLE, Look, looks, new_figure, per_dataset, runs_of, shown, wrapped
+from bench.figures.axes import DOUBLE, new_figure, per_dataset, runs_of, shown, wrapped
+from bench.figures.palette import Look, looks
 from bench.registry import FIGURES
+from bench.results.curves import read_curves
+from bench.results.study import Study
 
 ACROSS = 3
 #: KL (nats) above which a latent is in use.

@@ -12,11 +12,11 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.aggregate import Study
-from bench.figures._style import DOUBLE, new_figure, per_dataset, runs_of, shown, wrapped
-from bench.per_factor import factor_names
-from bench.records import read_json
+from bench.figures.axes import DOUBLE, new_figure, per_dataset, runs_of, shown, wrapped
 from bench.registry import FIGURES
+from bench.results.per_factor import factor_names
+from bench.results.read import read_json
+from bench.results.study import Study
 
 #: Light to dark with the value, readable in grey.
 COLOURS = "Blues"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from bench.aggregate import Study, score_info
 from bench.figures import _by_step
-from bench.figures._style import CYCLE, per_dataset
+from bench.figures.axes import per_dataset
+from bench.figures.palette import CYCLE
 from bench.registry import FIGURES
+from bench.results.study import Study
+from bench.results.summary import score_info
 
 #: Scores that metrics report factor by factor, best first.
 SCORES = ("rmig", "mig", "mig_sampled")

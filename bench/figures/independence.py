@@ -6,13 +6,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.aggregate import Study
 from bench.analytic import measures
 from bench.analytic.cases import case
 from bench.analytic.vae import oracle_vae
 from bench.figures._analytic import DIAGONAL, FULL, LOOKS, MARK, applies, betas, line, log_axis, markers, over_beta
-from bench.figures._style import DOUBLE, legend_below, new_figure
+from bench.figures.axes import DOUBLE, legend_below, new_figure
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 LOW, HIGH = 0.1, 100.0
 

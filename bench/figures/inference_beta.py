@@ -6,13 +6,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.aggregate import Study
 from bench.analytic import oracle
 from bench.analytic.cases import case
 from bench.analytic.vae import Family
 from bench.figures._analytic import DIAGONAL, FULL, LOOKS, MARK, betas, line, log_axis, markers, over_beta
-from bench.figures._style import DOUBLE, GREY, legend_below, new_figure
+from bench.figures.axes import DOUBLE, legend_below, new_figure
+from bench.figures.palette import GREY
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 LOW, HIGH = 0.22, 45.0
 #: Below it a small beta's certainty costs nats that would squash the rest.

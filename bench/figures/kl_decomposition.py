@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from bench.aggregate import Study
 from bench.figures import _by_step
-from bench.figures._style import per_dataset
+from bench.figures.axes import per_dataset
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 LINES = (
     ("kl", "KL"),

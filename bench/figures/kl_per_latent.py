@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from bench.aggregate import Study
-from bench.curves import read_curves
-from bench.figures._style import DOUBLE, SINGLE, legend_below, new_figure, per_dataset, runs_of, shown
+from bench.figures.axes import DOUBLE, SINGLE, legend_below, new_figure, per_dataset, runs_of, shown
 from bench.registry import FIGURES
+from bench.results.curves import read_curves
+from bench.results.study import Study
 
 #: Final KL (nats) above which a latent counts as active here.
 DEAD = 0.1

@@ -5,12 +5,13 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.aggregate import Study
 from bench.analytic import learned
 from bench.analytic.cases import case
 from bench.figures._analytic import DIAGONAL, LOOKS, MARK, betas, line, log_axis, markers, over_beta
-from bench.figures._style import DOUBLE, GREY, legend_below, new_figure
+from bench.figures.axes import DOUBLE, legend_below, new_figure
+from bench.figures.palette import GREY
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 LOW, HIGH = 0.9, 45.0
 

@@ -13,21 +13,12 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.aggregate import Study, score_info
-from bench.figures._style import (
-    DOUBLE,
-    SINGLE,
-    Look,
-    cell,
-    far_out,
-    legend_below,
-    looks,
-    new_figure,
-    per_dataset,
-    trained,
-)
-from bench.labels import printed_name
+from bench.figures.axes import DOUBLE, SINGLE, cell, far_out, legend_below, new_figure, per_dataset, trained
+from bench.figures.palette import Look, looks
 from bench.registry import FIGURES, METHODS
+from bench.results.labels import printed_name
+from bench.results.study import Study
+from bench.results.summary import score_info
 
 RATE, DISTORTION = "kl", "reconstruction_bce"
 #: Light to dark with the score, readable in grey.

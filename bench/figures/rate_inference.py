@@ -7,13 +7,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.aggregate import Study
 from bench.analytic import oracle
 from bench.analytic.cases import case
 from bench.figures._analytic import DIAGONAL, applies, line, runs_of_case
-from bench.figures._style import DOUBLE, GREY, legend_below, method_look, new_figure
-from bench.labels import printed_name
+from bench.figures.axes import DOUBLE, legend_below, new_figure
+from bench.figures.palette import GREY, method_look
 from bench.registry import FIGURES, METHODS
+from bench.results.labels import printed_name
+from bench.results.study import Study
 
 LOW, HIGH = 0.3, 100.0
 CONTROLLERS = ("control_vae", "dynamic_vae")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from bench.aggregate import Study
 from bench.figures._montage import read_montages
-from bench.figures._style import DOUBLE, control_label, new_figure, per_dataset, shown, wrapped
+from bench.figures.axes import DOUBLE, control_label, new_figure, per_dataset, shown, wrapped
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 #: Characters of a title over the page's whole width.
 WIDTH = 92

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.aggregate import Study
 from bench.analytic import oracle
 from bench.analytic.cases import pair
 from bench.figures._analytic import LOOKS, MARK, applies, line, log_axis
-from bench.figures._style import DOUBLE, legend_below, new_figure
+from bench.figures.axes import DOUBLE, legend_below, new_figure
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 COSINES = (0.9, 0.8, 0.4)
 LOW, HIGH = 0.3, 1000.0

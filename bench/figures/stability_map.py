@@ -14,9 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from bench.aggregate import Study
-from bench.figures._style import DOUBLE, GREY, SINGLE, cell, legend_below, looks, new_figure, per_dataset, trained
+from bench.figures.axes import DOUBLE, SINGLE, cell, legend_below, new_figure, per_dataset, trained
+from bench.figures.palette import GREY, looks
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 #: Methods whose beta comes from a PI controller with these gains.
 CONTROLLED = ("control_vae", "dynamic_vae")

@@ -9,20 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.aggregate import Study, score_info
-from bench.figures._style import (
-    DOUBLE,
-    Look,
-    cell,
-    control_label,
-    looks,
-    new_figure,
-    per_dataset,
-    runs_of,
-    trained,
-    wrapped,
-)
+from bench.figures.axes import DOUBLE, cell, control_label, new_figure, per_dataset, runs_of, trained, wrapped
+from bench.figures.palette import Look, looks
 from bench.registry import FIGURES
+from bench.results.study import Study
+from bench.results.summary import score_info
 
 #: A control further out than this many times the spread of the trained runs is pointed at, not drawn to
 #: scale.

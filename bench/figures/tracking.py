@@ -9,21 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, NullFormatter
 
-from bench.aggregate import Study
-from bench.figures._style import (
-    DOUBLE,
-    GREY,
-    Look,
-    band,
-    curves_of,
-    legend_below,
-    looks,
-    new_figure,
-    per_dataset,
-    trained,
-    wrapped,
-)
+from bench.figures.axes import DOUBLE, band, curves_of, legend_below, new_figure, per_dataset, trained, wrapped
+from bench.figures.palette import GREY, Look, looks
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 ACROSS = 3
 #: Configurations drawn at most.

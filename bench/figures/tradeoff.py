@@ -12,24 +12,23 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bench.aggregate import Study, score_info
-from bench.figures._style import (
+from bench.figures.axes import (
     DOUBLE,
-    GREY,
     SINGLE,
-    Look,
     better,
     cell,
     control_label,
     far_out,
     legend_below,
-    looks,
     new_figure,
     per_dataset,
     runs_of,
     trained,
 )
+from bench.figures.palette import GREY, Look, looks
 from bench.registry import FIGURES
+from bench.results.study import Study
+from bench.results.summary import score_info
 
 RECONSTRUCTION = "reconstruction_bce"
 #: How the Pareto front is drawn.

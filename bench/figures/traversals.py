@@ -5,10 +5,10 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.aggregate import Study
 from bench.figures._montage import Montage, final_kl, read_montages
-from bench.figures._style import DOUBLE, new_figure, per_dataset, shown
+from bench.figures.axes import DOUBLE, new_figure, per_dataset, shown
 from bench.registry import FIGURES
+from bench.results.study import Study
 
 #: Images per query: each latent goes from -3 to 3 in steps of 2/3.
 STEPS = 10

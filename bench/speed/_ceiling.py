@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench import networks
-from bench.layers import Conv, ConvTranspose, Linear
-from bench.networks import ImageShape
-from bench.one_run import channels_last
+from bench.nn import networks
+from bench.nn.convolution.cpu import channels_last
+from bench.nn.layers import Conv, ConvTranspose, Linear
+from bench.nn.networks import ImageShape
 
 Call = Callable[[], object]
 #: Calls per candidate, of which the fastest counts.

@@ -61,15 +61,15 @@ def _prepared(job: Job) -> Callable[[int], None]:
 
 
 def _ours(job: Job) -> Callable[[int], None]:
-    from bench import engine
+    from bench.training import loop, state, torch_setup
 
     dataset, images, specs = problem(job)
-    engine.settings(1)
-    training = engine.prepare(specs, dataset.image_shape, len(dataset))
+    torch_setup.settings(1)
+    training = state.prepare(specs, dataset.image_shape, len(dataset))
 
     def go_on(n_steps: int) -> None:
         until = training.step + n_steps
-        engine.train(training, dataset, images, until=until)
+        loop.train(training, dataset, images, until=until)
         if training.step != until:
             raise RuntimeError(f"{job} stopped at step {training.step}: all of its runs diverged")
 
@@ -91,8 +91,8 @@ def _floats(dataset: Any) -> torch.Tensor:
 
 
 def _products(job: Job) -> Callable[[int], None]:
-    from bench.engine import settings
     from bench.speed._ceiling import discriminator_products, one_product, products
+    from bench.training.torch_setup import settings
 
     settings(1)
     dtype = getattr(torch, job.precision)
@@ -120,10 +120,10 @@ def trained_on_images() -> list[str]:
 
 def problem(job: Job) -> tuple[Any, Any, list[Any]]:
     """Dataset, its images in memory, and the specs of the runs that go in lockstep."""
-    from bench.batches import store_of
-    from bench.data import load_dataset
-    from bench.expand import expand
-    from bench.study import find_study, resolve
+    from bench.config.expand import expand
+    from bench.config.study import find_study, resolve
+    from bench.data.images import store_of
+    from bench.dataset import load_dataset
 
     # So many steps that no window is cut off by the end of a run.
     settings = [f"train.batch_size={job.batch_size}", f"train.precision={job.precision}", "train.steps=1000000000"]
@@ -145,19 +145,19 @@ def problem(job: Job) -> tuple[Any, Any, list[Any]]:
 
 def peak_of_one_process() -> float:
     """MiB that a process needs to train net H with batches of 128 on all of dSprites."""
-    from bench import engine
-    from bench.batches import store_of
-    from bench.data import load_dataset
-    from bench.expand import expand
-    from bench.study import resolve
+    from bench.config.expand import expand
+    from bench.config.study import resolve
+    from bench.data.images import store_of
+    from bench.dataset import load_dataset
+    from bench.training import loop, state, torch_setup
 
     (spec,) = expand(
         resolve("standard", settings=["train.batch_size=128"], methods=["beta_vae"], controls=[], seeds=[0])
     )
-    engine.settings(1)
+    torch_setup.settings(1)
     dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
-    training = engine.prepare([spec], dataset.image_shape, len(dataset))
-    engine.train(training, dataset, store_of(dataset), until=5)
+    training = state.prepare([spec], dataset.image_shape, len(dataset))
+    loop.train(training, dataset, store_of(dataset), until=5)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Bytes on macOS, KiB elsewhere.
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

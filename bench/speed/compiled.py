@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from bench import backends
+from bench.execution import processes
 from bench.speed._jobs import Job
 from bench.speed.timing import Case, Row, Section, interleave, rows
 
@@ -21,7 +21,7 @@ def measure(*, repeats: int, full: bool) -> Section:
     """Steps per second of all runs together, and after how many steps the time to compile is won back."""
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         return Section("compiled", "torch.compile", [], ["There is no C++ compiler here: nothing was measured."])
-    section: Section = backends.call(_measure, repeats, JOBS, STEPS, threads=1)
+    section: Section = processes.call(_measure, repeats, JOBS, STEPS, threads=1)
     return section
 
 
@@ -36,18 +36,18 @@ def _measure(repeats: int, jobs: dict[str, Job], steps: dict[str, int]) -> Secti
 
 def compare(name: str, job: Job, n_steps: int, repeats: int) -> tuple[list[Row], str]:
     """Time a job both ways; the sentence says what compiling cost."""
-    from bench import engine
     from bench.speed._jobs import problem
+    from bench.training import loop, state, torch_setup
 
     dataset, images, specs = problem(job)
-    engine.settings(1)
-    trainings = [engine.prepare(specs, dataset.image_shape, len(dataset)) for _ in range(2)]
+    torch_setup.settings(1)
+    trainings = [state.prepare(specs, dataset.image_shape, len(dataset)) for _ in range(2)]
     compiled = trainings[1].vae
     compiled.encode = torch.compile(compiled.encode)  # type: ignore[method-assign]
     compiled.decode = torch.compile(compiled.decode)  # type: ignore[method-assign]
 
-    def go_on(training: engine.Training, n: int) -> None:
-        engine.train(training, dataset, images, until=training.step + n)
+    def go_on(training: state.Training, n: int) -> None:
+        loop.train(training, dataset, images, until=training.step + n)
 
     started = time.perf_counter()
     go_on(trainings[1], 2)

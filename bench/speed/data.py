@@ -7,32 +7,35 @@ from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, TensorDataset
 
-from bench import backends
-from bench.batches import ImageStore, Order
-from bench.data import Dataset, load_dataset
-from bench.raster import FACTORS, render
+from bench.data.images import ImageStore
+from bench.data.order import Order
+from bench.dataset import Dataset
+from bench.execution import processes
+from bench.registry import DATASETS
 from bench.speed.timing import Case, Row, Section, interleave, rows
 
 #: Levels of the five factors. Of these grids the smaller is kept as floats, the larger as bits.
 FLOATS, BITS = (3, 6, 10, 8, 8), (3, 6, 10, 10, 10)
+ALL = (3, 6, 40, 32, 32)
 BATCH_SIZES = (64, 128)
 
 
 def measure(*, repeats: int, full: bool) -> Section:
     """Images of dSprites at 64 px; one thread, in a process of its own."""
-    section: Section = backends.call(_measure, repeats, full, threads=1)
+    section: Section = processes.call(_measure, repeats, full, threads=1)
     return section
 
 
 def _measure(repeats: int, full: bool) -> Section:
-    from bench.engine import settings
+    from bench.training.torch_setup import settings
 
     settings(1)
     found = rendering(repeats, FLOATS)
     if full:
-        found += rendering(1, tuple(FACTORS.values()))
+        found += rendering(1, ALL)
     for form, levels in (("floats", FLOATS), ("bits", BITS)):
         for batch_size in BATCH_SIZES:
             found += batches(repeats, form, levels, batch_size)
@@ -45,12 +48,11 @@ def _measure(repeats: int, full: bool) -> Section:
 
 def rendering(repeats: int, levels: Sequence[int]) -> list[Row]:
     """Render a grid of dSprites as bits, and pack and unpack the images of at most 16,384 of its rows."""
-    classes = [range(n) for n in levels]
     n = int(np.prod(levels))
-    packed = render(classes)[:16_384]
+    packed = _rendered(levels)[:16_384]
     images = np.unpackbits(packed, axis=1)
     cases = [
-        Case(f"dSprites rendered, {n:,} images", partial(render, classes), n, "images"),
+        Case(f"dSprites rendered, {n:,} images", partial(_rendered, levels), n, "images"),
         Case(f"bits packed, {len(images):,} images", partial(np.packbits, images, axis=1), len(images), "images"),
         Case(f"bits unpacked, {len(images):,} images", partial(np.unpackbits, packed, axis=1), len(images), "images"),
     ]
@@ -59,7 +61,7 @@ def rendering(repeats: int, levels: Sequence[int]) -> list[Row]:
 
 def batches(repeats: int, form: str, levels: Sequence[int], batch_size: int) -> list[Row]:
     """Draw an epoch's batches from an `ImageStore` and from a DataLoader."""
-    dataset = load_dataset("dsprites", dict(zip(FACTORS, levels, strict=True)))
+    dataset = _dsprites(levels)
     store = ImageStore(dataset)
     everything = torch.from_numpy(dataset.images(np.arange(len(dataset))).astype(np.float32))
     loader = DataLoader(TensorDataset(everything), batch_size=batch_size, shuffle=True, drop_last=True)
@@ -69,6 +71,20 @@ def batches(repeats: int, form: str, levels: Sequence[int], batch_size: int) -> 
         Case(f"store of {form}, {batch_size} of {n:,}", partial(_gather, dataset, store, batch_size), n, "images"),
     ]
     return rows(cases, interleave(cases, repeats=repeats), versus=cases[0].name)
+
+
+def _dsprites(levels: Sequence[int]) -> Dataset:
+    """A grid of dSprites with so many levels of each factor; made anew at every call."""
+    cls = DATASETS.get("dsprites").value
+    dataset: Dataset = cls(cls.Options(**dict(zip(cls.factor_names, levels, strict=True))))
+    return dataset
+
+
+def _rendered(levels: Sequence[int]) -> NDArray[np.uint8]:
+    packed = _dsprites(levels).packed()
+    if packed is None:
+        raise RuntimeError("dSprites at 64 px is kept as bits")
+    return packed
 
 
 def _load(loader: DataLoader[tuple[torch.Tensor, ...]]) -> None:

@@ -7,10 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from bench import backends, networks
-from bench.batches import ImageStore
-from bench.data import load_dataset
-from bench.evaluate import CHUNK, decode_codes, encode_images
+from bench.data.images import ImageStore
+from bench.dataset import load_dataset
+from bench.evaluation.codes import CHUNK, decode_codes, encode_images
+from bench.execution import processes
+from bench.nn import networks
 from bench.speed.timing import Case, Row, Section, interleave, rows
 
 NETWORKS = ("H", "B")
@@ -22,12 +23,12 @@ LEVELS = {"orientation": 10, "pos_x": 8, "pos_y": 8}
 
 def measure(*, repeats: int, full: bool) -> Section:
     """Nets H and B on 64x64 images; one thread, in a process of its own."""
-    section: Section = backends.call(_measure, repeats, threads=1)
+    section: Section = processes.call(_measure, repeats, threads=1)
     return section
 
 
 def _measure(repeats: int) -> Section:
-    from bench.engine import settings
+    from bench.training.torch_setup import settings
 
     settings(1)
     notes = [f"{N_IMAGES:,} images of dSprites at 64 px, {LATENT_DIM} latents, {CHUNK} images a call."]

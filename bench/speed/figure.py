@@ -10,9 +10,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from bench.draw import save_figure
 from bench.errors import BenchError
-from bench.figures._style import DOUBLE, GREY, new_figure, style, wrapped
+from bench.figures.axes import DOUBLE, new_figure, style, wrapped
+from bench.figures.palette import GREY
+from bench.reporting.figure_files import save_figure
 from bench.speed.report import number
 from bench.speed.timing import Row, Section
 

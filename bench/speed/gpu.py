@@ -17,8 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import backends, layers
-from bench.precision import Precision
+from bench.execution import processes
+from bench.nn import layers
+from bench.nn.convolution import choose
+from bench.nn.precision import Precision
 from bench.registry import METHODS
 from bench.speed._jobs import trained_on_images
 from bench.speed.timing import Case, Row, Section, interleave, rows
@@ -55,7 +57,7 @@ class Setting:
     recorded : bool
         Whether the step is replayed from a CUDA graph.
     kernel : str
-        Which of `bench.layers`' convolutions, "patches" say; empty for the one that the engine takes.
+        Which of `bench.nn.layers`' convolutions, "patches" say; empty for the one that the engine takes.
     method : str
     """
 
@@ -78,7 +80,7 @@ def measure(*, repeats: int, full: bool) -> Section:
     """On the GPU, in a process of its own; no rows where torch sees none."""
     if not torch.cuda.is_available():
         return Section("gpu", "Training on a GPU", [], ["torch sees no GPU here: nothing was measured."])
-    section: Section = backends.call(_measure, repeats, full, threads=1)
+    section: Section = processes.call(_measure, repeats, full, threads=1)
     return section
 
 
@@ -143,15 +145,15 @@ def methods(device: str, n_runs: int, *, repeats: int, steps: dict[int, int] | N
 
 def _plain(device: str, n_steps: int) -> Callable[[], None]:
     """A call that goes on with the plain loop by some steps and waits for the device."""
-    from bench import engine
     from bench.speed._plain import Plain
+    from bench.training import torch_setup
 
     _, dataset, _ = problem(device, Setting(1))
     floats = dataset.images(np.arange(PLAIN_IMAGES) * (len(dataset) // PLAIN_IMAGES)).astype(np.float32)
     plain = Plain(NETWORK, torch.from_numpy(floats), BATCH_SIZE, lr=1e-4, device=device)
 
     def go_on() -> None:
-        engine.settings(1)
+        torch_setup.settings(1)
         plain.train(n_steps)
         if device == "cuda":
             torch.cuda.synchronize()
@@ -168,10 +170,11 @@ def plan(row: Row) -> Row:
 
 def _trainer(device: str, setting: Setting, n_steps: int) -> Callable[[], None]:
     """A call that goes on with the runs by some steps and waits for the device."""
-    from bench import engine
-    from bench.batches import Order
-    from bench.forward import COLUMNS, Forward
-    from bench.replay import Replay
+    from bench.data.order import Order
+    from bench.training import loop, torch_setup
+    from bench.training.cuda_graph import Replay
+    from bench.training.state import COLUMNS
+    from bench.training.step import Forward
 
     prepared, dataset, store = problem(device, setting)
     orders = [
@@ -184,11 +187,11 @@ def _trainer(device: str, setting: Setting, n_steps: int) -> Callable[[], None]:
     block = (
         Replay(forward, orders, buffer).block
         if setting.recorded
-        else functools.partial(engine.plain_block, forward, orders, buffer)
+        else functools.partial(loop.plain_block, forward, orders, buffer)
     )
 
     def go_on() -> None:
-        engine.settings(1, setting.precision)
+        torch_setup.settings(1, setting.precision)
         with _convolving(setting.kernel):
             block(prepared.step + 1, prepared.step + n_steps, 0)
         prepared.step += n_steps
@@ -201,23 +204,23 @@ def _trainer(device: str, setting: Setting, n_steps: int) -> Callable[[], None]:
 @contextmanager
 def _convolving(kernel: str) -> Iterator[None]:
     """Let convolutions be computed by another of the kernels."""
-    usual = layers.convolve
+    usual = choose.convolve
     try:
         if kernel:
-            layers.convolve = getattr(layers, f"convolve_{kernel}")
+            choose.convolve = getattr(layers, f"convolve_{kernel}")
         yield
     finally:
-        layers.convolve = usual
+        choose.convolve = usual
 
 
 def problem(device: str, setting: Setting) -> tuple[Any, Any, Any]:
     """Prepared runs, their dataset and its images on the device."""
-    from bench import engine
-    from bench.batches import store_of
-    from bench.data import load_dataset
-    from bench.expand import expand
-    from bench.resident import ResidentImages
-    from bench.study import resolve
+    from bench.config.expand import expand
+    from bench.config.study import resolve
+    from bench.data.images import ResidentImages, store_of
+    from bench.dataset import load_dataset
+    from bench.training import torch_setup
+    from bench.training.state import prepare
 
     changed = [f"train.batch_size={BATCH_SIZE}", f"train.network={NETWORK}", "train.steps=1000000000"]
     changed += [f"train.device={device}", f"train.precision={setting.precision}", *DATA]
@@ -225,9 +228,9 @@ def problem(device: str, setting: Setting) -> tuple[Any, Any, Any]:
     study = resolve("standard", settings=changed, methods=[setting.method], controls=[], seeds=seeds)
     specs = expand(study)
     dataset = load_dataset(specs[0].dataset.name, specs[0].dataset.all_options)
-    engine.settings(1, setting.precision)
+    torch_setup.settings(1, setting.precision)
     store = store_of(dataset, device) if device != "cpu" else ResidentImages(dataset, device)
-    return engine.prepare(specs, dataset.image_shape, len(dataset)), dataset, store
+    return prepare(specs, dataset.image_shape, len(dataset)), dataset, store
 
 
 def agreement(device: str, n_runs: int = 2) -> float:
@@ -240,16 +243,17 @@ def agreement(device: str, n_runs: int = 2) -> float:
 
 
 def _few_steps(device: str, n_runs: int) -> Tensor:
-    from bench import engine
-    from bench.batches import Order
-    from bench.forward import COLUMNS, Forward
+    from bench.data.order import Order
+    from bench.training import loop
+    from bench.training.state import COLUMNS
+    from bench.training.step import Forward
 
     prepared, dataset, store = problem(device, Setting(n_runs))
     prepared.method.code = lambda mean, logvar, noise, state, step: mean
     orders = [[Order(spec.seed, store.n, spec.batch_size) for spec in prepared.specs]]
     width = len(COLUMNS) + prepared.specs[0].network.latent_dim
     buffer = torch.zeros(n_runs, COMPARED, width, dtype=torch.float64, device=device)
-    engine.plain_block(Forward(prepared, dataset.likelihood, store), orders, buffer, 1, COMPARED, 0)
+    loop.plain_block(Forward(prepared, dataset.likelihood, store), orders, buffer, 1, COMPARED, 0)
     return buffer[:, -1, :2].cpu()
 
 

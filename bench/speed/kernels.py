@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import backends, layers
-from bench.layers import Conv, Convolution, ConvTranspose
-from bench.precision import Precision, in_precision
+from bench.execution import processes
+from bench.nn import layers
+from bench.nn.convolution.spec import Convolution
+from bench.nn.layers import Conv, ConvTranspose
+from bench.nn.precision import Precision, in_precision
 from bench.speed._ceiling import layers_of
 from bench.speed.gpu import BATCH_SIZE, NETWORK, PLAN_RUNS, PRECISIONS
 from bench.speed.timing import Case, Row, Section, interleave, rows
@@ -23,7 +25,7 @@ def measure(*, repeats: int, full: bool) -> Section:
     if not torch.cuda.is_available():
         return Section("kernels", title, [], ["torch sees no GPU here: nothing was measured."])
     chosen = PRECISIONS if full else PRECISIONS[-1:]
-    found: list[Row] = backends.call(_measure, repeats, chosen, threads=1)
+    found: list[Row] = processes.call(_measure, repeats, chosen, threads=1)
     notes = [
         f"Net {NETWORK}, {PLAN_RUNS} runs with batches of {BATCH_SIZE}, forwards and backwards, with the calls of each "
         "kernel by Python: what a recorded step saves. Grouped: torch's own convolution, a group per run. Patches: "
@@ -38,9 +40,9 @@ def _measure(repeats: int, chosen: tuple[Precision, ...]) -> list[Row]:
 
 def convolution(device: str, precision: Precision, *, n_runs: int, repeats: int) -> list[Row]:
     """A forward and backward pass through every convolution of the network, by each kernel that can do it."""
-    from bench import engine
+    from bench.training import torch_setup
 
-    engine.settings(1, precision)
+    torch_setup.settings(1, precision)
     found = []
     for name, x, weight, bias, how in convolutions(device, n_runs):
         cases = []

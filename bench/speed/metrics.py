@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import backends
+from bench.execution import processes
 from bench.speed import _problems
 from bench.speed.timing import Case, Row, Section, interleave, rows
 
@@ -31,12 +31,12 @@ TARGET_S = 30
 
 def measure(*, repeats: int, full: bool) -> Section:
     """All metrics on 15,000 codes of dSprites' five factors; one thread, in a process of its own."""
-    section: Section = backends.call(_measure, repeats, full, threads=1)
+    section: Section = processes.call(_measure, repeats, full, threads=1)
     return section
 
 
 def _measure(repeats: int, full: bool) -> Section:
-    from bench.engine import settings
+    from bench.training.torch_setup import settings
 
     settings(1)
     found, notes = whole_set(repeats, n_codes=N_CODES, n_images=N_IMAGES, sizes=SIZES)
@@ -120,7 +120,7 @@ def votes(repeats: int, *, n_codes: int, n_encoded: int, sizes: Sequence[int]) -
     """Scores that vote, from a table of codes against encoding the images of every vote, with net H."""
     import torch
 
-    from bench import networks
+    from bench.nn import networks
     from bench.registry import METRICS
 
     rng = np.random.default_rng(3)

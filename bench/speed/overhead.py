@@ -8,11 +8,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench import backends
+from bench.config.study import StudySpec
+from bench.execution import processes
+from bench.results.store import Store
 from bench.spec import RunSpec
 from bench.speed.timing import Case, Row, Section, interleave, rows
-from bench.store import Store
-from bench.study import StudySpec
 
 #: Runs that one worker process does, which shares its start among them.
 N_RUNS = 4
@@ -20,12 +20,12 @@ N_RUNS = 4
 
 def measure(*, repeats: int, full: bool) -> Section:
     """Runs of one step of the smoke preset; one thread."""
-    section: Section = backends.call(_measure, repeats, threads=1)
+    section: Section = processes.call(_measure, repeats, threads=1)
     return section
 
 
 def _measure(repeats: int) -> Section:
-    from bench.engine import settings
+    from bench.training.torch_setup import settings
 
     settings(1)
     notes = [
@@ -38,8 +38,8 @@ def _measure(repeats: int) -> Section:
 
 def runs(repeats: int, n_runs: int) -> list[Row]:
     """Time one run without a store, in a store, and started by the runner in a worker process of its own."""
-    from bench.expand import expand
-    from bench.study import resolve
+    from bench.config.expand import expand
+    from bench.config.study import resolve
 
     study = resolve("smoke", settings=["train.steps=1"], methods=["vae"], controls=[], seeds=list(range(n_runs)))
     specs = expand(study)
@@ -57,15 +57,15 @@ def runs(repeats: int, n_runs: int) -> list[Row]:
 
 
 def _alone(spec: RunSpec) -> None:
-    from bench import engine
-    from bench.batches import store_of
-    from bench.data import load_dataset
-    from bench.evaluate import evaluate
+    from bench.data.images import store_of
+    from bench.dataset import load_dataset
+    from bench.evaluation.codes import evaluate
+    from bench.training import loop, state
 
     dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
     images = store_of(dataset)
-    training = engine.prepare([spec], dataset.image_shape, len(dataset))
-    engine.train(training, dataset, images)
+    training = state.prepare([spec], dataset.image_shape, len(dataset))
+    loop.train(training, dataset, images)
     evaluate(training, dataset, images)
 
 
@@ -77,17 +77,18 @@ def _in_store(study: StudySpec, specs: list[RunSpec], do: Callable[[list[RunSpec
 
 
 def _execute(specs: list[RunSpec], store: Store) -> None:
-    from bench import runner
+    from bench.execution import worker
 
     for spec in specs:
-        outcome = runner.execute(runner.Task(spec, store.path))
+        outcome = worker.execute(worker.Task(spec, store.path))
         if outcome.state != "ok":
             raise RuntimeError(f"the run {outcome.state}: {outcome.message}")
 
 
 def _plan_and_run(specs: list[RunSpec], store: Store) -> None:
-    from bench import runner
+    from bench.execution import plan
+    from bench.execution import run as execution_run
 
-    for outcome in runner.run(runner.plan(specs, store), store, n_jobs=1):
+    for outcome in execution_run.run(plan.plan(specs, store), store, n_jobs=1):
         if outcome.state != "ok":
             raise RuntimeError(f"the run {outcome.state}: {outcome.message}")

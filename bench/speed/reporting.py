@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import backends
+from bench.execution import processes
 from bench.speed.timing import Row, Section
 
 #: Runs of the study: 42 configurations x seeds.
@@ -24,18 +24,18 @@ TARGET_S, TARGET_GIB = 60, 1
 
 def measure(*, repeats: int, full: bool) -> Section:
     """`bench report` on 5,000 runs with ``full``, on 500 otherwise; once, one thread."""
-    section: Section = backends.call(_measure, N_SEEDS if full else N_SEEDS // 10, threads=1)
+    section: Section = processes.call(_measure, N_SEEDS if full else N_SEEDS // 10, threads=1)
     return section
 
 
 def _measure(n_seeds: int) -> Section:
-    from bench import report
+    from bench.reporting import render
 
     with tempfile.TemporaryDirectory() as name:
         study = Path(name) / "results" / "many"
         n_runs = write_study(study, n_seeds, np.random.default_rng(0))
         started, clock = time.perf_counter(), time.process_time()
-        report.render(study, Path(name) / "reports" / "many")
+        render.render(study, Path(name) / "reports" / "many")
         seconds, processor = time.perf_counter() - started, time.process_time() - clock
         page = (Path(name) / "reports" / "many" / "report.html").stat().st_size
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -51,8 +51,8 @@ def _measure(n_seeds: int) -> Section:
 
 def write_study(path: Path, n_seeds: int, rng: np.random.Generator) -> int:
     """Write the records of a made-up study as the runner writes them, and return the number of runs."""
-    from bench.expand import expand
-    from bench.study import resolve
+    from bench.config.expand import expand
+    from bench.config.study import resolve
 
     strengths = ",".join(f"{value:g}" for value in np.linspace(1, 10, N_CONFIGURATIONS))
     names = {

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import loky
 
-from bench import backends
-from bench.lockstep import LARGE, MANY
+from bench.execution import processes
+from bench.execution.grouping import LARGE, MANY
 from bench.speed._jobs import Job, peak_of_one_process, trained_on_images, work
 from bench.speed.timing import Case, Row, Section, interleave, rows
 
@@ -37,7 +37,7 @@ def measure(*, repeats: int, full: bool) -> Section:
         dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(n)) for n in (cores, 1)
     )
     timed = functools.partial(_timed, repeats=repeats, window_s=FULL_WINDOW_S if full else WINDOW_S)
-    with backends.crew([usual] + [single] * cores + [backends.worker_environment(1)] * cores) as workers:
+    with processes.crew([usual] + [single] * cores + [processes.worker_environment(1)] * cores) as workers:
         found: list[Row] = []
         for network, batch_size in SIZES:
             found += timed(workers, convolutional(network, batch_size, cores))
@@ -134,7 +134,7 @@ def linear(cores: int) -> dict[str, Job]:
 
 def per_hour(found: Sequence[Row], preset: str) -> list[Row]:
     """Steps per second as runs per hour at the preset's number of steps."""
-    from bench.study import resolve
+    from bench.config.study import resolve
 
     steps = resolve(preset).train.steps
     made = []
@@ -223,4 +223,4 @@ def _together(crew: Sequence[Executor], job: Job, n_steps: int) -> None:
 
 
 def _peak() -> float:
-    return float(backends.call(peak_of_one_process, threads=1))
+    return float(processes.call(peak_of_one_process, threads=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.data import Dataset, Images, Index, register_dataset
+from bench.dataset import Dataset, Images, Index, register_dataset
 
 
 @register_dataset("squares", version=1)

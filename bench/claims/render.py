@@ -1,0 +1,219 @@
+"""The ledger in print: Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from bench.claims.outcome import Outcome, claimed
+from bench.claims.verdict import Verdict
+from bench.results.summary import score_info
+
+HOW_TO_READ = """\
+- A verdict follows from intervals and margins alone. *reproduced*: every interval of 95 % lies beyond what the claim
+  asks for. *contradicted*: an interval lies wholly short of it, at a level corrected for the number of tests: also an
+  effect in the claimed direction that is too small. *undecided*: neither; no evidence that there is no effect.
+- "At quick only" is no verdict on the paper: the data, the network and the training are smaller than the paper's.
+- Differences are the first configuration minus the second, within seeds; runs that diverged or failed have no part.
+- The margins are ours, not the papers'. They were set after the reference studies at quick had been seen and before any
+  study at standard, those on linear-Gaussian data before their study was run; a test keeps them from being moved
+  unnoticed.
+"""
+
+COLUMNS = (
+    "id", "paper", "section", "statement", "verdict", "counts", "preset", "why", "measure", "kind", "claimed", "unit",
+    "first", "second", "at", "effect", "low", "high", "sd", "n", "n_diverged", "n_failed", "n_unequal", "n_without",
+    "test_verdict", "seeds_needed", "next",
+)  # fmt: skip
+
+
+def render(verdicts: Sequence[Verdict], suffix: str, *, tests: bool = True) -> str:
+    """Print as ``.md``, ``.csv`` or ``.json``."""
+    if suffix == ".json":
+        return json.dumps([_record(item) for item in verdicts], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return to_csv(verdicts) if suffix == ".csv" else markdown(verdicts, tests=tests)
+
+
+def markdown(verdicts: Sequence[Verdict], *, tests: bool = True) -> str:
+    """Print a table per paper, with a row per claim and the test it hangs on.
+
+    Parameters
+    ----------
+    verdicts : sequence of Verdict
+        From `bench.claims.verdict.ledger`.
+    tests : bool
+        Whether a second table has a row per test, and the claims' caveats follow.
+    """
+    blocks = []
+    for name in dict.fromkeys(item.name for item in verdicts):
+        own = [item for item in verdicts if item.name == name]
+        blocks += [f"### {own[0].paper.paper}", f"Read: {own[0].paper.read}"]
+        rows = [[_short(v), v.claim.statement, verdict_words(v), _effect(v), _n(v), v.preset or "–", _code(v.next)]
+                for v in own]  # fmt: skip
+        blocks.append(_table(["id", "statement", "verdict", "effect [95 %]", "n", "preset", "next"], rows))
+        detail = [_test_row(verdict, item) for verdict in own for item in verdict.outcomes]
+        if tests and detail:
+            heads = ["id", "measure", "of", "effect [95 %]", "claimed", "n", "verdict", "seeds it takes"]
+            blocks.append(_table(heads, detail))
+        if tests:
+            notes = {v.claim.id: f"- {_short(v)} ({_section(v)}): {_notes(v)}" for v in own}
+            blocks.append("\n".join(notes.values()))
+    return "\n\n".join([*blocks, HOW_TO_READ.strip()]) + "\n"
+
+
+def brief(verdicts: Sequence[Verdict]) -> list[dict[str, str]]:
+    """A row per claim that the runs can speak to, in words, for a study's report."""
+    return [
+        {
+            "id": item.claim.id,
+            "paper": item.paper.paper,
+            "statement": item.claim.statement,
+            "verdict": verdict_words(item),
+            "effect": _effect(item),
+            "n": _n(item),
+            "next": item.next,
+        }
+        for item in verdicts
+        if item.status != "not run"
+    ]
+
+
+def to_csv(verdicts: Sequence[Verdict]) -> str:
+    """Print a row per test, and one for a claim without any; empty where there is no value."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for verdict in verdicts:
+        record = _record(verdict)
+        for test in record["tests"] or [{}]:
+            row = {**record, **test, "paper": verdict.name}
+            writer.writerow(["" if row.get(column) is None else row[column] for column in COLUMNS])
+    return out.getvalue()
+
+
+def verdict_words(item: Verdict) -> str:
+    """The verdict with what limits it: "contradicted (at quick only)"."""
+    if item.status == "not run":
+        return f"not run: {item.why}"
+    limits = [] if item.counts else [f"at {item.preset or 'an unnamed preset'} only"]
+    if not item.shipped:
+        limits = [f"at {item.preset or 'an unnamed preset'} with changes only"]
+    if item.claim.least_preset == "none":
+        limits.append("no preset is the paper's setting")
+    return item.status + (f" ({'; '.join(limits)})" if limits else "") + (f": {item.why}" if item.why else "")
+
+
+def _record(item: Verdict) -> dict[str, Any]:
+    claim = item.claim
+    kept = ("n", "n_diverged", "n_failed", "n_unequal", "n_without", "seeds_needed")
+    tests = [
+        {
+            "measure": one.test.measure,
+            "kind": one.test.kind,
+            "claimed": claimed(one.test),
+            "unit": one.test.unit,
+            "first": one.first,
+            "second": one.second,
+            "at": one.at,
+            **{key: _finite(getattr(one, key)) for key in ("effect", "low", "high", "sd")},
+            **{key: getattr(one, key) for key in kept},
+            "test_verdict": one.status,
+        }
+        for one in item.outcomes
+    ]
+    return {
+        "id": claim.id,
+        "paper": item.paper.paper,
+        "section": claim.section,
+        "source": claim.source,
+        "statement": claim.statement,
+        "caveat": claim.caveat,
+        "verdict": item.status,
+        "counts": item.counts,
+        "preset": item.preset,
+        "why": item.why,
+        "next": item.next,
+        "tests": tests,
+    }
+
+
+def _effect(item: Verdict) -> str:
+    one = item.decisive
+    if one is None:
+        return "–"
+    of = f" (of {len(item.outcomes)} tests)" if len(item.outcomes) > 1 else ""
+    return f"{_measured(one)}: {_interval(one)}, claimed {claimed(one.test)}{of}"
+
+
+def _measured(one: Outcome) -> str:
+    names = f"{one.first} − {one.second}" if one.second else one.first
+    return f"{_label(one)}, {names}" + (f" at {one.at}" if one.at else "")
+
+
+def _label(one: Outcome) -> str:
+    label = score_info(one.test.measure).label
+    label = label.replace("_", " ") if label == one.test.measure else label
+    return f"{one.test.sweep.replace('_', ' ')} of {label}" if one.test.sweep else label
+
+
+def _interval(one: Outcome) -> str:
+    # Digits after those of the margin say nothing.
+    scale = min(filter(None, (one.test.margin, abs(one.test.bar or 0))), default=0.01)
+    # But for one more where the effect would else be printed as its bar.
+    scale = min(scale, max(abs(one.gap), scale / 10))
+    digits = max(0, 1 - math.floor(math.log10(scale)))
+    effect, low, high = (f"{value + 0.0:.{digits}f}" for value in (one.effect, one.low, one.high))
+    return effect + ("" if math.isnan(one.low) else f" [{low}, {high}]")
+
+
+def _n(item: Verdict) -> str:
+    one = item.decisive
+    return _count(one) if one else "–"
+
+
+def _count(one: Outcome) -> str:
+    left = {"diverged": one.n_diverged, "failed": one.n_failed, "unequal": one.n_unequal, "without": one.n_without}
+    out = ", ".join(f"{count} {word}" for word, count in left.items() if count)
+    return f"{one.n}" + (f" ({out})" if out else "")
+
+
+def _test_row(verdict: Verdict, one: Outcome) -> list[str]:
+    of = (f"{one.first} − {one.second}" if one.second else one.first) + (f" at {one.at}" if one.at else "")
+    effect = _interval(one) if one.n else "–"
+    takes = "" if one.status != "undecided" else f"{one.seeds_needed:,}" if one.seeds_needed else "> 1,000"
+    where = f"{claimed(one.test)} {one.test.unit}"
+    return [_short(verdict), _label(one), of, effect, where, _count(one), one.status, takes]
+
+
+def _section(item: Verdict) -> str:
+    claim = item.claim
+    return claim.section + (f"; {claim.source.rstrip('.')}" if claim.source else "")
+
+
+def _notes(item: Verdict) -> str:
+    claim = item.claim
+    whys = [f"{test.measure}: {test.why}" for test in claim.test]
+    words = [claim.caveat] if claim.caveat else []
+    words += ["Any one of its tests is enough."] if claim.rule == "any" else []
+    return " ".join([*words, "Margins: " + " ".join(whys)])
+
+
+def _short(item: Verdict) -> str:
+    return item.claim.id.split(".", 1)[1]
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text.startswith("bench ") or text.startswith("pytest ") else text
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,281 @@
+"""Which stored runs a claim is about: studies at one preset taken together, and populations picked from them."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from bench.claims.measures import measure
+from bench.claims.schema import Claim, ClaimTest, Population, Range
+from bench.claims.sweeps import SWEEPS
+from bench.config.study import StudySpec, presets, resolve
+from bench.errors import BenchError
+from bench.method import resolve_hyper
+from bench.registry import METHODS
+from bench.results.curves import read_curves
+from bench.results.labels import all_options, printed_name
+from bench.results.study import Study
+from bench.results.versions import refuse_mixed
+from bench.settings import neutral_values
+
+#: What must be equal on equal terms; as published each method has its own.
+TRAINING = ("network", "optimizer", "batch_size", "steps")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one configuration, which differ in nothing but the seed, and in a hyper-parameter that is swept.
+
+    Attributes
+    ----------
+    stratum : str
+        What two configurations must share to be compared: data, training, the matched hyper-parameters.
+    label, at : str
+        For the tables: the method with what the population names, and the matched hyper-parameters.
+    runs : list of dict
+        Their rows of `bench.results.study.Study.runs`, sorted by seed.
+    over : str
+        The hyper-parameter that is swept, or empty.
+    """
+
+    stratum: str
+    label: str
+    at: str
+    runs: list[dict[str, Any]]
+    over: str = ""
+
+    def count(self, status: str) -> int:
+        """Number of seeds whose run ended so; of sweeps, with a run that did, and "ok" if all ended well."""
+        of_status, others = (
+            {run["seed"] for run in self.runs if (run["status"] == status) is same} for same in (True, False)
+        )
+        return len(of_status - others if self.over and status == "ok" else of_status)
+
+
+class Pool:
+    """The runs of studies at one preset.
+
+    Attributes
+    ----------
+    preset, terms : str
+        Of all of them.
+    shipped : bool
+        Whether training and data are the preset's own.
+    """
+
+    def __init__(self, studies: Sequence[Study], *, preset: str, terms: str, shipped: bool) -> None:
+        self.preset, self.terms, self.shipped = preset, terms, shipped
+        self._meta = studies[0].meta
+        self._specs: dict[str, Mapping[str, Any]] = {}
+        self._home: dict[str, Study] = {}
+        rows: dict[str, dict[str, Any]] = {}
+        for study in studies:
+            for row in study.runs.to_dict("records"):
+                run = str(row["run"])
+                new = {str(key): value for key, value in row.items() if not pd.isna(value)}
+                known = rows.get(run, {})
+                first = known.get("status") == "ok" or new["status"] != "ok"
+                # A run may have scores in one study that another didn't take.
+                rows[run] = new | known if known and first else known | new
+                if not (known and first):
+                    self._specs[run], self._home[run] = study.specs[run], study
+        if len(studies) > 1:
+            names = ", ".join(study.name for study in studies)
+            try:
+                refuse_mixed(studies[0].path, self._specs)
+            except BenchError as error:
+                raise BenchError(f"studies {names} can't be judged together, name one: {error}") from None
+        self._runs = sorted(rows.values(), key=lambda row: (row["seed"], row["run"]))
+        self._measured: dict[tuple[str, str], float] = {}
+        self._resolved: dict[str, dict[str, Any] | None] = {}
+
+    def select(self, claim: Claim, population: Population) -> list[Group]:
+        """Its configurations, each with its runs."""
+        rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        about: dict[tuple[str, str], tuple[str, str]] = {}
+        for row in self._runs:
+            if row["method"] != population.method:
+                continue
+            spec, hyper = self._specs[row["run"]], self._hyper(row)
+            if (claim.dataset and spec["dataset"]["name"] != claim.dataset) or not self._fits(population, spec, hyper):
+                continue
+            hyper.pop(population.over, None)
+            key = self._stratum(claim, spec, hyper), json.dumps(hyper, sort_keys=True)
+            rows.setdefault(key, []).append(row)
+            about[key] = _label(claim, population, hyper)
+        return [Group(key[0], *about[key], found, population.over) for key, found in sorted(rows.items())]
+
+    def values(self, claim: Claim, test: ClaimTest, group: Group) -> dict[int, float]:
+        """Seed to value, of the runs that ended well and have one."""
+        own = self._sweeps(group, test) if group.over else self._seeds(group, test.measure)
+        if claim.scale is None:
+            return own
+        ends = []
+        for population in (claim.scale.zero, claim.scale.one):
+            found = [g for g in self.select(claim, population) if self._same_data(g, group)]
+            ends.append(self._seeds(found[0], test.measure) if found else {})
+        zero, one = ends
+        seeds = [seed for seed in own if seed in zero and seed in one and zero[seed] > one[seed]]
+        return {seed: (zero[seed] - own[seed]) / (zero[seed] - one[seed]) for seed in seeds}
+
+    def equal(self, claim: Claim, a: Group, b: Group, seed: int) -> bool:
+        """Whether two runs agree in what the claim wants equal."""
+        for score, within in claim.equal.items():
+            first, second = (self._seeds(group, score).get(seed, math.nan) for group in (a, b))
+            if not abs(first - second) <= within:
+                return False
+        return True
+
+    def _seeds(self, group: Group, name: str) -> dict[int, float]:
+        out: dict[int, float] = {}
+        for row in group.runs:
+            value = self._value(row, name)
+            if math.isfinite(value):
+                out.setdefault(int(row["seed"]), value)
+        return out
+
+    def _sweeps(self, group: Group, test: ClaimTest) -> dict[int, float]:
+        """Seed to what is measured of its sweep, of the seeds that have a value at every setting any of them has."""
+        found: dict[int, dict[float, float]] = {}
+        for row in group.runs:
+            value = self._value(row, test.measure)
+            if math.isfinite(value):
+                found.setdefault(int(row["seed"]), {}).setdefault(float(self._hyper(row)[group.over]), value)
+        at = sorted({float(self._hyper(row)[group.over]) for row in group.runs})
+        whole = {seed: np.array([of[x] for x in at]) for seed, of in found.items() if len(of) == len(at) > 1}
+        return {seed: SWEEPS[test.sweep](np.array(at), values) for seed, values in whole.items()}
+
+    def _value(self, row: dict[str, Any], name: str) -> float:
+        run = row["run"]
+        if row["status"] == "ok" and (run, name) not in self._measured:
+            self._measured[run, name] = measure(name, row, functools.partial(self._curves, run))
+        return self._measured.get((run, name), math.nan)
+
+    def _hyper(self, row: dict[str, Any]) -> dict[str, Any]:
+        own: dict[str, Any] = self._specs[row["run"]]["method"].get("hyper", {})
+        return neutral_values(METHODS.get(row["method"]).value.Hyper) | own
+
+    def _curves(self, run: str) -> pd.DataFrame | None:
+        study = self._home[run]
+        return read_curves(study, run) if (study.path / "runs" / run / "curves.csv").exists() else None
+
+    def _fits(self, population: Population, spec: Mapping[str, Any], hyper: Mapping[str, Any]) -> bool:
+        options = all_options(spec["dataset"]["name"], spec["dataset"].get("options", {}))
+        if any(options.get(key) != value for key, value in population.data.items()):
+            return False
+        wanted: dict[str, Any] = {
+            key: hyper.get(value[1:]) if isinstance(value, str) and value.startswith("@") else value
+            for key, value in population.hyper.items()
+        }
+        open_ones = {key for key, value in wanted.items() if isinstance(value, list | Range)} | {*population.free}
+        open_ones |= {population.over} - {""}
+        for key in open_ones & wanted.keys():
+            condition, value = wanted[key], hyper.get(key)
+            if isinstance(condition, Range):
+                low = -math.inf if condition.min is None else condition.min
+                high = math.inf if condition.max is None else condition.max
+                if not low <= float(value or 0) <= high:
+                    return False
+            elif value not in condition:
+                return False
+        given = {key: value for key, value in wanted.items() if key not in open_ones}
+        expected = self._settings(population.method, spec["dataset"]["name"], given, open_ones)
+        return expected is not None and all(hyper.get(k) == v for k, v in expected.items() if k not in open_ones)
+
+    def _settings(
+        self, method: str, dataset: str, given: Mapping[str, Any], open_ones: set[str]
+    ) -> dict[str, Any] | None:
+        """What the study makes of a method, but for what is given; None if that can't be in this study."""
+        key = json.dumps([method, dataset, given, sorted(open_ones)], sort_keys=True)
+        if key not in self._resolved:
+            published: Mapping[str, Any] = METHODS.get(method).info.get("published", {}).get(dataset, {})
+            layers = [published.get("hyper", {})] if self.terms == "as_published" else []
+            table = {
+                k: v for layer in (*layers, self._meta.get("method", {}).get(method, {})) for k, v in layer.items()
+            }
+            table = {k: v for k, v in table.items() if k != "train" and k not in open_ones}
+            try:
+                self._resolved[key] = neutral_values(METHODS.get(method).value.Hyper) | resolve_hyper(
+                    method, table | dict(given)
+                )
+            except BenchError:
+                self._resolved[key] = None
+        return self._resolved[key]
+
+    def _stratum(self, claim: Claim, spec: Mapping[str, Any], hyper: Mapping[str, Any]) -> str:
+        left_out = {"method", "seed", "evaluation", "schema_version", "log_every"}
+        left_out |= set(TRAINING) if self.terms == "as_published" else set()
+        shared = {key: value for key, value in spec.items() if key not in left_out}
+        # Across data nothing but their other options can be the same.
+        data_only = {"paths", "sha256"} if claim.data else {"paths"}
+        shared["dataset"] = {key: value for key, value in spec["dataset"].items() if key not in data_only}
+        if claim.data:
+            options = all_options(spec["dataset"]["name"], spec["dataset"].get("options", {}))
+            shared["dataset"]["options"] = {key: value for key, value in options.items() if key not in claim.data}
+        return json.dumps([shared, [hyper.get(key) for key in claim.match]], sort_keys=True)
+
+    def _same_data(self, a: Group, b: Group) -> bool:
+        first, second = (json.loads(group.stratum)[0] for group in (a, b))
+        return bool(first == second)
+
+
+def pools(studies: Sequence[Study]) -> list[Pool]:
+    """Studies at the same preset and on the same terms taken together; one that changed its preset by itself."""
+    grouped: dict[tuple[str, str, int], list[Study]] = {}
+    for number, study in enumerate(studies):
+        place = -1 if is_shipped(study) else number
+        key = str(study.meta.get("preset", "")), str(study.meta.get("terms", "equal")), place
+        grouped.setdefault(key, []).append(study)
+    return [Pool(s, preset=p, terms=t, shipped=place < 0) for (p, t, place), s in sorted(grouped.items())]
+
+
+def is_shipped(study: Study) -> bool:
+    """Whether a study's training, data, sample sizes and methods' settings are those of the preset it names."""
+    asked = {key: value for key, value in study.meta.items() if key in StudySpec.model_fields}
+    if asked.get("preset") not in presets():
+        return False
+    try:
+        spec, plain = StudySpec.model_validate(asked), resolve(str(asked["preset"]))
+    except ValidationError:
+        return False
+    # How often curves are logged moves no score.
+    same = spec.train.model_copy(update={"log_every": plain.train.log_every}) == plain.train
+    same &= spec.method == plain.method
+    sizes = ("n_codes", "n_images")
+    same &= all(getattr(spec.evaluation, name) == getattr(plain.evaluation, name) for name in sizes)
+    # Other data sets are no part of the preset; on its own a smaller grid is another study, however it was asked for.
+    same &= all(spec.dataset.get(name, {}) == plain.dataset.get(name, {}) for name in plain.datasets)
+    return same and not any(item.startswith(f"{name}[") for item in spec.datasets for name in plain.datasets)
+
+
+def describe(population: Population) -> str:
+    """A population in a few words: "DynamicVAE with set_point >= 16"."""
+    words = [_condition(key, value) for key, value in (population.data | population.hyper).items()]
+    over = f" over {population.over}" if population.over else ""
+    return printed_name(METHODS, population.method) + (f" with {', '.join(words)}" if words else "") + over
+
+
+def _condition(key: str, value: Any) -> str:
+    if isinstance(value, Range):
+        bounds = ((">=", value.min), ("<=", value.max))
+        return " and ".join(f"{key} {sign} {bound:g}" for sign, bound in bounds if bound is not None)
+    if isinstance(value, list):
+        return f"{key} = {' or '.join(map(str, value))}"
+    return f"{key} = {str(value).removeprefix('@')}"
+
+
+def _label(claim: Claim, population: Population, hyper: Mapping[str, Any]) -> tuple[str, str]:
+    names = dict.fromkeys([*population.hyper, *population.free])
+    shown = [f"{key}={value}" for key, value in population.data.items()]
+    shown += [f"{key}={hyper.get(key)}" for key in names if key not in claim.match and key != population.over]
+    shown += [f"over {population.over}"] if population.over else []
+    label = printed_name(METHODS, population.method) + (f" ({', '.join(shown)})" if shown else "")
+    return label, ", ".join(f"{key}={hyper.get(key)}" for key in claim.match)

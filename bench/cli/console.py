@@ -1,0 +1,175 @@
+"""What the commands print: plans, status, lists, tables. Nothing here computes a result."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from dataclasses import fields
+from fnmatch import fnmatch
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from bench.errors import BenchError, did_you_mean
+from bench.formatting import ranges
+from bench.results.store import Store
+
+if TYPE_CHECKING:
+    from bench.config.study import StudySpec
+    from bench.spec import RunSpec
+
+out = Console(highlight=False, soft_wrap=True, markup=False)
+
+
+def print_report(folder: Path, target: Path, *, quiet: bool, mixed: bool = False, n_jobs: int = 0) -> None:
+    """Render the report, on all cores unless told otherwise, and print its table and where it is."""
+    from bench.reporting import render, tables
+    from bench.results.study import read_study
+
+    study = read_study(folder, mixed=mixed)
+    page = render.render(study, target, n_jobs=n_jobs or os.cpu_count() or 1)
+    if not quiet:
+        for table in [
+            tables.markdown(tables.make_table(study, d), intervals=False)
+            for d in dict.fromkeys(study.runs["dataset_label"])
+        ]:
+            out.print()
+            out.print(table)
+    out.print(f"report: {page}")
+
+
+def print_plan(study: StudySpec, specs: list[RunSpec], folder: Path, *, as_json: bool) -> None:
+    """Print the resolved runs and whether they are done."""
+    store = Store(folder)
+    if as_json:
+        rows = [{"run": s.run_id, "done": store.is_done(s.run_id), **s.model_dump(mode="json")} for s in specs]
+        print(json.dumps(rows, indent=1, sort_keys=True))  # noqa: T201
+        return
+    done = sum(store.is_done(spec.run_id) for spec in specs)
+    out.print(f"{len(specs)} runs of preset '{study.preset}', {done} done in {folder}")
+    if study.notice:
+        out.print(f"note: {study.notice}")
+    groups: dict[str, list[int]] = {}
+    for spec in specs:
+        hyper = ", ".join(f"{key}={value}" for key, value in spec.method.hyper.items())
+        options = ", ".join(f"{k}={_short(v)}" for k, v in spec.dataset.options.items() if v not in ("", None))
+        line = (
+            f"{spec.dataset.name}[{options}]  {spec.method.name}[{hyper}]  net {spec.network.name}, "
+            f"{spec.steps:,} steps, batch {spec.batch_size}, lr {spec.optimizer.lr:g}"
+        )
+        groups.setdefault(line, []).append(spec.seed)
+    for line, seeds in groups.items():
+        out.print(f"  {line}, seeds {ranges(seeds)}")
+
+
+def print_status(folder: Path, *, as_json: bool) -> None:
+    """Print one status word per planned run."""
+    from bench.execution import plan
+
+    store = Store(folder)
+    store.check_schema()
+    words: dict[str, str] = {}
+    for run in store.planned():
+        if store.is_done(run):
+            status = str(store.result(run)["status"])
+            words[run] = "done" if status == "ok" else status
+        else:
+            step = plan.progress(store, run)
+            if store.is_claimed(run):
+                words[run] = f"in work, step {step:,}"
+            elif store.failures(run):
+                words[run] = "failed"
+            else:
+                words[run] = f"stopped, at step {step:,}" if step else "not run yet"
+    if as_json:
+        print(json.dumps(words, indent=1, sort_keys=True))  # noqa: T201
+        return
+    for run, word in words.items():
+        out.print(f"{run:<60} {word}")
+    counts = Counter(word.split(",")[0] for word in words.values())
+    out.print(f"{len(words)} planned: " + ", ".join(f"{n} {word}" for word, n in sorted(counts.items())))
+
+
+def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None:
+    """Print the names of one kind, with version and first line of the documentation."""
+    from bench import registry
+    from bench.config.study import PRESETS, presets
+
+    registries = {
+        "methods": registry.METHODS,
+        "datasets": registry.DATASETS,
+        "metrics": registry.METRICS,
+        "figures": registry.FIGURES,
+        "networks": registry.NETWORKS,
+    }
+    rows: list[dict[str, Any]]
+    if kind == "presets":
+        rows = [_summary_of(PRESETS / f"{name}.toml") for name in presets()]
+    elif kind == "studies":
+        rows = [
+            {"name": path.parent.relative_to(results).as_posix(), "summary": ""}
+            for path in sorted(results.glob("**/study.toml"))
+        ]
+    elif kind in registries:
+        rows = [{"name": e.name, "version": e.version, "summary": e.summary} for e in registries[kind]]
+    else:
+        kinds = [*registries, "presets", "studies"]
+        raise BenchError(f"unknown kind '{kind}'{did_you_mean(kind, kinds)}; there are: {', '.join(kinds)}")
+    rows = [row for row in rows if fnmatch(row["name"], pattern)]
+    if as_json:
+        print(json.dumps(rows, indent=1))  # noqa: T201
+        return
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        version = f"v{row['version']}  " if "version" in row else ""
+        out.print(f"{row['name']:<{width}}  {version}{row['summary']}")
+
+
+def print_one(name: str, results: Path, *, as_json: bool) -> None:
+    """Print one run (result and provenance), or one registered thing (documentation and settings)."""
+    from bench import registry
+    from bench.results.read import read_json
+
+    folders = {path.parent.name: path.parent for path in sorted(results.glob("**/runs/*/result.json"))}
+    if name in folders:
+        parts = [part for part in ("spec", "result", "provenance") if (folders[name] / f"{part}.json").exists()]
+        found = {part: read_json(folders[name] / f"{part}.json", ()) for part in parts}
+        print(json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False))  # noqa: T201
+        return
+    known: list[str] = []
+    for each in (registry.METHODS, registry.DATASETS, registry.METRICS, registry.NETWORKS, registry.FIGURES):
+        if name in each:
+            entry = each.get(name)
+            settings = _settings(entry.value)
+            if as_json:
+                print(json.dumps({"name": name, "version": entry.version, "settings": settings}, default=str))  # noqa: T201
+                return
+            out.print(f"{each.kind} {name}, version {entry.version}\n\n{entry.value.__doc__}")
+            for key, value in settings.items():
+                out.print(f"  {key} = {value}")
+            return
+        known += [entry.name for entry in each]
+    known += list(folders)
+    raise BenchError(f"nothing is called '{name}'{did_you_mean(name, known)}; see `bench list methods`, `bench status`")
+
+
+def _summary_of(file: Path) -> dict[str, Any]:
+    import tomllib
+
+    return {"name": file.stem, "summary": tomllib.loads(file.read_text())["description"]}
+
+
+def _settings(value: Any) -> dict[str, Any]:
+    table = getattr(value, "Hyper", None) or getattr(value, "Options", None)
+    return {item.name: item.default for item in fields(table)} if table else {}
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list | tuple) and len(value) > 2:
+        steps = {b - a for a, b in pairwise(value)}
+        if len(steps) == 1:
+            return f"{value[0]}:{value[-1] + 1}:{steps.pop()}"
+    return str(list(value)) if isinstance(value, tuple) else str(value)

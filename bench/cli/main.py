@@ -1,0 +1,305 @@
+"""The command line: thin, and quick to start (torch and pandas are imported by the commands that need them)."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+
+import typer
+
+from bench.cli import check, claims, doctor, score, share, speed, test
+from bench.cli.options import (
+    Config,
+    Datasets,
+    Jobs,
+    Json,
+    Methods,
+    Metrics,
+    Mixed,
+    Plugins,
+    Preset,
+    Quiet,
+    Reports,
+    Results,
+    Seeds,
+    Settings,
+    StudyName,
+    Terms,
+)
+from bench.errors import BenchError, did_you_mean
+
+if TYPE_CHECKING:
+    from bench.config.study import StudySpec
+    from bench.spec import RunSpec
+
+app = typer.Typer(
+    name="bench",
+    help="Which VAEs disentangle, and at what price in reconstruction: train, measure, compare, report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def run(
+    config: Config = None,
+    method: Methods = None,
+    dataset: Datasets = None,
+    metric: Metrics = None,
+    seeds: Seeds = None,
+    preset: Preset = None,
+    terms: Terms = None,
+    set_: Settings = None,
+    study: StudyName = None,
+    results: Results = Path("results"),
+    reports: Reports = Path("reports"),
+    jobs: Jobs = 0,
+    rerun: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--rerun", help="Also do these again: diverged or all. (Failed runs always are.)"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, run nothing.")] = False,
+    plugin: Plugins = None,
+    mixed: Mixed = False,
+    reuse: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--reuse", help="Take finished runs with the same id from this study; repeatable."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train and measure every run of a study that isn't done yet, then write its report."""
+    from bench.cli import console, progress
+
+    spec, specs, name = _resolve(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms)
+    if rerun not in (None, "diverged", "all"):
+        raise BenchError(f"--rerun {rerun}{did_you_mean(rerun, ['diverged', 'all'])}; it is diverged or all")
+    if dry_run:
+        console.print_plan(spec, specs, results / name, as_json=False)
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        failed = progress.run_study(
+            spec,
+            specs,
+            results / name,
+            n_jobs=jobs,
+            rerun="all" if rerun == "all" else "diverged" if rerun == "diverged" else "",
+            plugins=[path.resolve() for path in plugin or []],
+            command=shlex.join(["bench", *sys.argv[1:]]),
+            mixed=mixed,
+            reuse=[_study_folder(other, results) for other in reuse or []],
+            quiet=quiet,
+        )
+    except KeyboardInterrupt:
+        typer.echo("\nbench: stopped; finished runs are kept, the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
+    try:
+        console.print_report(results / name, reports / name, quiet=quiet, mixed=mixed, n_jobs=jobs)
+    except BenchError as error:
+        if not failed:
+            raise
+        # The failed runs are the news; that they leave nothing to report follows from it.
+        typer.echo(f"bench: no report: {error}", err=True)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def plan(
+    config: Config = None,
+    method: Methods = None,
+    dataset: Datasets = None,
+    metric: Metrics = None,
+    seeds: Seeds = None,
+    preset: Preset = None,
+    terms: Terms = None,
+    set_: Settings = None,
+    study: StudyName = None,
+    results: Results = Path("results"),
+    plugin: Plugins = None,
+    json: Json = False,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the resolved study file instead of the runs.")
+    ] = False,
+) -> None:
+    """Print what `run` would do with the same options, fully resolved."""
+    from bench.cli import console
+
+    spec, specs, name = _resolve(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms)
+    if print_config:
+        import tomli_w
+
+        typer.echo(tomli_w.dumps(spec.model_dump(mode="json")), nl=False)
+    else:
+        console.print_plan(spec, specs, results / name, as_json=json)
+
+
+@app.command()
+def status(
+    study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
+    results: Results = Path("results"),
+    json: Json = False,
+) -> None:
+    """Say of every planned run whether it is done, diverged, failed, in work or not run yet."""
+    from bench.cli import console
+
+    console.print_status(_study_folder(study, results), as_json=json)
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str, typer.Argument(help="methods, datasets, metrics, figures, networks, presets or studies.")],
+    pattern: Annotated[str, typer.Argument(help="Glob on the names.")] = "*",
+    results: Results = Path("results"),
+    plugin: Plugins = None,
+    json: Json = False,
+) -> None:
+    """List what there is to choose from."""
+    from bench.cli import console
+
+    _load_plugins(plugin)
+    console.print_list(kind, pattern, results, as_json=json)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A run's id, or the name of a method, dataset, metric or network.")],
+    results: Results = Path("results"),
+    plugin: Plugins = None,
+    json: Json = False,
+) -> None:
+    """Show one run's result and provenance, or one thing's documentation and settings."""
+    from bench.cli import console
+
+    _load_plugins(plugin)
+    console.print_one(name, results, as_json=json)
+
+
+@app.command()
+def aggregate(
+    study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
+    results: Results = Path("results"),
+    plugin: Plugins = None,
+    mixed: Mixed = False,
+    out: Annotated[Optional[Path], typer.Option("--out", help="CSV file; default: print it.")] = None,  # noqa: UP045
+) -> None:
+    """One tidy table, a row per run; also of a study that is still running."""
+    from bench.results.study import read_study
+
+    _load_plugins(plugin)
+    runs = read_study(_study_folder(study, results), mixed=mixed).runs
+    table = runs.to_csv(index=False, lineterminator="\n")
+    if out is None:
+        typer.echo(table, nl=False)
+        return
+    try:
+        out.write_text(table)
+    except OSError as error:
+        raise BenchError(f"--out '{out}': {error.strerror}") from None
+
+
+@app.command()
+def report(
+    study: Annotated[list[str], typer.Argument(help="Names of studies, or their folders; a report each.")],
+    results: Results = Path("results"),
+    reports: Reports = Path("reports"),
+    plugin: Plugins = None,
+    mixed: Mixed = False,
+    quiet: Quiet = False,
+) -> None:
+    """Render tables and figures from stored runs; the same runs give the same bytes."""
+    from bench.cli import console
+
+    _load_plugins(plugin)
+    # A name that is none is told before anything is drawn.
+    for folder in [_study_folder(name, results) for name in study]:
+        name = folder.relative_to(results) if folder.is_relative_to(results) else folder.name
+        console.print_report(folder, reports / name, quiet=quiet, mixed=mixed)
+
+
+app.command()(check.check)
+app.command("test")(test.hold)
+app.command()(claims.claims)
+app.command()(doctor.doctor)
+app.command()(score.score)
+app.command()(share.export)
+app.command("import")(share.import_)
+app.command()(share.compare)
+app.command()(speed.speed)
+
+
+def main() -> NoReturn:
+    """Entry point of the command ``bench``: the user's errors become one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal without β and arrows shows question marks; a study's results aren't lost to that.
+            stream.reconfigure(errors="replace")
+    try:
+        app(standalone_mode=True)
+    except BenchError as error:
+        typer.echo(f"bench: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone away; there is nobody left to tell.
+        sys.stderr.close()
+        sys.exit(141)
+    sys.exit(0)
+
+
+def _resolve(
+    preset: str | None,
+    config: str | None,
+    settings: list[str] | None,
+    method: list[str] | None,
+    dataset: list[str] | None,
+    metric: list[str] | None,
+    seeds: str | None,
+    study: str | None,
+    plugin: list[Path] | None,
+    terms: str | None,
+) -> tuple[StudySpec, list[RunSpec], str]:
+    from bench.config.expand import expand
+    from bench.config.study import find_study, resolve
+    from bench.selectors import parse_seeds, split_list
+
+    _load_plugins(plugin)
+    flags: dict[str, Any] = {
+        "methods": [part for item in method for part in split_list(item)] if method else None,
+        "datasets": [part for item in dataset for part in split_list(item)] if dataset else None,
+        "evaluation": {"metrics": [part for item in metric for part in split_list(item)]} if metric else None,
+        "seeds": parse_seeds(seeds) if seeds is not None else None,
+        "terms": terms,
+    }
+    file = find_study(config) if config else None
+    spec = resolve(preset, study_file=file, settings=settings, **flags)
+    specs = expand(spec)
+    parts = [file.stem, spec.preset] if file else [spec.preset, *sorted({s.dataset.name for s in specs})]
+    name = study or "-".join(parts)
+    if not name or name in (".", "..") or "/" in name or "\\" in name:
+        raise BenchError(f"--study '{name}' can't be a folder's name")
+    return spec, specs, name
+
+
+def _load_plugins(paths: list[Path] | None) -> None:
+    from bench.registry import load_plugin
+
+    for path in paths or []:
+        load_plugin(path)
+
+
+def _study_folder(study: str, results: Path) -> Path:
+    for folder in (results / study, Path(study)):
+        if (folder / "study.toml").is_file():
+            return folder
+    known = sorted(path.parent.name for path in results.glob("*/study.toml"))
+    hint = did_you_mean(study, known) or (f"; there are: {', '.join(known)}" if known else "; there is none yet")
+    raise BenchError(f"no study '{study}' in '{results}'{hint}")
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt

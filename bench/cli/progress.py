@@ -1,0 +1,198 @@
+"""Running a study in front of somebody: header, estimate, progress, closing lines."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from bench.execution import estimate, grouping, processes
+from bench.execution import plan as execution_plan
+from bench.execution import run as execution_run
+from bench.formatting import duration, ranges
+from bench.results import read, versions
+from bench.results.store import Store
+
+if TYPE_CHECKING:
+    from bench.config.study import StudySpec
+    from bench.execution.plan import Plan, Rerun
+    from bench.execution.worker import Outcome
+    from bench.spec import RunSpec
+
+#: What the header says of a study's terms.
+TERMS = {
+    "equal": "equal: all methods share network, initialisation, data order, optimiser and steps",
+    "as_published": "as published: each method has its authors' network, batch size and steps where they are known",
+}
+#: Scores shown on the line of a finished run, in this order, where the run has them.
+LINE_SCORES = ("reconstruction_bce", "kl", "mig", "dci_disentanglement", "factor_vae_score")
+#: Runs longer than this many steps are timed on a few steps before they start.
+ESTIMATE_FROM = 20_000
+#: Off a terminal, a line of progress at most this often, seconds.
+PLAIN_EVERY_S = 60.0
+
+
+def run_study(
+    study: StudySpec,
+    specs: list[RunSpec],
+    folder: Path,
+    *,
+    n_jobs: int,
+    rerun: Rerun,
+    plugins: Sequence[Path],
+    command: str,
+    mixed: bool,
+    reuse: Sequence[Path],
+    quiet: bool,
+) -> int:
+    """Run what isn't done, showing progress; returns the number of failed runs."""
+    store = Store(folder)
+    store.create(study.model_dump(mode="json"), specs, command)
+    if not mixed:
+        versions.check_versions(folder, specs)
+    adopted = [spec for spec in specs for other in reuse if store.adopt(Store(other), spec.run_id)]
+    plan = execution_plan.plan(specs, store, rerun)
+    jobs = n_jobs or os.cpu_count() or 1
+    workers = plan.workers(jobs)
+    console = Console(quiet=quiet, highlight=False, soft_wrap=True, markup=False)
+    _header(console, study, plan, folder, workers)
+    if adopted:
+        console.print(f"{len(adopted)} runs were taken over from {', '.join(str(path) for path in reuse)}")
+    _estimate(console, [spec for spec in plan.left if plan.todo[spec.run_id] != "measure"], workers)
+    err = Console(highlight=False, soft_wrap=True, markup=False)
+    failed: list[Outcome] = []
+    started = time.monotonic()
+    with _Display(console, store, plan.left) as display:
+        for outcome in execution_run.run(plan, store, n_jobs=jobs, plugins=plugins):
+            display.finished(outcome)
+            if outcome.state == "failed":
+                failed.append(outcome)
+    read.write_runs_jsonl(folder)
+    if plan.todo:
+        console.print(
+            f"{len(plan.todo) - len(failed)} of {len(plan.todo)} runs done in {duration(time.monotonic() - started)}"
+        )
+    for outcome in failed:
+        err.print(f"failed {outcome.run}: {outcome.message}")
+    if failed:
+        err.print(f"tracebacks: {store.failed}; the same command tries these runs again")
+    return len(failed)
+
+
+class _Display:
+    """Progress by steps: a live bar on a terminal, a line a minute elsewhere; a thread reads what workers report."""
+
+    def __init__(self, console: Console, store: Store, todo: list[RunSpec]) -> None:
+        self.console = console
+        self.bar = Progress(
+            BarColumn(),
+            TextColumn("{task.percentage:.0f} %, {task.fields[runs]}, {task.fields[eta]}"),
+            console=console,
+            disable=not console.is_terminal or console.quiet,
+            transient=True,
+        )
+        self.left = {spec.run_id: spec for spec in todo}
+        self.store = store
+        self.n_runs = len(todo)
+        self.total = sum(_cost(spec) for spec in todo)
+        self.done = 0
+        self.reported: dict[str, int] = {}
+        self.before = self.steps()
+        self.started = self.plain = time.monotonic()
+        self.stop = threading.Event()
+
+    def __enter__(self) -> _Display:
+        self.bar.start()
+        self.task = self.bar.add_task("", total=max(self.total, 1), runs="", eta="")
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join()
+        self.bar.stop()
+
+    def finished(self, outcome: Outcome) -> None:
+        """One line per run: what, its seed, the main scores, how long it took."""
+        spec = self.left.pop(outcome.run)
+        self.done += _cost(spec)
+        mark = {"ok": "✓"}.get(outcome.state, outcome.state)
+        hyper = " ".join(f"{k}={v:g}" for k, v in spec.method.hyper.items() if k in ("beta", "gamma", "set_point"))
+        scores = "  ".join(f"{key} {outcome.scores[key]:.3g}" for key in LINE_SCORES if key in outcome.scores)
+        words = (mark, spec.dataset.name, spec.method.name, hyper, f"s{spec.seed}", scores or outcome.message)
+        self.console.print("  ".join(word for word in words if word), f" {duration(outcome.wall_s)}")
+
+    def steps(self) -> int:
+        """Steps done so far, of all runs; never fewer than before."""
+        runs = list(self.left)
+        for run in runs:
+            # A committed run reports nothing any more, but is only finished when its whole group is.
+            self.reported[run] = max(self.reported.get(run, 0), execution_plan.progress(self.store, run))
+        return self.done + sum(self.reported[run] for run in runs)
+
+    def _watch(self) -> None:
+        while not self.stop.wait(1.0):
+            steps = self.steps()
+            passed, new = time.monotonic() - self.started, steps - self.before
+            eta = f"about {duration(passed * (self.total - steps) / new)} left" if new and passed > 10 else ""
+            runs = f"{self.n_runs - len(self.left)} of {self.n_runs} runs"
+            self.bar.update(self.task, completed=steps, runs=runs, eta=eta)
+            if self.bar.disable and time.monotonic() - self.plain >= PLAIN_EVERY_S:
+                self.plain = time.monotonic()
+                self.console.print(f"  {runs}, {eta}")
+
+
+def _cost(spec: RunSpec) -> int:
+    return max(spec.steps, 1)
+
+
+def _header(console: Console, study: StudySpec, plan: Plan, folder: Path, jobs: int) -> None:
+    methods = list(dict.fromkeys(spec.method.name for spec in plan.specs))
+    seeds = sorted({spec.seed for spec in plan.specs})
+    skipped = len(plan.specs) - len(plan.todo)
+    train = study.train
+    console.print(f"study {folder.name}: preset '{study.preset}', {', '.join(methods)}; seeds {ranges(seeds)}")
+    console.print(study.description)
+    if study.notice:
+        console.print(f"NOTE {study.notice}")
+    console.print(f"terms: {TERMS[study.terms]}")
+    console.print(
+        f"{len(plan.specs)} runs, {skipped} done already; {jobs} processes x {train.threads} threads on "
+        f"{train.device}, {train.precision}, deterministic"
+    )
+
+
+def _estimate(console: Console, todo: list[RunSpec], jobs: int) -> None:
+    groups = grouping.group([spec for spec in todo if spec.steps > ESTIMATE_FROM], jobs)
+    # The first group of a kind is the largest.
+    long = {key: group for group in reversed(groups) for key in [_kind(group[0])]}
+    if not long:
+        return
+    console.print(f"timing a few steps of {len(long)} kinds of run ...")
+    total = 0.0
+    for key, group in long.items():
+        spec = group[0]
+        try:
+            speed = processes.call(estimate.seconds_per_step, group, threads=spec.threads)
+        except Exception as error:
+            # The run itself will say what is wrong, and be recorded as failed; the others go on.
+            console.print(f"  {spec.method.name}: can't be timed ({type(error).__name__}: {error})")
+            continue
+        total += speed * sum(other.steps for other in todo if _kind(other) == key)
+        console.print(
+            f"  {spec.method.name}: {1 / speed:.1f} steps/s, {spec.steps:,} steps: {duration(speed * spec.steps)} a run"
+        )
+    console.print(
+        f"this study will take about {duration(total / jobs)} on this hardware (Ctrl-C stops it, nothing is lost)"
+    )
+
+
+def _kind(spec: RunSpec) -> tuple[str, str, int, str]:
+    return spec.method.name, spec.network.name, spec.batch_size, spec.dataset.sha256

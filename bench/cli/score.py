@@ -1,0 +1,104 @@
+"""Commands that measure without a study: `score`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from bench.cli.options import Json, Plugins
+from bench.errors import BenchError, did_you_mean
+
+FORMATS = (".md", ".csv", ".json")
+
+
+def score(
+    codes: Annotated[
+        Optional[list[Path]],  # noqa: UP045  (typer reads the annotation at run time)
+        typer.Argument(help="Files .npz with codes; logvar, factors or index where known."),
+    ] = None,
+    metric: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--metric", help="all (the default), core, a name, a glob, name[option=value]; repeatable."),
+    ] = None,
+    dataset: Annotated[
+        str, typer.Option("-d", "--dataset", help="Whose images were encoded: a name, or name[option=value].")
+    ] = "",
+    encoder: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--encoder", help="module:function from images (n, C, H, W) to codes; repeatable."),
+    ] = None,
+    weights: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option("--weights", help="safetensors or a plain state dict for --network; repeatable."),
+    ] = None,
+    network: Annotated[str, typer.Option("--network", help="Network the weights belong to.")] = "H",
+    keys: Annotated[Optional[Path], typer.Option("--keys", help="Key map of the weights (TOML).")] = None,  # noqa: UP045
+    print_keys: Annotated[
+        bool, typer.Option("--print-keys", help="Print a key map for --network to fill in, and stop.")
+    ] = False,
+    udr: Annotated[
+        bool, typer.Option("--udr", help="Also rank them without labels, as runs of one setting that differ in seed.")
+    ] = False,
+    n_codes: Annotated[int, typer.Option("--n-codes", help="Images to encode.", min=2)] = 15_000,
+    n_images: Annotated[int, typer.Option("--n-images", help="Images to decode (--weights).", min=1)] = 5_000,
+    seed: Annotated[int, typer.Option("--seed", help="Of the metrics' draws.", min=0)] = 0,
+    out: Annotated[Optional[Path], typer.Option("--out", help="Also write a file: .md, .csv or .json.")] = None,  # noqa: UP045
+    plugin: Plugins = None,
+    json: Json = False,
+) -> None:
+    """Measure codes that were made elsewhere: from files, by an encoder of yours, or by somebody's weights."""
+    from bench.registry import load_plugin
+
+    for path in plugin or []:
+        load_plugin(path)
+    if print_keys:
+        typer.echo(_key_map(network, dataset), nl=False)
+        return
+    if not (codes or encoder or weights):
+        raise BenchError("nothing to score: give a file of codes, --encoder or --weights; see `bench score --help`")
+    if (encoder or weights) and not dataset:
+        raise BenchError("--encoder and --weights need --dataset, whose images they encode; see `bench list datasets`")
+    if keys is not None and not weights:
+        raise BenchError("--keys belongs to --weights")
+    if out is not None and out.suffix not in FORMATS:
+        raise BenchError(f"--out '{out}': the name must end in {', '.join(FORMATS)}{did_you_mean(out.suffix, FORMATS)}")
+
+    from rich.console import Console
+
+    from bench.external import render
+    from bench.external.codes import choose_dataset, encode_with, encode_with_weights, read_codes
+    from bench.external.score import rank_without_labels
+    from bench.external.score import score as score_all
+    from bench.selectors import split_list
+
+    data = choose_dataset(dataset) if dataset else None
+    found = [read_codes(path, data) for path in codes or []]
+    if data is not None:
+        found += [encode_with(target, data, n_codes) for target in encoder or []]
+        found += [
+            encode_with_weights(path, network, data, keys=keys, n_codes=n_codes, n_images=n_images)
+            for path in weights or []
+        ]
+    for warning in filter(None, (item.warning for item in found)):
+        typer.echo(f"bench: warning: {warning}", err=True)
+    chosen = [part for item in metric or ["all"] for part in split_list(item)]
+    with Console(stderr=True).status("measuring") as status:
+        scored = score_all(found, chosen, seed=seed, tell=lambda text: status.update(text))
+    ranking = rank_without_labels(found, seed=seed) if udr else None
+    if out is not None:
+        try:
+            out.write_text(render.render(scored, out.suffix, seed=seed, udr=ranking), encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise BenchError(f"--out '{out}': {error.strerror}") from None
+    typer.echo(render.render(scored, ".json" if json else ".md", seed=seed, udr=ranking), nl=False)
+
+
+def _key_map(network: str, dataset: str) -> str:
+    from bench.external.codes import choose_dataset
+    from bench.external.weights import key_map_template
+    from bench.nn import networks
+
+    shape = choose_dataset(dataset).image_shape if dataset else (1, 64, 64)
+    return key_map_template(networks.build(network, 1, shape, 10))

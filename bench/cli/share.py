@@ -1,0 +1,118 @@
+"""Commands on stored results: `export`, `import`, `compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from bench.cli.options import Json, Mixed, Plugins, Results
+from bench.errors import BenchError, did_you_mean
+
+EXPORTS = (".zip", ".parquet")
+FORMATS = (".md", ".csv", ".json")
+Side = Annotated[str, typer.Argument(help="Name of a study, its folder, or an export (.zip).")]
+
+
+def export(
+    study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045  (typer reads the annotation at run time)
+        typer.Option("--out", help="A .zip (default: <study>.zip), or the table of all runs as .parquet."),
+    ] = None,
+    pictures: Annotated[bool, typer.Option("--pictures", help="With reconstructions and traversals.")] = False,
+    results: Results = Path("results"),
+    plugin: Plugins = None,
+    mixed: Mixed = False,
+) -> None:
+    """Write a study as one file to share: its records with checksums, without weights and without your paths."""
+    from bench.cli.main import _load_plugins, _study_folder
+    from bench.sharing.export import export_archive, export_table
+
+    _load_plugins(plugin)
+    folder = _study_folder(study, results)
+    target = Path(f"{folder.resolve().name}.zip") if out is None else out
+    _check_suffix(target, EXPORTS)
+    if target.suffix == ".parquet":
+        if pictures:
+            raise BenchError("--pictures belongs to a .zip: a table holds none")
+        rows = export_table(folder, target, mixed=mixed)
+        typer.echo(f"export: {target} ({rows} rows)")
+        return
+    done = export_archive(folder, target, pictures=pictures)
+    typer.echo(f"export: {target} ({len(done.runs)} runs, {target.stat().st_size / 2**20:.1f} MiB)")
+    if done.failed:
+        typer.echo(f"bench: {len(done.failed)} runs that failed aren't in it: {', '.join(done.failed)}", err=True)
+    if done.paths_left:
+        text = (
+            f"the settings of {len(done.paths_left)} runs hold absolute paths, which stay: the runs' ids depend on them"
+        )
+        typer.echo(f"bench: warning: {text} ({done.paths_left[0]}, ...)", err=True)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `bench export` wrote.")],
+    study: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--study", help="Name of its folder here. Default: the name it has in the file."),
+    ] = None,
+    results: Results = Path("results"),
+    merge: Annotated[bool, typer.Option("--merge", help="Add its runs to the study of that name.")] = False,
+    mixed: Mixed = False,
+) -> None:
+    """Take over a study that somebody exported: checked as a whole, all of it or nothing."""
+    from bench.sharing.import_ import import_study
+
+    done = import_study(file, results, name=study, merge=merge, mixed=mixed)
+    there = f", {len(done.known)} were there already" if done.known else ""
+    typer.echo(f"import: {done.path} ({len(done.added)} runs added{there}); next: bench report {done.path}")
+
+
+def compare(
+    a: Side,
+    b: Side,
+    margin: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--margin", help="score=value: ask whether the two differ by less than that; repeatable."),
+    ] = None,
+    results: Results = Path("results"),
+    plugin: Plugins = None,
+    mixed: Mixed = False,
+    out: Annotated[Optional[Path], typer.Option("--out", help="Also write a file: .md, .csv or .json.")] = None,  # noqa: UP045
+    json: Json = False,
+) -> None:
+    """Compare two studies, method by method and score by score: B - A over seeds, with intervals."""
+    from bench.cli.main import _load_plugins, _study_folder
+    from bench.comparison import compare as comparison_compare
+    from bench.comparison.render import render
+
+    if out is not None:
+        _check_suffix(out, FORMATS)
+    margins = dict(_margin(text) for text in margin or [])
+    _load_plugins(plugin)
+    sides = [Path(name) if Path(name).is_file() else _study_folder(name, results) for name in (a, b)]
+    found = comparison_compare.compare(*map(comparison_compare.load_study, sides), margins=margins, mixed=mixed)
+    if out is not None:
+        try:
+            out.write_text(render(found, out.suffix), encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise BenchError(f"--out '{out}': {error.strerror}") from None
+    typer.echo(render(found, ".json" if json else ".md"), nl=False)
+
+
+def _check_suffix(file: Path, known: tuple[str, ...]) -> None:
+    if file.suffix not in known:
+        raise BenchError(f"--out '{file}': the name must end in {' or '.join(known)}{did_you_mean(file.suffix, known)}")
+
+
+def _margin(text: str) -> tuple[str, float]:
+    # A score's own options may hold an equals sign.
+    score, _, value = text.rpartition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not score or not 0 < number < float("inf"):
+        raise BenchError(f"--margin '{text}': write it as score=value with a value above 0, for example mig=0.05")
+    return score, number

@@ -1,0 +1,157 @@
+"""From a study to the specs of its runs."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from bench.config.study import StudySpec, TrainSettings, one_line
+from bench.data.order import Order
+from bench.dataset import load_dataset, resolve_options
+from bench.errors import BenchError
+from bench.method import Method, resolve_hyper
+from bench.metrics.measure import find_metric, match_metrics
+from bench.nn import networks
+from bench.registry import DATASETS, METHODS, NETWORKS
+from bench.selectors import Selection, parse_selection
+from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, NetworkSpec, OptimizerSpec, RunSpec
+
+Table = dict[str, Any]
+
+
+def expand(study: StudySpec) -> list[RunSpec]:
+    """One spec per method, hyper-parameter setting, dataset and seed, seeds innermost, without repeats.
+
+    Raises
+    ------
+    BenchError
+        Unknown names, impossible hyper-parameters or options, a network or batch size that doesn't fit the data.
+    """
+    chosen_metrics = [name for item in study.evaluation.metrics for name in match_metrics(item)]
+    metrics = {name: find_metric(name).version for name in chosen_metrics}
+    evaluation = EvaluationSpec(
+        n_codes=study.evaluation.n_codes,
+        n_images=study.evaluation.n_images,
+        metrics=dict(sorted(metrics.items())),
+    )
+    for kind in ("methods", "datasets"):
+        if not getattr(study, kind):
+            raise BenchError(f"no {kind} are chosen; see `bench list {kind}`")
+    if not metrics:
+        raise BenchError("no metrics are chosen; see `bench list metrics`")
+    chosen = [parse_selection(item) for item in [*study.methods, *study.controls]]
+    methods = [one for selection in chosen for one in _variants(selection, METHODS.match(selection.name))]
+    datasets = [
+        _dataset_spec(study, name, values)
+        for item in study.datasets
+        for selection in [parse_selection(item)]
+        for name, values in _variants(selection, DATASETS.match(selection.name))
+    ]
+    runs: dict[str, RunSpec] = {}
+    for dataset, (name, values), seed in itertools.product(datasets, methods, study.seeds):
+        spec = _run_spec(study, dataset, name, values, seed, evaluation)
+        runs.setdefault(spec.digest, spec)
+    for spec in {_kind(spec): spec for spec in runs.values()}.values():
+        _check_fit(spec)
+    return list(runs.values())
+
+
+def _kind(spec: RunSpec) -> tuple[Any, ...]:
+    """What `_check_fit` looks at."""
+    return spec.dataset.sha256, str(spec.dataset.options), spec.method.name, spec.network, spec.batch_size
+
+
+def _check_fit(spec: RunSpec) -> None:
+    """Refuse at planning time what could only fail when the run starts."""
+    dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
+    method = METHODS.get(spec.method.name).value
+    kind = "vectors" if dataset.likelihood == "gaussian_unit" else "images"
+    if method.data not in ("any", kind):
+        raise BenchError(f"method '{spec.method.name}' is for {method.data}, dataset '{spec.dataset.name}' has {kind}")
+    with torch.device("meta"):
+        vae = networks.build(spec.network.name, 1, dataset.image_shape, spec.network.latent_dim)
+    if (known := dataset.known_decoder()) is not None:
+        networks.linear_decoder(vae, known)
+        if method.begin_stage is not Method.begin_stage:
+            raise BenchError(
+                f"method '{spec.method.name}' trains a second decoder, dataset '{spec.dataset.name}' comes with its "
+                "own: set the dataset's decoder=learned"
+            )
+    if spec.device == "cuda" and not torch.cuda.is_available():
+        raise BenchError("device 'cuda': torch sees no GPU here; leave out train.device, or use 'cpu'")
+    if spec.precision == "tf32" and spec.device != "cuda":
+        raise BenchError("precision 'tf32' is a GPU's; use 'bfloat16' or 'float32', or train.device=cuda")
+    Order(spec.seed, len(dataset), spec.batch_size)
+
+
+def _run_spec(
+    study: StudySpec, dataset: DatasetSpec, name: str, values: Table, seed: int, evaluation: EvaluationSpec
+) -> RunSpec:
+    entry = METHODS.get(name)
+    table = dict(study.method.get(name, {}))
+    own = table.pop("train", {})
+    if not isinstance(own, dict):
+        raise BenchError(f"method '{name}': train={own!r}: write it as {name}.train.key=value")
+    published: Table = {}
+    if study.terms == "as_published" and "published" in entry.info:
+        known = entry.info["published"]
+        if dataset.name not in known:
+            raise BenchError(
+                f"method '{name}' has no published settings on dataset '{dataset.name}' (it has: {', '.join(known)}); "
+                "use --terms equal"
+            )
+        published = known[dataset.name]
+    elif own and study.terms == "equal":
+        raise BenchError(
+            f"method '{name}' has training settings of its own, but on equal terms all methods share theirs; "
+            "set train.key=value for all, or use --terms as_published"
+        )
+    try:
+        train = TrainSettings.model_validate(study.train.model_dump() | published.get("train", {}) | own)
+    except ValidationError as error:
+        raise BenchError(one_line(error, f"method '{name}', table 'train'")) from None
+    hyper = resolve_hyper(name, published.get("hyper", {}) | table | values)
+    network = NETWORKS.get(train.network)
+    return RunSpec(
+        engine=ENGINE_VERSION,
+        method=MethodSpec(name=name, version=entry.version, hyper=hyper),
+        dataset=dataset,
+        network=NetworkSpec(name=train.network, version=network.version, latent_dim=train.latent_dim, init=train.init),
+        optimizer=OptimizerSpec(
+            name="adam",
+            lr=train.lr,
+            beta1=train.beta1,
+            beta2=train.beta2,
+            eps=train.eps,
+            schedule=train.lr_schedule,
+            average=train.average,
+        ),
+        batch_size=train.batch_size,
+        steps=train.steps if entry.info.get("trains", True) else 0,
+        seed=seed,
+        log_every=train.log_every,
+        evaluation=evaluation,
+        threads=train.threads,
+        precision=train.precision,
+        device=train.device,
+        score_every=train.score_every if entry.info.get("trains", True) else 0,
+    )
+
+
+def _dataset_spec(study: StudySpec, name: str, values: Table) -> DatasetSpec:
+    options = resolve_options(name, study.dataset.get(name, {}) | values)
+    entry = DATASETS.get(name)
+    # Absolute, because workers and later calls may have another working directory.
+    paths = {key: str(Path(options.pop(key)).expanduser().resolve()) for key in entry.value.paths if options.get(key)}
+    dataset = load_dataset(name, options | paths)
+    return DatasetSpec(name=name, version=entry.version, options=options, paths=paths, sha256=dataset.fingerprint())
+
+
+def _variants(selection: Selection, names: list[str]) -> list[tuple[str, Table]]:
+    keys = list(selection.values)
+    grid = itertools.product(*(selection.values[key] for key in keys))
+    return [(name, dict(zip(keys, point, strict=True))) for point in grid for name in names]

@@ -1,0 +1,223 @@
+"""What a study is, and how it is resolved: defaults < preset < study file < flags, then expanded to run specs."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from bench.errors import BenchError, did_you_mean
+from bench.registry import DATASETS, METHODS
+from bench.selectors import parse_value
+from bench.spec import Model
+
+PRESETS = Path(__file__).parent / "presets"
+STUDIES = Path(__file__).parent / "studies"
+Table = dict[str, Any]
+
+
+class TrainSettings(Model):
+    """Everything about training that isn't the objective; equal for all methods unless a method's table differs."""
+
+    network: str = "H"
+    latent_dim: int = Field(10, ge=1, le=1000)
+    init: Literal["he", "normal002", "torch"] = "he"
+    batch_size: int = Field(64, ge=1)
+    steps: int = Field(300_000, ge=0)
+    lr: float = Field(1e-4, gt=0)
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
+    eps: float = Field(1e-8, gt=0)
+    lr_schedule: Literal["constant", "one_cycle"] = "constant"
+    average: float = Field(0.0, ge=0, le=1)
+    log_every: int = Field(100, ge=1)
+    threads: int = Field(1, ge=1)
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+    score_every: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _scored_where_logged(self) -> TrainSettings:
+        if self.score_every % self.log_every:
+            raise ValueError(f"score_every={self.score_every} must be a multiple of log_every={self.log_every}")
+        return self
+
+
+class EvaluationSettings(Model):
+    """Sample sizes and metrics."""
+
+    n_codes: int = Field(15_000, ge=2)
+    n_images: int = Field(5_000, ge=1)
+    metrics: list[str] = Field(default=["all"])
+
+
+class StudySpec(Model):
+    """A study as asked for; `expand` turns it into run specs. `figures` are those of its report, all by default."""
+
+    preset: str = ""
+    description: str = ""
+    notice: str = ""
+    methods: list[str] = Field(default=["all"])
+    controls: list[str] = Field(default=[])
+    datasets: list[str] = Field(default=["dsprites"])
+    terms: Literal["equal", "as_published"] = "equal"
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(list(range(10)), min_length=1)
+    train: TrainSettings = Field(default_factory=lambda: TrainSettings.model_validate({}))
+    evaluation: EvaluationSettings = Field(default_factory=lambda: EvaluationSettings.model_validate({}))
+    method: dict[str, Table] = Field(default={})
+    dataset: dict[str, Table] = Field(default={})
+    figures: list[str] = Field(default=[])
+
+
+def presets() -> list[str]:
+    """Names of the presets."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def studies() -> list[str]:
+    """Names of the studies that come with Disbench."""
+    return sorted(path.stem for path in STUDIES.glob("*.toml"))
+
+
+def find_study(name: str) -> Path:
+    """The file of a study: one that comes with Disbench, or a path.
+
+    Raises
+    ------
+    BenchError
+        If it is neither.
+    """
+    if name in studies():
+        return STUDIES / f"{name}.toml"
+    if Path(name).suffix == ".toml":
+        return Path(name)
+    raise BenchError(f"unknown study '{name}'{did_you_mean(name, studies())}; see `bench list studies`")
+
+
+def resolve(
+    preset: str | None = None,
+    *,
+    study_file: Path | None = None,
+    settings: list[str] | None = None,
+    **flags: Any,
+) -> StudySpec:
+    """Layer a preset, a study file, ``--set`` lines and flags.
+
+    Parameters
+    ----------
+    preset : str, optional
+        Name of a preset; by default the study file's, else "quick".
+    study_file : Path, optional
+        TOML of the same schema.
+    settings : list of str, optional
+        ``table.key=value`` with table ``train``, ``evaluation``, a method or a dataset.
+    **flags
+        Fields of `StudySpec`; None means not given.
+
+    Raises
+    ------
+    BenchError
+        Unknown names or keys, values of the wrong type or range, unreadable files.
+    """
+    file = _read_toml(study_file) if study_file is not None else {}
+    # What a run recorded in its study.toml isn't part of what was asked for.
+    file.pop("record", None)
+    at = file.pop("at", {})
+    chosen = preset or file.get("preset") or "quick"
+    if chosen not in presets():
+        raise BenchError(f"unknown preset '{chosen}'{did_you_mean(str(chosen), presets())}; see `bench list presets`")
+    # A study says in [at.quick] what it sets otherwise at that preset (set points lie elsewhere on a small grid).
+    file = _merge(file, at.get(chosen, {}))
+    settled = _settings_table(settings or [])
+    given = {key: value for key, value in flags.items() if value is not None}
+    merged: Table = _read_toml(PRESETS / f"{chosen}.toml")
+    plain = dict(merged)
+    for layer in (file, settled, given, {"preset": chosen}):
+        merged = _merge(merged, layer)
+    changes = [*_changes(plain, merged)]
+    if changes and "notice" not in file:
+        # The preset's own words are about the preset; whoever changes it must not be able to quote them unchanged.
+        words = f"preset '{chosen}' changed: {', '.join(changes)}"
+        merged["notice"] = "; ".join(filter(None, [words, plain.get("notice", "")]))
+        merged["description"] = f"'{chosen}' with changes"
+    where = f"study file '{study_file}'" if study_file is not None else f"preset '{chosen}'"
+    try:
+        spec = StudySpec.model_validate(merged)
+    except ValidationError as error:
+        raise BenchError(one_line(error, where)) from None
+    for name in spec.method:
+        METHODS.get(name)
+    for name in spec.dataset:
+        DATASETS.get(name)
+    return spec
+
+
+def _changes(plain: Table, merged: Table, prefix: str = "") -> Iterator[str]:
+    """What `merged` sets otherwise than the preset, but for the choice of methods and seeds."""
+    for key, value in merged.items():
+        if prefix == "" and key in ("preset", "description", "notice", "methods", "controls", "seeds"):
+            continue
+        if isinstance(value, dict):
+            yield from _changes(plain.get(key) or {}, value, f"{prefix}{key}.")
+        elif key not in plain or plain[key] != value:
+            yield f"{prefix}{key}={_brief(value)}"
+
+
+def _brief(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _settings_table(settings: list[str]) -> Table:
+    table: Table = {}
+    for line in settings:
+        key, equals, value = line.partition("=")
+        parts = key.strip().split(".")
+        if not equals or len(parts) < 2 or not all(parts):
+            raise BenchError(f"--set '{line}': write it as table.key=value, for example dynamic_vae.ki=0.001")
+        head = parts[0]
+        if head in METHODS:
+            parts = ["method", *parts]
+        elif head in DATASETS:
+            parts = ["dataset", *parts]
+        elif head not in ("train", "evaluation"):
+            known = ["train", "evaluation", *(e.name for e in METHODS), *(e.name for e in DATASETS)]
+            raise BenchError(f"--set '{line}': no method, dataset or table '{head}'{did_you_mean(head, known)}")
+        nested: Table = {parts[-1]: parse_value(value.strip())}
+        for part in reversed(parts[:-1]):
+            nested = {part: nested}
+        table = _merge(table, nested)
+    return table
+
+
+def _merge(low: Table, high: Table) -> Table:
+    merged = dict(low)
+    for key, value in high.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _read_toml(path: Path) -> Table:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise BenchError(f"study file '{path}': no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"study file '{path}' can't be read: {error}") from None
+
+
+def one_line(error: ValidationError, where: str) -> str:
+    """What pydantic found, in one line: where, which key, which value, what it may be."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        table: Any = StudySpec
+        for part in first["loc"][:-1]:
+            table = {"train": TrainSettings, "evaluation": EvaluationSettings}.get(str(part), table)
+        if table is StudySpec and where.endswith("'train'"):
+            table = TrainSettings
+        return f"{where}: unknown key '{field}'{did_you_mean(str(first['loc'][-1]), table.model_fields)}"
+    return f"{where}: {field}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}"

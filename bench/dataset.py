@@ -1,0 +1,184 @@
+"""The dataset contract.
+
+A dataset is one file in ``datasets/``: a subclass of `Dataset` under ``@register_dataset``. Its ``Options`` (a frozen
+dataclass) are at once the command line's ``name[option=value]``, the TOML table and a part of every run's identity.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.registry import DATASETS
+from bench.seeds import stream
+from bench.settings import validate_dataclass
+
+Index = NDArray[np.int64]
+
+
+Images = NDArray[np.uint8] | NDArray[np.float32]
+
+
+Likelihood = Literal["bernoulli", "gaussian", "gaussian_unit"]
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Options of a dataset that has none."""
+
+
+class Dataset(ABC):
+    """Images, and the factors that made them where they are known.
+
+    Attributes
+    ----------
+    factor_names : tuple of str
+        Empty when the factors aren't known: factor metrics are then "not applicable".
+    factor_sizes : tuple of int
+        Number of values of each factor, in the order of `factor_names`. The images are the full grid in C order
+        (last factor fastest) unless `factors` and `index` are overridden.
+    image_shape : tuple of int
+        ``(channels, height, width)``.
+    image_max : int
+        The `uint8` value that stands for 1.0: 1 for binary images, 255 for grey or colour ones; 1 for vectors.
+    likelihood : {"bernoulli", "gaussian", "gaussian_unit"}
+        What the reconstruction term is on these data. "gaussian_unit" says that they are no images but vectors of real
+        numbers, of `image_shape` (1, 1, d), in units of the noise's standard deviation.
+    licence, citation : str
+        Of the data.
+    paths : tuple of str
+        Options that name files of the user's. They aren't part of a run's identity, the checksum of the data is.
+    """
+
+    Options: ClassVar[type] = NoOptions
+    factor_names: tuple[str, ...] = ()
+    factor_sizes: tuple[int, ...] = ()
+    image_shape: tuple[int, int, int]
+    image_max: int = 255
+    likelihood: Likelihood = "bernoulli"
+    licence: str = "unknown"
+    citation: str = ""
+    paths: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    def __len__(self) -> int:
+        return int(np.prod(self.factor_sizes, dtype=np.int64))
+
+    @abstractmethod
+    def images(self, index: Index) -> Images:
+        """Images of the given rows.
+
+        Parameters
+        ----------
+        index : ndarray of shape (n,), int64
+            Rows, each in ``[0, len(self))``.
+
+        Returns
+        -------
+        ndarray of shape (n, channels, height, width), uint8
+            Values in ``[0, image_max]``; for vectors float32 and any value.
+        """
+
+    def packed(self) -> NDArray[np.uint8] | None:
+        """All images as bits (``numpy.packbits`` order), shape (N, pixels / 8), or None where that makes no sense."""
+        return None
+
+    def factors(self, index: Index) -> NDArray[np.int64]:
+        """Factor classes of the given rows, shape (n, n_factors)."""
+        if not self.factor_sizes:
+            return np.zeros((len(index), 0), dtype=np.int64)
+        return np.stack(np.unravel_index(index, self.factor_sizes), axis=1).astype(np.int64)
+
+    def sources(self, index: Index) -> NDArray[np.float64] | None:
+        """Factors of the given rows as reals of unit variance, shape (n, n_factors), where `factors` cut them."""
+        return None
+
+    def posterior(self, index: Index) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Mean (n, n_factors) and covariance (n, n_factors, n_factors) of `sources` given the data, if Gaussian."""
+        return None
+
+    def known_decoder(self) -> NDArray[np.float64] | None:
+        """The linear map from codes to data, shape (d, n_latents), if it is given instead of trained."""
+        return None
+
+    def index(self, factors: NDArray[np.int64]) -> Index:
+        """Rows of the given factor classes, shape (n,); the inverse of `factors`."""
+        rows: Index = np.ravel_multi_index(tuple(factors.T), self.factor_sizes).astype(np.int64)
+        return rows
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) that identifies the data; part of a run's identity."""
+        digest = hashlib.sha256(json.dumps([self.image_shape, self.image_max, self.factor_sizes]).encode())
+        for start in range(0, len(self), 4096):
+            digest.update(self.images(np.arange(start, min(start + 4096, len(self)))).tobytes())
+        return digest.hexdigest()
+
+    def query_indices(self) -> Index:
+        """Rows shown in reconstructions and traversals, the same for every method and seed; three by default."""
+        return np.linspace(0, len(self) - 1, 5).astype(np.int64)[1:4]
+
+
+def sample_rows(dataset: Dataset, n: int) -> Index:
+    """Rows of the evaluation sample: fixed, the same for every method and seed; all rows if there are at most n."""
+    return stream(0, "evaluation").permutation(len(dataset))[:n]
+
+
+def register_dataset(name: str, *, version: int = 1, **info: Any) -> Callable[[type[Dataset]], type[Dataset]]:
+    """Register a `Dataset` subclass; see `bench.registry.Registry.register`."""
+    return DATASETS.register(name, version=version, **info)
+
+
+def resolve_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Check a dataset's options and fill in the defaults.
+
+    Parameters
+    ----------
+    name : str
+        A registered dataset.
+    options : dict
+        What the user set.
+
+    Returns
+    -------
+    dict
+        Every option with its value, JSON-ready, but for those that `neutral` leaves out.
+
+    Raises
+    ------
+    BenchError
+        Unknown dataset, unknown option, or an impossible value.
+    """
+    entry = DATASETS.get(name)
+    return validate_dataclass(entry.value.Options, options, where=f"dataset '{name}'", what="option")
+
+
+def load_dataset(name: str, options: dict[str, Any]) -> Dataset:
+    """Load a dataset, once per process (the last two are kept).
+
+    Raises
+    ------
+    BenchError
+        Unknown names, impossible options, missing or damaged files.
+    """
+    return _load(name, json.dumps(resolve_options(name, options), sort_keys=True))
+
+
+@functools.lru_cache(maxsize=2)
+def _load(name: str, options: str) -> Dataset:
+    value = DATASETS.get(name).value
+    dataset: Dataset = value(value.Options(**_tuples(json.loads(options))))
+    return dataset
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

@@ -1,0 +1,118 @@
+"""Encode once, then every metric on the same table of codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.data.images import ImageStore
+from bench.dataset import Dataset, Index, sample_rows
+from bench.metrics.measure import Evaluation, find_metric, measure
+from bench.nn.networks import VAE
+from bench.training.state import Training
+
+#: Images per forward pass when encoding; a constant of the protocol, because it can change the last bits.
+CHUNK = 256
+
+
+def encode_images(vae: VAE, store: ImageStore, rows: Index, device: str = "cpu") -> tuple[NDArray[Any], NDArray[Any]]:
+    """Posterior means and log-variances of these rows by a network of one run.
+
+    Returns
+    -------
+    mean, logvar : ndarray of shape (len(rows), K), float64
+    """
+    means: list[Tensor] = []
+    logvars: list[Tensor] = []
+    with torch.no_grad():
+        for start in range(0, len(rows), CHUNK):
+            x = store.gather(rows[start : start + CHUNK]).unsqueeze(0).to(device)
+            mean, logvar = vae.encode(x)
+            means.append(mean[0].cpu())
+            logvars.append(logvar[0].cpu())
+    return torch.cat(means).double().numpy(), torch.cat(logvars).double().numpy()
+
+
+def decode_codes(vae: VAE, codes: NDArray[Any], device: str = "cpu") -> NDArray[np.float32]:
+    """Logits of the images of what the decoder is given, (n, K) to (n, C, H, W), by a network of one run."""
+    parts: list[Tensor] = []
+    with torch.no_grad():
+        for start in range(0, len(codes), CHUNK):
+            z = torch.from_numpy(codes[start : start + CHUNK]).float().unsqueeze(0).to(device)
+            parts.append(vae.decode(z)[0].cpu())
+    return torch.cat(parts).numpy()
+
+
+def encode(training: Training, store: ImageStore, rows: Index) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Posterior means and log-variances, (len(rows), K) float64 each, for a training of one run."""
+    return encode_images(training.vae, store, rows, training.method.device)
+
+
+def decode(training: Training, codes: NDArray[Any]) -> NDArray[np.float32]:
+    """Logits of the images of what the decoder is given, (n, K) to (n, C, H, W), for a training of one run."""
+    return decode_codes(training.vae, codes, training.method.device)
+
+
+def decoder_input(training: Training, mean: NDArray[Any], logvar: NDArray[Any]) -> NDArray[np.float32]:
+    """What the method gives its decoder for these posteriors when it is evaluated, (n, K)."""
+    m, v = (torch.from_numpy(value).float().unsqueeze(0).to(training.method.device) for value in (mean, logvar))
+    with torch.no_grad():
+        codes: NDArray[np.float32] = training.method.code_at_evaluation(m, v, training.state)[0].cpu().numpy()
+    return codes
+
+
+def covariance(training: Training, logvar: NDArray[Any]) -> NDArray[Any] | None:
+    """Covariances of posteriors with these log-variances, (n, K, K) float64, if a method correlates its latents."""
+    with torch.no_grad():
+        found = training.method.covariance(torch.from_numpy(logvar).unsqueeze(0).to(training.method.device))
+    return None if found is None else found[0].double().cpu().numpy()
+
+
+def evaluate(training: Training, dataset: Dataset, store: ImageStore) -> Evaluation:
+    """Run the metrics of a run's spec on it.
+
+    Parameters
+    ----------
+    training : Training
+        Of one run, trained. Each metric draws from its own stream ``metric:<name>`` of the run's seed.
+    """
+    inputs, reasons = inputs_of(training, dataset, store)
+    spec = training.specs[0]
+    return measure(inputs, spec.evaluation.metrics, seed=spec.seed, reasons=reasons)
+
+
+def inputs_of(
+    training: Training, dataset: Dataset, store: ImageStore
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """What the metrics of a run's spec are given, and why what isn't there is missing; see `measure`."""
+    spec = training.specs[0].evaluation
+    rows = sample_rows(dataset, spec.n_codes)
+    mean, logvar = encode(training, store, rows)
+    part = slice(min(spec.n_images, len(rows)))
+    inputs: dict[str, NDArray[Any]] = {"codes": mean}
+    reasons = {}
+    spread = covariance(training, logvar)
+    if spread is not None:
+        reasons["logvar"] = "latents are correlated given the data"
+    elif training.method.stochastic:
+        inputs["logvar"] = logvar
+    if dataset.factor_names:
+        inputs["factors"] = dataset.factors(rows)
+    if (sources := dataset.sources(rows)) is not None:
+        inputs["sources"] = sources
+        if spread is None and training.method.stochastic:
+            spread = np.exp(logvar)[:, :, None] * np.eye(logvar.shape[1])
+        if spread is not None:
+            inputs["covariance"] = spread
+        if (posterior := dataset.posterior(rows)) is not None:
+            inputs["true_mean"], inputs["true_covariance"] = posterior
+    if dataset.likelihood == "gaussian_unit":
+        reasons |= dict.fromkeys(("images", "decoded"), "the data are no images")
+    elif {"images", "decoded"} & {need for name in spec.metrics for need in find_metric(name).inputs}:
+        inputs["images"] = store.gather(rows[part]).cpu().numpy()
+        inputs["decoded"] = decode(training, decoder_input(training, mean[part], logvar[part]))
+    return inputs, reasons

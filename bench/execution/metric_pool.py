@@ -1,0 +1,218 @@
+"""Many runs measured at once: a GPU's runs end their training together, and metrics are work for the other cores."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from loky import ProcessPoolExecutor
+
+from bench.data.images import ImageStore
+from bench.dataset import Dataset
+from bench.errors import BenchError, in_words
+from bench.evaluation import codes
+from bench.execution.processes import start_worker, worker_environment
+from bench.metrics.measure import Evaluation, find_metric, measure
+from bench.registry import load_plugin
+from bench.spec import RunSpec
+from bench.training import torch_setup
+from bench.training.state import Training
+
+#: Inputs too large to be sent to another process for what their metrics take: these are measured at home.
+STAYS = {"images", "decoded"}
+
+#: Times that a part may be lost with its process before it is measured at home.
+LOSSES = 2
+
+#: Waits for a measurement and gives it.
+Measured = Callable[[], Evaluation]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One metric of one run, picklable."""
+
+    inputs: dict[str, Any]
+    metric: str
+    spec: RunSpec
+    reasons: dict[str, str]
+    plugins: tuple[Path, ...]
+
+    def measure(self) -> Evaluation:
+        """Measure it in the calling process."""
+        return measure(self.inputs, [self.metric], seed=self.spec.seed, reasons=self.reasons)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a metric raised elsewhere, as text: not every exception survives the way back."""
+
+    message: str
+    trace: str
+
+
+@dataclass(eq=False)
+class _Begun:
+    """A part under way, and how often it was lost with its process."""
+
+    part: Part
+    future: Future[Evaluation | Failure]
+    losses: int = 0
+
+
+class Measurers:
+    """Processes beside the one that trains, started when there is something to measure.
+
+    One that is killed takes all parts with it that are under way. These are begun again in new processes, and those
+    that are lost `LOSSES` times are measured at home, one after another. A metric that kills every process it comes to
+    so sends home what is beside it, too; if it kills that process as well, `processes.run_all` finds out which run it
+    is.
+
+    Parameters
+    ----------
+    n : int
+        Their number.
+    threads : int
+        In each.
+    """
+
+    def __init__(self, n: int, threads: int) -> None:
+        self.n, self.threads = n, threads
+        self._pool: ProcessPoolExecutor | None = None
+        self._under_way: list[_Begun] = []
+
+    def begin(self, part: Part) -> Callable[[], Evaluation]:
+        """Have a part measured in the next free process."""
+        # Each time that the processes are found gone, something under way loses one of its lives.
+        for _ in range(LOSSES + 1):
+            try:
+                begun = _Begun(part, self._submit(part))
+            except BrokenProcessPool:
+                self._begin_again()
+            else:
+                self._under_way.append(begun)
+                return partial(self._wait, begun)
+        return part.measure
+
+    def stop(self) -> None:
+        """End the processes, whatever they are at."""
+        self._under_way.clear()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, kill_workers=True)
+            self._pool = None
+
+    def _submit(self, part: Part) -> Future[Evaluation | Failure]:
+        if self._pool is None:
+            environment = worker_environment(self.threads)
+            self._pool = ProcessPoolExecutor(self.n, env=environment, initializer=start_worker)
+        future: Future[Evaluation | Failure] = self._pool.submit(_measure, part)
+        return future
+
+    def _wait(self, begun: _Begun) -> Evaluation:
+        try:
+            while begun in self._under_way and begun.losses < LOSSES:
+                try:
+                    found = begun.future.result()
+                except BrokenProcessPool:
+                    self._begin_again()
+                    continue
+                if isinstance(found, Failure):
+                    raise BenchError(found.message) from RuntimeError(found.trace)
+                return found
+        finally:
+            if begun in self._under_way:
+                self._under_way.remove(begun)
+        return begun.part.measure()
+
+    def _begin_again(self) -> None:
+        """Begin all parts again that were lost with the processes, in new ones."""
+        wait([begun.future for begun in self._under_way])
+        lost = [begun for begun in self._under_way if isinstance(begun.future.exception(), BrokenProcessPool)]
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, kill_workers=True)
+            self._pool = None
+        for begun in lost:
+            begun.losses += 1
+            if begun.losses < LOSSES:
+                # If these processes are gone already, too, the next wait for this part finds out.
+                with suppress(BrokenProcessPool):
+                    begun.future = self._submit(begun.part)
+
+
+@contextmanager
+def processes(n: int, threads: int) -> Iterator[Measurers | None]:
+    """`n` processes to measure in, with a worker's environment; None for one, which is the calling process itself."""
+    if n <= 1:
+        yield None
+        return
+    measurers = Measurers(n, threads)
+    try:
+        yield measurers
+    finally:
+        measurers.stop()
+
+
+def begin(
+    training: Training, dataset: Dataset, images: ImageStore, pool: Measurers | None, plugins: Sequence[Path] = ()
+) -> Measured:
+    """Begin to measure a run, each metric by itself in the next free process.
+
+    Scores are those of `codes.evaluate`: a metric sees nothing of the others, and draws from its own stream.
+
+    Parameters
+    ----------
+    training : Training
+        Of one run, trained. It is encoded here and now, and metrics that need its images are measured so.
+    pool : Measurers or None
+        Without one nothing happens until the result is asked for.
+    plugins : sequence of Path
+        Loaded in the other processes before they measure.
+
+    Returns
+    -------
+    callable
+        Gives the `Evaluation`, or raises what a metric raised; a `BenchError` that names it if it was raised elsewhere.
+    """
+    if pool is None:
+        return partial(codes.evaluate, training, dataset, images)
+    spec = training.specs[0]
+    inputs, reasons = codes.inputs_of(training, dataset, images)
+    begun: list[Measured] = []
+    for name in spec.evaluation.metrics:
+        metric = find_metric(name)
+        given = {key: inputs[key] for key in (*metric.inputs, *metric.optional) if key in inputs}
+        part = Part(given, name, spec, reasons, tuple(plugins))
+        begun.append(partial(_known, part.measure()) if STAYS & given.keys() else pool.begin(part))
+    return partial(_join, begun)
+
+
+def _measure(part: Part) -> Evaluation | Failure:
+    """Measure a part in a process that may be new."""
+    torch_setup.settings(part.spec.threads, part.spec.precision)
+    try:
+        for plugin in part.plugins:
+            load_plugin(plugin)
+        return part.measure()
+    except Exception as error:
+        return Failure(in_words(error), traceback.format_exc())
+
+
+def _known(found: Evaluation) -> Evaluation:
+    return found
+
+
+def _join(begun: Sequence[Measured]) -> Evaluation:
+    whole = Evaluation({}, {}, {})
+    for measured in begun:
+        one = measured()
+        whole.scores.update(one.scores)
+        whole.not_applicable.update(one.not_applicable)
+        whole.details.update(one.details)
+    return whole

@@ -1,0 +1,76 @@
+"""What is to be done of a study, and which of its runs are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bench.results.store import Store
+from bench.spec import RunSpec
+
+if TYPE_CHECKING:
+    pass
+
+Rerun = Literal["", "diverged", "all"]
+
+
+#: ``train``: nothing is there; ``measure``: trained, but not measured as the spec asks; ``retrain``: whatever is there.
+Action = Literal["train", "measure", "retrain"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of a study, seed by seed, and what is still to do."""
+
+    specs: list[RunSpec]
+    todo: dict[str, Action]
+
+    @property
+    def left(self) -> list[RunSpec]:
+        """Specs of the runs that are still to do."""
+        return [spec for spec in self.specs if spec.run_id in self.todo]
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a run that is left is for a GPU: one process then has it, and its runs go in lockstep."""
+        return any(spec.device == "cuda" for spec in self.left)
+
+    def workers(self, n_jobs: int) -> int:
+        """Processes that train, of `n_jobs` that there may be."""
+        return 1 if self.on_gpu else min(n_jobs, max(1, len(self.todo)))
+
+
+def plan(specs: Sequence[RunSpec], store: Store, rerun: Rerun = "") -> Plan:
+    """What is to be done: runs without a committed result, those not measured as asked, and what `rerun` says.
+
+    Runs that failed have no result and are tried again. The order is by seed, then by method, so that a study that is
+    stopped early has every method at the same seeds.
+    """
+    ordered = sorted(specs, key=lambda spec: spec.seed)
+    actions: dict[str, Action] = {}
+    for spec in ordered:
+        if not store.is_done(spec.run_id):
+            actions[spec.run_id] = "train"
+        elif rerun == "all" or (rerun == "diverged" and store.result(spec.run_id)["status"] == "diverged"):
+            actions[spec.run_id] = "retrain"
+        elif not is_measured(store, spec):
+            actions[spec.run_id] = "measure"
+    return Plan(ordered, actions)
+
+
+def is_measured(store: Store, spec: RunSpec) -> bool:
+    """Whether a committed run has what the spec wants measured, from the same sample at the same versions."""
+    if store.result(spec.run_id)["status"] == "diverged":
+        return True
+    done, wanted = store.spec(spec.run_id).evaluation, spec.evaluation
+    same_sample = done.model_copy(update={"metrics": {}}) == wanted.model_copy(update={"metrics": {}})
+    return same_sample and wanted.metrics.items() <= done.metrics.items()
+
+
+def progress(store: Store, run: str) -> int:
+    """Last step that a run in work has reported, 0 if none."""
+    try:
+        return int((store.work / run / "progress").read_text())
+    except (OSError, ValueError):
+        return 0

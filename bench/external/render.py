@@ -1,0 +1,155 @@
+"""What `bench score` prints: the scores of representations side by side, then each factor's own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from bench.external.score import Scored
+from bench.metric import Score
+from bench.metrics.measure import find_metric
+from bench.results.summary import place, score_info
+
+#: Libraries whose version may move a score in its last digits.
+LIBRARIES = ("disbench", "numpy", "scipy", "scikit-learn")
+
+
+def render(scored: Sequence[Scored], suffix: str, *, seed: int, udr: Mapping[str, Any] | None = None) -> str:
+    """Print as ``.md``, ``.csv`` or ``.json``, with UDR where it was asked for."""
+    if suffix == ".json":
+        return to_json(scored, seed=seed, udr=udr)
+    if suffix == ".csv":
+        return to_csv(scored, udr=udr)
+    if udr is None:
+        return markdown(scored)
+    rows = [["UDR ↑ (agreement of seeds)", *map(_number, udr["udr"])]]
+    rows += [["informative codes", *map(str, udr["n_informative"])]]
+    table = _table(["without labels", *(item.representation.name for item in scored)], rows)
+    return markdown(scored) + "\n" + "\n".join(table) + "\n"
+
+
+def markdown(scored: Sequence[Scored]) -> str:
+    """Print a table with a row per score, a table per representation with a column per factor, and what is missing."""
+    columns = _columns(scored)
+    heads = [item.representation.name for item in scored]
+    lines = _table(
+        ["score", *heads, "range", "version"],
+        [
+            [_heading(column), *(_number(item.evaluation.scores.get(column)) for item in scored), *_about(column)]
+            for column in columns
+        ],
+    )
+    for item in scored:
+        where = f" ({item.representation.name})" if len(scored) > 1 else ""
+        names = item.representation.factor_names
+        factors = _per_factor(item)
+        if factors:
+            lines += ["", f"Per factor{where}:", ""]
+            lines += _table(["value", *names], [[label, *map(_number, values)] for label, values in factors])
+        reasons: dict[str, list[str]] = {}
+        for name, reason in item.evaluation.not_applicable.items():
+            reasons.setdefault(reason, []).append(name)
+        for reason, missing in reasons.items():
+            lines += ["", f"n/a{where}: {', '.join(missing)}: {reason}."]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(scored: Sequence[Scored], *, udr: Mapping[str, Any] | None = None) -> str:
+    """Print a row per representation and score, full precision; empty where there is no value."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["representation", "score", "value", "low", "high", "higher_is_better", "version"])
+    for item in scored:
+        for column in _columns(scored):
+            info, value = score_info(column), item.evaluation.scores.get(column)
+            bounds = ["" if math.isinf(bound) else bound for bound in (info.low, info.high)]
+            better = "" if info.higher_is_better is None else str(info.higher_is_better).lower()
+            shown = "" if value is None else repr(value)
+            writer.writerow([item.representation.name, column, shown, *bounds, better, _version(column)])
+    if udr is not None:
+        for item, value in zip(scored, udr["udr"], strict=True):
+            writer.writerow([item.representation.name, "udr", repr(value), 0.0, 1.0, "true", ""])
+    return out.getvalue()
+
+
+def to_json(scored: Sequence[Scored], *, seed: int, udr: Mapping[str, Any] | None = None) -> str:
+    """Print everything: scores, reasons, and each metric's details (per factor, matrices, settings, sample sizes)."""
+    found = [
+        {
+            "name": item.representation.name,
+            "source": item.representation.source,
+            "shapes": {name: list(array.shape) for name, array in item.representation.inputs.items()},
+            "factor_names": list(item.representation.factor_names),
+            "scores": item.evaluation.scores,
+            "not_applicable": item.evaluation.not_applicable,
+            "details": item.evaluation.details,
+        }
+        for item in scored
+    ]
+    content: dict[str, Any] = {
+        "seed": seed,
+        "versions": {name: version(name) for name in LIBRARIES},
+        "representations": found,
+    }
+    content |= {} if udr is None else {"udr": udr}
+    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _columns(scored: Sequence[Scored]) -> list[str]:
+    return sorted({column for item in scored for column in item.evaluation.scores}, key=place)
+
+
+def _heading(column: str) -> str:
+    info: Score = score_info(column)
+    return info.label + {True: " ↑", False: " ↓", None: ""}[info.higher_is_better]
+
+
+def _about(column: str) -> list[str]:
+    info = score_info(column)
+    low, high = ("∞" if math.isinf(bound) else f"{bound:g}" for bound in (info.low, info.high))
+    return [f"{'-' if math.isinf(info.low) else ''}{low} to {high}", _version(column)]
+
+
+def _version(column: str) -> str:
+    from bench.registry import METRICS
+
+    base = column.partition("[")[0]
+    return next(str(entry.version) for entry in METRICS if base in entry.info["scores"])
+
+
+def _per_factor(item: Scored) -> list[tuple[str, list[Any]]]:
+    """What metrics report factor by factor, headed by the metric's name and the key."""
+    rows = []
+    for name, details in item.evaluation.details.items():
+        for key, values in details.items():
+            if key.endswith("_per_factor") and isinstance(values, list):
+                what = key.removesuffix("_per_factor")
+                metric = find_metric(name)
+                # A predictor belongs to the name of every number that depends on it.
+                label = name if metric.base.startswith(what) else f"{name} {what}"
+                rows.append((f"{label} ({details['predictor']})" if "predictor" in details else label, values))
+    return rows
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    cells = [[text.replace("|", "\\|") for text in row] for row in [head, *rows]]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(head))]
+    padded = ["| " + " | ".join(_pad(text, widths[k], k) for k, text in enumerate(row)) + " |" for row in cells]
+    rule = "|" + "|".join("-" * (width + 1) + (":" if k else "-") for k, width in enumerate(widths)) + "|"
+    return [padded[0], rule, *padded[1:]]
+
+
+def _pad(text: str, width: int, column: int) -> str:
+    return text.rjust(width) if column else text.ljust(width)
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "n/a"
+    size = abs(float(value))
+    return f"{value:.{1 if size >= 100 else 2 if size >= 10 else 3}f}"

@@ -1,0 +1,82 @@
+"""Representations measured side by side: the metrics of a run, without the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.errors import BenchError
+from bench.external.codes import Representation
+from bench.metrics import kl, udr
+from bench.metrics.measure import Evaluation, match_metrics, measure
+from bench.seeds import stream
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A representation and what was measured on it."""
+
+    representation: Representation
+    evaluation: Evaluation
+
+
+def score(
+    representations: Sequence[Representation],
+    metrics: Sequence[str],
+    *,
+    seed: int = 0,
+    tell: Callable[[str], None] | None = None,
+) -> list[Scored]:
+    """Measure representations.
+
+    Parameters
+    ----------
+    representations : sequence of Representation
+    metrics : sequence of str
+        As `bench.metrics.measure.match_metrics` takes them.
+    seed : int
+        Of the metrics' streams, the same for all representations.
+    tell : callable, optional
+        Called with the representation and the metric that is about to run.
+
+    Raises
+    ------
+    BenchError
+        Unknown metrics, or codes that a metric refuses (NaN, another number of rows).
+    """
+    names = list(dict.fromkeys(name for item in metrics for name in match_metrics(item)))
+    scored = []
+    for item in representations:
+        try:
+            found = Evaluation({}, {}, {})
+            for name in names:
+                if tell is not None:
+                    tell(f"{item.name}: {name}")
+                one = measure(item.inputs, [name], seed=seed, reasons=item.reasons)
+                found.scores.update(one.scores)
+                found.not_applicable.update(one.not_applicable)
+                found.details.update(one.details)
+        except ValueError as error:
+            raise BenchError(f"{item.name}: {error}") from None
+        scored.append(Scored(item, found))
+    return scored
+
+
+def rank_without_labels(representations: Sequence[Representation], *, seed: int = 0) -> dict[str, Any]:
+    """UDR of representations that differ in their seed only; see `bench.metrics.udr`.
+
+    Raises
+    ------
+    BenchError
+        Fewer than two, different images, or no log-variances, from which UDR tells which codes are informative.
+    """
+    for item in representations:
+        if "logvar" not in item.inputs:
+            raise BenchError(f"--udr: {item.name} has no log-variances, which tell the informative codes")
+    tables = [item.inputs["codes"] for item in representations]
+    try:
+        nats = [kl(item.inputs["codes"], item.inputs["logvar"])["kl_per_latent"] for item in representations]
+        return udr(tables, nats, rng=stream(seed, "metric:udr"))
+    except ValueError as error:
+        raise BenchError(f"--udr: {error}") from None

@@ -1,0 +1,129 @@
+"""How each method looks: its colour, marker and line style hang on its name alone, in every figure of every study."""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+
+from matplotlib.colors import to_rgb
+
+from bench.results.labels import CONTROL
+from bench.results.study import Study
+
+GREY = "#6f6f6f"
+
+
+Dashes = str | tuple[float, tuple[float, ...]]
+
+
+#: Okabe and Ito's palette, with a marker and a line style of its own for each method.
+_LOOKS: dict[str, tuple[str, str, Dashes]] = {
+    "vae": ("#000000", "o", "solid"),
+    "beta_vae": ("#0072B2", "s", (0, (5, 1.5))),
+    "annealed_vae": ("#56B4E9", "^", (0, (5, 1.5, 1, 1.5))),
+    "factor_vae": ("#009E73", "D", (0, (1, 1))),
+    "control_vae": ("#E69F00", "v", (0, (3, 1, 1, 1, 1, 1))),
+    "dynamic_vae": ("#D55E00", "P", "solid"),
+    "beta_tcvae": ("#CC79A7", "<", (0, (7, 2))),
+    "dip_vae": ("#B8A800", "h", (0, (6, 1, 1, 1))),
+    "info_vae": ("#8C564B", "p", (0, (3, 2))),
+    "sigma_vae": ("#5E4FA2", "8", (0, (1, 2))),
+    "switch_beta": ("#1B7F8C", "d", (0, (8, 2, 2, 2))),
+    "two_stage": ("#A6192E", ">", (0, (2, 1))),
+    "autoencoder": ("#404040", "1", (0, (1, 1.5))),
+    "pca": ("#909090", "2", (0, (6, 2))),
+    CONTROL: (GREY, "X", (0, (4, 3))),
+}
+
+
+#: For methods that aren't listed, chosen by a hash of the name.
+_OTHERS: tuple[tuple[str, str, Dashes], ...] = (
+    ("#CC79A7", ">", (0, (2, 1))),
+    ("#B8A800", "h", (0, (6, 1, 1, 1))),
+    ("#8C564B", "p", (0, (3, 2))),
+    ("#5E4FA2", "8", (0, (1, 2))),
+    ("#1B7F8C", "d", (0, (8, 2, 2, 2))),
+)
+
+
+#: For the second, third, ... configuration of a method.
+_DASHES: tuple[Dashes, ...] = (
+    "solid",
+    (0, (1, 1)),
+    (0, (3, 1, 1, 1)),
+    (0, (7, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (2, 3)),
+)
+
+
+#: Lines of one panel that are told apart by order: colour, and dashes for those who don't see it.
+CYCLE: tuple[tuple[str, Dashes], ...] = (
+    ("#000000", "solid"),
+    ("#0072B2", (0, (5, 1.5))),
+    ("#D55E00", (0, (1, 1))),
+    ("#009E73", (0, (5, 1.5, 1, 1.5))),
+    ("#CC79A7", (0, (3, 1, 1, 1, 1, 1))),
+    ("#E69F00", (0, (7, 2))),
+    ("#56B4E9", (0, (2, 1))),
+    ("#8C564B", (0, (6, 1, 1, 1))),
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one configuration is drawn."""
+
+    colour: tuple[float, float, float]
+    marker: str
+    dashes: Dashes
+    hollow: bool
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Keywords of a line."""
+        return {"color": self.colour, "linestyle": self.dashes}
+
+    @property
+    def point(self) -> dict[str, Any]:
+        """Keywords of a marker."""
+        face = "white" if self.hollow else self.colour
+        return {"marker": self.marker, "markerfacecolor": face, "markeredgecolor": self.colour}
+
+
+def looks(study: Study) -> dict[str, Look]:
+    """Label to look. Configurations of a method share marker and hue, not lightness, filling and dashes."""
+    out: dict[str, Look] = {}
+    alone = len(set(study.runs["method"]) - {CONTROL}) == 1
+    for method, group in study.runs.groupby("method", sort=False):
+        name = str(method)
+        pick = int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(_OTHERS)
+        colour, marker, dashes = _LOOKS.get(name, _OTHERS[pick])
+        labels = list(dict.fromkeys(group["label"]))
+        if alone and name != CONTROL and len(labels) > 2:
+            # Variations of one method: shades of its colour can't be told apart, and no other method needs the rest.
+            others = [look for key, look in _LOOKS.items() if key not in (name, CONTROL)]
+            for label, (own, shape, line) in zip(
+                labels, cycle([_LOOKS.get(name, _OTHERS[pick]), *others]), strict=False
+            ):
+                out[label] = Look(to_rgb(own), shape, line, hollow=False)
+            continue
+        for index, label in enumerate(labels):
+            fade = 0.5 * index / max(len(labels) - 1, 1)
+            line = dashes if index == 0 else _DASHES[index % len(_DASHES)]
+            out[label] = Look(_lighter(to_rgb(colour), fade), marker, line, hollow=index % 2 == 1)
+    return out
+
+
+def method_look(method: str) -> tuple[str, str]:
+    """Colour and marker of a method, whatever its configuration."""
+    pick = int(hashlib.sha256(method.encode()).hexdigest(), 16) % len(_OTHERS)
+    return _LOOKS.get(method, _OTHERS[pick])[:2]
+
+
+def _lighter(colour: tuple[float, float, float], by: float) -> tuple[float, float, float]:
+    hue, light, saturation = colorsys.rgb_to_hls(*colour)
+    return colorsys.hls_to_rgb(hue, light + (0.85 - light) * by, saturation)

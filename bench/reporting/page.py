@@ -1,0 +1,184 @@
+"""The report as one page for a browser: nothing is fetched from anywhere, so it works from a disk and in ten years."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from PIL import Image
+
+from bench.figures.axes import slug
+from bench.figures.frames import halved
+from bench.reporting import run_rows
+from bench.reporting.summary import PARTIAL, command, facts, troubles
+from bench.reporting.tables import Table, printed
+from bench.results.study import Study
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+#: Figures are drawn at 200 dpi; at this share of their size in pixels their text is as large as the page's.
+SCALE = 0.62
+
+CLAIM = ("id", "statement", "verdict", "effect", "n", "next")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as the page shows it: a data URI, sizes in CSS pixels, and the PDF beside the page if there is one."""
+
+    stem: str
+    caption: str
+    uri: str
+    width: int
+    height: int
+    pdf: str
+
+
+def page(
+    study: Study,
+    tables: Sequence[Table],
+    pictures: Sequence[tuple[str, str]],
+    folder: Path,
+    *,
+    of_factors: Mapping[str, str],
+    beside: str,
+    how_to_read: str,
+    claims: Sequence[Mapping[str, str]] = (),
+) -> str:
+    """Write the page of a study.
+
+    Parameters
+    ----------
+    study : Study
+    tables : sequence of Table
+        One per data set, in order.
+    pictures : sequence of (str, str)
+        Stem and caption of figures that have been drawn.
+    folder : Path
+        Where ``<stem>.png``, or ``<stem>.gif``, lies; the page links to the files beside it.
+    of_factors : mapping of str to str
+        Data set to its tables factor by factor, as `bench.results.per_factor.markdown` prints them.
+    beside, how_to_read : str
+        Ours beside published values (may be empty) and how to read the page, in the Markdown of reports.
+    claims : sequence of mappings
+        ``id``, ``statement``, ``verdict`` ("reproduced", "contradicted (at quick only)", ...), ``effect`` with its
+        interval, ``n`` and ``next``, the command that would tell more; all plain text. What is missing stays empty.
+
+    Returns
+    -------
+    str
+        HTML without any address outside it. The same runs give the same text.
+    """
+    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    data = json.dumps(run_rows.details(study), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"rich": rich, "cell": cell, "heading": heading, "slug": slug}
+    return environment.get_template("report.html").render(
+        study=study,
+        policy=_policy(style, script),
+        style=Markup(style),  # noqa: S704  (our own file)
+        script=Markup(script),  # noqa: S704
+        data=Markup(data.replace("<", "\\u003c")),  # noqa: S704  (nothing in it can end the element)
+        facts=facts(study),
+        partial=PARTIAL,
+        tables=[(table, *printed(table), of_factors.get(table.dataset, "")) for table in tables],
+        published=beside,
+        many=len(study.datasets) > 1,
+        how_to_read=how_to_read,
+        claims=[{key: str(claim.get(key, "")) for key in CLAIM} for claim in claims],
+        pictures=[_picture(folder, stem, caption) for stem, caption in pictures],
+        runs=run_rows.rows(study, tables),
+        headings=run_rows.headings(study, tables),
+        origin=run_rows.ORIGIN,
+        troubles=troubles(study),
+        command=command(study),
+    )
+
+
+def rich(text: str) -> Markup:
+    """Turn the little Markdown that reports are written in into HTML: tables, lists, paragraphs, bold, code."""
+    out = []
+    for block in re.split(r"\n\s*\n", text.strip()):
+        lines = block.split("\n")
+        upto = next((i for i, line in enumerate(lines) if not line.startswith("|")), len(lines))
+        if upto > 2:
+            out.append(_table([_cells(line) for line in lines[:upto]]))
+        rest = lines[upto:] if upto > 2 else lines
+        if rest and rest[0].startswith("- "):
+            items = re.split(r"^- ", "\n".join(rest), flags=re.MULTILINE)[1:]
+            points = Markup("").join(Markup("<li>{}</li>").format(_inline(item)) for item in items)
+            out.append(Markup("<ul>{}</ul>").format(points))
+        elif rest:
+            out.append(Markup("<p>{}</p>").format(_inline("\n".join(rest))))
+    return Markup("\n").join(out)
+
+
+def cell(text: str) -> Markup:
+    """Put the interval of "mean ± sd [low, high]" below the number, smaller."""
+    number, _, interval = text.partition(" [")
+    return Markup("{} <small>[{}</small>").format(number, interval) if interval else escape(text)
+
+
+def heading(text: str) -> str:
+    """Keep the arrow of a heading on the line of its last word."""
+    return re.sub(" ([↑↓])$", "\u00a0\\1", text)
+
+
+def _inline(text: str) -> Markup:
+    words = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)), flags=re.DOTALL)
+    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", words))  # noqa: S704  (escaped above)
+
+
+def _cells(line: str) -> list[str]:
+    parts = re.split(r"(?<!\\)\|", line.strip().strip("|"))
+    return [re.sub(r"\\(.)", r"\1", part.strip()) for part in parts]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Markup:
+    head, _, *body = rows
+    heads = Markup("").join(Markup('<th scope="col">{}</th>').format(text) for text in head)
+    lines = []
+    for first, *others in body:
+        cells = Markup("").join(Markup("<td>{}</td>").format(cell(text)) for text in others)
+        lines.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(first, cells))
+    return Markup(
+        '<div class="scroll" role="region" tabindex="0" aria-label="{}"><table>\n'
+        "<thead><tr>{}</tr></thead>\n<tbody>{}</tbody></table></div>"
+    ).format(head[0], heads, Markup("\n").join(lines))
+
+
+def _picture(folder: Path, stem: str, caption: str) -> Picture:
+    pdf = f"{stem}.pdf" if (folder / f"{stem}.pdf").exists() else ""
+    moving = folder / f"{stem}.gif"
+    if moving.exists():
+        with Image.open(moving) as image:
+            width, height = image.size
+        return Picture(stem, caption, run_rows.data_uri(halved(moving), "gif"), width, height, pdf)
+    file = folder / f"{stem}.png"
+    with Image.open(file) as image:
+        width, height = (round(SCALE * size) for size in image.size)
+    return Picture(stem, caption, run_rows.data_uri(file.read_bytes(), "png"), width, height, pdf)
+
+
+def _policy(style: str, script: str) -> str:
+    """Content security policy: our one script, our one style sheet, pictures within the page, and nothing else."""
+
+    def digest(text: str) -> str:
+        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+    allowed = f"style-src 'sha256-{digest(style)}'; script-src 'sha256-{digest(script)}'; img-src data:"
+    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"

@@ -1,0 +1,176 @@
+"""What a report says of a study and of each of its runs, in plain text."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+from bench.formatting import duration, ranges
+from bench.results.labels import CONTROL, method_settings
+from bench.results.study import Study
+from bench.selectors import parse_selection
+
+PARTIAL = "partial: the study isn't finished"
+
+
+def facts(study: Study) -> list[tuple[str, str]]:
+    """What ran: heading and text, line by line."""
+    runs, meta = study.runs, study.meta
+    specs = [study.specs[run] for run, method in runs[["run", "method"]].itertuples(index=False) if method != CONTROL]
+    records = list(study.provenance.values())
+    ended = runs["status"].value_counts()
+    missing = max((study.planned or 0) - study.finished, 0)
+    counts = [f"{study.finished} runs" + (f" of {study.planned} planned" if study.planned else "")]
+    counts += [f"{ended[status]} {status}" for status in ("diverged", "failed") if status in ended]
+    lines = [("Runs", ", ".join(counts) + (f" ({PARTIAL})" if missing else ""))]
+    if meta.get("preset"):
+        lines.append(("Preset", str(meta["preset"])))
+    if meta.get("terms"):
+        lines.append(("Terms", meta["terms"].replace("_", " ")))
+    files = Counter(source for run in runs["run"] if (source := study.imported_from(run)))
+    if files:
+        lines.append(("Imported", "; ".join(f"{count} runs from {name}" for name, count in sorted(files.items()))))
+    lines.append(("Methods", "; ".join(_method(study, label) for label in dict.fromkeys(runs["label"]))))
+    lines.append(("Seeds", ranges(runs["seed"].unique().tolist())))
+    for label, dataset in dict(zip(runs["dataset_label"], runs["run"], strict=True)).items():
+        data = study.specs[dataset]["dataset"]
+        options = _settings(data.get("options", {}))
+        lines.append(("Data", label + (f" ({options})" if options else "")))
+    settings = [method_settings(spec) for spec in specs]
+    for heading, keys in (
+        ("Training", ("steps", "batch_size", "network", "network.latent_dim", "optimizer", "optimizer.lr")),
+        ("Evaluation", ("evaluation.n_codes", "evaluation.n_images", "evaluation.protocol")),
+        ("Machine", ("device", "threads", "precision")),
+    ):
+        shown = [(key, _several(s[key] for s in settings if key in s)) for key in keys]
+        text = ", ".join(f"{key.split('.')[-1].replace('_', ' ')} {value}" for key, value in shown if value)
+        lines += [(heading, text)] if text else []
+    hardware = _several(_hardware(item["hardware"]) for item in records if "hardware" in item)
+    lines += [("Hardware", hardware)] if hardware else []
+    names = sorted({name for item in records for name, found in item.get("versions", {}).items() if found})
+    versions = [f"{n} {_several(i.get('versions', {}).get(n, '?') for i in records)}" for n in names]
+    lines += [("Versions", ", ".join(versions))] if versions else []
+    commits = _several(_commit(item) for item in records if item.get("commit"))
+    lines += [("Commit", commits)] if commits else []
+    seconds = float(runs["wall_s"].sum())
+    lines += [("Time", f"{duration(seconds)} in all runs together")] if seconds else []
+    return lines
+
+
+def _method(study: Study, label: str) -> str:
+    """Name a configuration with all its hyper-parameters, data set by data set where they differ."""
+    chosen = study.runs.loc[study.runs["label"] == label, "run"]
+    hyper = _several(dict.fromkeys(_settings(study.specs[run]["method"].get("hyper", {})) for run in chosen))
+    return f"{label} ({hyper})" if hyper else label
+
+
+def _settings(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in values.items() if value not in ("", None))
+
+
+def _several(values: Iterable[Any]) -> str:
+    """One value as it is, several with how often each occurs."""
+    counts = Counter(map(str, values))
+    if len(counts) == 1:
+        return next(iter(counts))
+    return " / ".join(f"{value} ({count}×)" for value, count in sorted(counts.items()))
+
+
+def _hardware(facts: dict[str, Any]) -> str:
+    parts = [str(facts.get("cpu") or "unknown processor")]
+    parts += [f"{facts['cores']} cores"] if facts.get("cores") else []
+    parts += [f"{facts['memory_gib']:.0f} GiB"] if facts.get("memory_gib") else []
+    parts += [str(facts["gpu"])] if facts.get("gpu") else []
+    return ", ".join(parts)
+
+
+def _commit(facts: dict[str, Any]) -> str:
+    return str(facts["commit"])[:12] + (" with local changes" if facts.get("dirty") else "")
+
+
+def troubles(study: Study) -> list[str]:
+    """Diverged and failed runs; names of runs stand between backticks."""
+    diverged = study.runs[study.runs["status"] == "diverged"]
+    lines = [
+        f"`{run}` diverged" + (f" after step {good}" if good is not None and good == good else "")
+        for run, good in zip(diverged["run"], diverged["last_good_step"].astype(object), strict=True)
+    ]
+    return lines + [f"`{item['run']}` failed: {str(item['error']).splitlines()[0]}" for item in study.failures]
+
+
+def command(study: Study) -> str:
+    """Return the commands stored with the study, or one put together from its settings."""
+    if study.meta.get("commands"):
+        return "\n".join(study.meta["commands"])
+    meta = study.meta
+    parts = ["bench", "run", *(["--preset", str(meta["preset"])] if meta.get("preset") else [])]
+    for flag, key in (("--method", "methods"), ("--dataset", "datasets")):
+        for value in meta.get(key, []):
+            parts += [flag, f"'{value}'" if "[" in value else value]
+    seeds = meta.get("seeds") or study.runs["seed"].unique().tolist()
+    return " ".join([*parts, "--seeds", ranges(seeds).replace(" ", "")])
+
+
+def run_facts(study: Study, run: str) -> list[tuple[str, str]]:
+    """What one run was made with and where: heading and text, line by line."""
+    spec, record = study.specs[run], study.provenance.get(run, {})
+    settings = method_settings(spec)
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(record.get("versions", {}).items()) if version)
+    seconds = [(what, record.get(key)) for what, key in (("train", "train_s"), ("evaluate", "evaluate_s"))]
+    lines = [
+        ("Hyper-parameters", _settings(spec["method"].get("hyper", {}))),
+        ("Data", spec["dataset"]["name"] + _bracketed(_settings(spec["dataset"].get("options", {})))),
+        ("Data's SHA-256", str(spec["dataset"].get("sha256") or "")),
+        ("Training", _chosen(settings, ("steps", "batch_size", "network", "network.latent_dim", "network.init",
+                                        "optimizer", "optimizer.lr"))),
+        ("Machine", _chosen(settings, ("device", "threads", "precision"))),
+        ("Hardware", _hardware(record["hardware"]) if "hardware" in record else ""),
+        ("Versions", versions),
+        ("Commit", _commit(record) if record.get("commit") else ""),
+        ("Imported from", study.imported_from(run)),
+        ("Started", str(record.get("started") or "")),
+        ("Time", ", ".join(f"{duration(value)} to {what}" for what, value in seconds if value is not None)),
+    ]  # fmt: skip
+    return [(heading, text) for heading, text in lines if text]
+
+
+def run_command(study: Study, run: str) -> str:
+    """Return the command that does one run again, into a study beside this one.
+
+    It reads the study's own file, which holds every setting; the controls that it names are run too.
+    """
+    spec, asked = study.specs[run], _asked(study)
+    hyper = [f"{key}={value}" for key, value in spec["method"].get("hyper", {}).items() if value not in ("", None)]
+    name = spec["method"]["name"] + (f"[{','.join(hyper)}]" if hyper else "")
+    results = (asked.get("--results") or ["results"])[-1]
+    parts = ["bench", "run", f"{results}/{study.path.name}/study.toml", "--method", name]
+    chosen = [item for item in study.meta.get("datasets", []) if parse_selection(item).name == spec["dataset"]["name"]]
+    if len(chosen) < len(study.meta.get("datasets", [])):
+        parts += [part for item in chosen for part in ("--dataset", item)]
+    # One number would be a count of seeds.
+    parts += ["--seeds", f"{spec['seed']}-{spec['seed']}", "--results", results, "--study", f"{study.path.name}-again"]
+    parts += [part for plugin in dict.fromkeys(asked.get("--plugin", ())) for part in ("--plugin", plugin)]
+    return shlex.join(parts)
+
+
+def _asked(study: Study) -> dict[str, list[str]]:
+    """Options of the commands stored with the study, each with its values."""
+    out: dict[str, list[str]] = {}
+    for line in study.meta.get("commands", []):
+        words = [part for word in shlex.split(line) for part in word.split("=", 1)[: 2 if word[:2] == "--" else 1]]
+        for flag, value in pairwise(words):
+            if flag.startswith("--"):
+                out.setdefault(flag, []).append(value)
+    return out
+
+
+def _chosen(settings: dict[str, Any], keys: Iterable[str]) -> str:
+    known = [(key.split(".")[-1].replace("_", " "), settings.get(key)) for key in keys]
+    return ", ".join(f"{name} {value}" for name, value in known if value not in ("", None))
+
+
+def _bracketed(text: str) -> str:
+    return f" ({text})" if text else ""

@@ -1,0 +1,93 @@
+"""What metrics say of each factor: importances sum to one even where a factor can't be predicted at all."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from bench.registry import DATASETS
+from bench.results.read import read_json
+from bench.results.study import Study
+from bench.results.summary import score_info
+from bench.seeds import stream
+from bench.stats import summary
+
+#: Detail of a metric to the score it is a part of, in the order of the report.
+SHOWN = (
+    ("dci", "informativeness_per_factor", "dci_informativeness"),
+    ("dci", "chance_per_factor", ""),
+    ("mig", "mig_per_factor", "mig"),
+)
+
+
+def markdown(study: Study, dataset: str) -> str:
+    """Tables with a column per factor: mean over seeds [95 % bootstrap interval].
+
+    Parameters
+    ----------
+    study : Study
+    dataset : str
+        One of ``study.datasets``.
+
+    Returns
+    -------
+    str
+        DCI informativeness, below it the accuracy of always naming the commonest class, and MIG; empty where no run
+        has them.
+    """
+    runs = study.runs[(study.runs["dataset_label"] == dataset) & (study.runs["status"] == "ok")]
+    results = {run: read_json(study.path / "runs" / run / "result.json", ()) for run in runs["run"]}
+    blocks: list[str] = []
+    for metric, key, score in SHOWN:
+        rows, width = [], 0
+        for label, group in runs.groupby("label", sort=False):
+            found = [results[run].get("details", {}).get(metric, {}).get(key) for run in group["run"]]
+            values = [value for value in found if value]
+            if not values:
+                continue
+            width = max(width, *map(len, values))
+            if score:
+                config = group["config"].iloc[0]
+                rows.append([str(label), *_cells(values, f"per_factor:{study.name}:{config}:{score}")])
+            elif not rows:
+                # Chance is the data's, not the method's.
+                rows.append(["chance", *(_number(_mean(column)) for column in zip(*values, strict=True))])
+        if not rows:
+            continue
+        lines = [f"| {' | '.join(cells + ['n/a'] * (1 + width - len(cells)))} |" for cells in rows]
+        if not score:
+            blocks[-1] += "\n" + lines[0]
+            continue
+        names = factor_names(results[runs["run"].iloc[0]], str(runs["dataset"].iloc[0]), width)
+        head = [f"| {' | '.join([score_info(score).label, *names])} |", f"|---|{'---:|' * width}"]
+        blocks.append("\n".join([*head, *lines]))
+    return "\n\n".join(blocks)
+
+
+def _cells(values: list[list[float | None]], name: str) -> list[str]:
+    cells = []
+    for k, column in enumerate(zip(*values, strict=True)):
+        known = np.array([value for value in column if value is not None])
+        found = summary(known, rng=stream(0, f"{name}:{k}"))
+        interval = "" if found.low is None else f" [{_number(found.low)}, {_number(found.high)}]"
+        cells.append(_number(found.mean) + interval)
+    return cells
+
+
+def factor_names(result: dict[str, Any], dataset: str, n: int) -> list[str]:
+    """Names of a run's factors as it stored them, or as its data set has them, or numbers."""
+    names = result.get("factor_names") or ()
+    if not names and dataset in DATASETS:
+        names = getattr(DATASETS.get(dataset).value, "factor_names", ())
+    return [str(name) for name in names] if len(names) == n else [f"factor {k}" for k in range(n)]
+
+
+def _mean(values: tuple[float | None, ...]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None or math.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,258 @@
+"""Run folders on disk: locked while in work, committed by renaming the directory, never half-written.
+
+``results/<study>/{study.toml, plan.json, runs/<run>/, failed/<run>.<n>.json, .tmp/<run>/}``. A run is done when its
+``result.json`` stands under ``runs/``. The lock of a process that dies is released by the operating system, so the
+next call takes the work over where the last checkpoint left it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from filelock import FileLock, Timeout
+
+from bench.errors import BenchError
+from bench.files import write_bytes, write_json
+from bench.spec import SCHEMA_VERSION, RunSpec
+
+RESULT = "result.json"
+
+
+WEIGHTS = "weights.safetensors"
+
+
+class Store:
+    """One study's folder.
+
+    Parameters
+    ----------
+    path : Path
+        ``results/<study>``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.runs = path / "runs"
+        self.failed = path / "failed"
+        self.work = path / ".tmp"
+
+    def create(self, study: dict[str, Any], specs: list[RunSpec], command: str = "") -> None:
+        """Make the folders and record what is planned, beside what earlier calls planned.
+
+        Raises
+        ------
+        BenchError
+            If the folder is from another schema, or can't be written.
+        """
+        try:
+            for folder in (self.runs, self.failed, self.work):
+                folder.mkdir(parents=True, exist_ok=True)
+            self.check_schema()
+            with FileLock(self.work / "study.lock", timeout=60):
+                planned = sorted({*self.planned(), *(spec.run_id for spec in specs)})
+                write_json(self.path / "plan.json", {"runs": planned})
+                record = {
+                    "schema_version": SCHEMA_VERSION,
+                    "name": self.path.name,
+                    "planned": len(planned),
+                    "commands": list(dict.fromkeys([*self._record().get("commands", []), command])),
+                }
+                write_bytes(self.path / "study.toml", tomli_w.dumps(study | {"record": record}).encode())
+        except Timeout:
+            raise BenchError(f"results folder '{self.path}': another process holds its lock; try again") from None
+        except OSError as error:
+            raise BenchError(explain(error, self.path)) from error
+
+    def check_schema(self) -> None:
+        """Refuse a folder written by another version of the layout."""
+        if not (self.path / "study.toml").exists():
+            return
+        found = self._record().get("schema_version")
+        if found != SCHEMA_VERSION:
+            raise BenchError(
+                f"results folder '{self.path}' has schema {found}, this version writes {SCHEMA_VERSION}; "
+                "name another --study, or read it with the version that wrote it"
+            )
+
+    def _record(self) -> dict[str, Any]:
+        """What earlier calls recorded in ``study.toml``."""
+        file = self.path / "study.toml"
+        if not file.exists():
+            return {}
+        try:
+            record: dict[str, Any] = tomllib.loads(file.read_text()).get("record", {})
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BenchError(f"'{file}' is damaged ({error}); move the folder away or name another --study") from None
+        return record
+
+    def planned(self) -> list[str]:
+        """Ids of all runs that any call planned."""
+        file = self.path / "plan.json"
+        if not file.exists():
+            return []
+        try:
+            runs: list[str] = json.loads(file.read_text())["runs"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise BenchError(f"'{file}' is damaged ({error}); delete it, the next run writes it anew") from None
+        return runs
+
+    def is_done(self, run: str) -> bool:
+        """Whether the run is committed."""
+        return (self.runs / run / RESULT).is_file()
+
+    def has_weights(self, run: str) -> bool:
+        """Whether a committed run's weights are there: an export and what is kept in git have none."""
+        return (self.runs / run / WEIGHTS).is_file()
+
+    def result(self, run: str) -> dict[str, Any]:
+        """A committed run's result.
+
+        Raises
+        ------
+        BenchError
+            If there is none, or it is damaged.
+        """
+        file = self.runs / run / RESULT
+        try:
+            result: dict[str, Any] = json.loads(file.read_text())
+        except FileNotFoundError:
+            raise BenchError(f"no run '{run}' in '{self.path}'") from None
+        except (OSError, ValueError) as error:
+            raise BenchError(f"'{file}' is damaged ({error}); delete its folder and run the study again") from None
+        return result
+
+    def spec(self, run: str) -> RunSpec:
+        """A committed run's spec.
+
+        Raises
+        ------
+        BenchError
+            If there is none, or it is damaged.
+        """
+        file = self.runs / run / "spec.json"
+        try:
+            return RunSpec.model_validate_json(file.read_bytes())
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise BenchError(f"'{file}' is damaged ({reason}); delete its folder and run the study again") from None
+
+    def is_claimed(self, run: str) -> bool:
+        """Whether some process is working on the run."""
+        file = self.work / f"{run}.lock"
+        if not file.exists():
+            return False
+        try:
+            with FileLock(file, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def failures(self, run: str) -> list[Path]:
+        """Records of this run's failed attempts, oldest first."""
+        return sorted(self.failed.glob(f"{run}.*.json"))
+
+    @contextmanager
+    def claim(self, run: str) -> Iterator[Path | None]:
+        """Hold a run's working folder; yields None while another process has it."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.work / f"{run}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield None
+            return
+        try:
+            folder = self.work / run
+            folder.mkdir(exist_ok=True)
+            replaced = self.work / f"{run}.replaced"
+            if replaced.exists() and not self.is_done(run):
+                # Killed between the two renames of a replacement: the earlier result is the one there is.
+                replaced.rename(self.runs / run)
+            yield folder
+        finally:
+            lock.release()
+
+    def commit(self, folder: Path, run: str, *, replace: bool = False) -> None:
+        """Flush a finished working folder to disk and rename it into ``runs/``; the first writer wins."""
+        for file in folder.iterdir():
+            _fsync(file)
+        _fsync(folder)
+        target = self.runs / run
+        if replace and target.exists():
+            old = self.work / f"{run}.replaced"
+            shutil.rmtree(old, ignore_errors=True)
+            target.rename(old)
+            folder.rename(target)
+            shutil.rmtree(old)
+        else:
+            try:
+                folder.rename(target)
+            except OSError:
+                # A rename onto a non-empty folder fails; on a network disk it may also have happened all the same.
+                if not self.is_done(run):
+                    raise
+                shutil.rmtree(folder, ignore_errors=True)
+        _fsync(self.runs)
+
+    def adopt(self, other: Store, run: str) -> bool:
+        """Copy a finished run of another study, whose id says that it is the same run; False if it has none."""
+        if self.is_done(run) or not other.is_done(run):
+            return False
+        with self.claim(run) as folder:
+            if folder is None or self.is_done(run):
+                return False
+            shutil.rmtree(folder)
+            shutil.copytree(other.runs / run, folder)
+            self.commit(folder, run)
+        return True
+
+    def fail(self, spec: RunSpec, error: str, trace: str) -> None:
+        """Record a failed attempt."""
+        attempt = len(self.failures(spec.run_id)) + 1
+        record = {
+            "schema_version": SCHEMA_VERSION,
+            "run": spec.run_id,
+            "attempt": attempt,
+            "error": error,
+            "traceback": trace,
+            "spec": spec.model_dump(mode="json"),
+        }
+        self.failed.mkdir(parents=True, exist_ok=True)
+        write_json(self.failed / f"{spec.run_id}.{attempt}.json", record)
+
+    def clear_failures(self, run: str) -> None:
+        """Forget failed attempts of a run that has succeeded."""
+        for record in self.failures(run):
+            record.unlink(missing_ok=True)
+
+
+def explain(error: OSError, path: Path) -> str:
+    """One line on why a path can't be written."""
+    reasons = {
+        errno.ENOSPC: "the disk is full; free some space and run the same command again, it goes on where it stopped",
+        errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+        errno.EROFS: "the disk is read-only; name another folder with --results",
+        errno.EACCES: "no permission to write there; name another folder with --results",
+        errno.EPERM: "no permission to write there; name another folder with --results",
+        errno.ENOTDIR: "a file stands where a folder should; name another folder with --results",
+        errno.EEXIST: "a file stands where a folder should; name another folder with --results",
+    }
+    reason = reasons.get(error.errno or 0, str(error))
+    return f"results folder '{path}': {reason}"
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

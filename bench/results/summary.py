@@ -1,0 +1,89 @@
+"""Means over seeds with their intervals, and what is known of each score."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+
+import pandas as pd
+
+from bench.metric import Score
+from bench.metrics.measure import column_info
+from bench.registry import METRICS
+from bench.seeds import stream
+from bench.stats import summary
+
+#: Columns of `Study.runs` that are facts about a run.
+FACTS = (
+    "run", "status", "method", "label", "dataset", "dataset_label", "config", "seed", "steps", "steps_done",
+    "last_good_step", "batch_size", "network", "wall_s",
+)  # fmt: skip
+
+
+#: Beginnings of the columns of hyper-parameters (``hyper.beta``) and of means over the end of the curves
+#: (``final.kl``); every other column is a score.
+DOTTED = ("hyper.", "final.")
+
+
+def summarise(runs: pd.DataFrame, *, study: str) -> pd.DataFrame:
+    """Mean, spread and 95 % bootstrap interval of every score of every configuration.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        `Study.runs` or some of its rows.
+    study : str
+        Its name, for the random streams.
+
+    Returns
+    -------
+    DataFrame
+        One row per data set x label x score, with n, n_diverged, n_failed, n_ok, mean, sd, median, low, high
+        and interval. Only runs that ended well count towards the numbers; NaN where there is none.
+    """
+    rows = []
+    columns = score_columns(runs)
+    for (dataset, label), group in runs.groupby(["dataset_label", "label"], sort=False):
+        count = group["status"].value_counts()
+        ok = group[group["status"] == "ok"].sort_values(["seed", "run"])
+        base = {
+            "dataset_label": dataset,
+            "label": label,
+            "method": group["method"].iloc[0],
+            "n_ok": len(ok),
+            "n_diverged": int(count.get("diverged", 0)),
+            "n_failed": int(count.get("failed", 0)),
+        }
+        for score in columns:
+            rng = stream(0, f"bootstrap:{study}:{group['config'].iloc[0]}:{score}")
+            numbers = asdict(summary(ok[score].dropna().to_numpy(dtype=float), rng=rng))
+            rows.append({**base, "score": score, **numbers})
+    names = ["dataset_label", "label", "method", "n_ok", "n_diverged", "n_failed", "score"]
+    table = pd.DataFrame(rows, columns=[*names, "n", "mean", "sd", "median", "low", "high", "interval"])
+    return table.astype(dict.fromkeys(["mean", "sd", "median", "low", "high"], float))
+
+
+def score_columns(runs: pd.DataFrame) -> list[str]:
+    """Names of the score columns of `Study.runs`."""
+    return [str(column) for column in runs.columns if column not in FACTS and not str(column).startswith(DOTTED)]
+
+
+def score_info(column: str) -> Score:
+    """Heading, range and direction of a score; one that no metric registers is headed by its own name."""
+    base, bracket, options = column.partition("[")
+    for entry in METRICS:
+        if base in entry.info["scores"]:
+            return column_info(entry.name + bracket + options)[column]
+    return Score(column, low=-math.inf, high=math.inf, higher_is_better=None)
+
+
+def place(column: str) -> tuple[int, str, int, str]:
+    """Reconstruction, KL beside it, what needs no factors, what needs them, what nobody registered."""
+    base, _, options = column.partition("[")
+    for entry in METRICS:
+        scores = list(entry.info["scores"])
+        if base in scores:
+            inputs, index = entry.info["inputs"], scores.index(base)
+            kind = (0 if index == 0 else 2) if "decoded" in inputs else 4 if "factors" in inputs else 3
+            return 1 if base == "kl" else kind, entry.name, index, options
+    return 5, column, 0, ""

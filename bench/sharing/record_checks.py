@@ -1,0 +1,288 @@
+"""Whether the files of a study are what they should be, before they are let in from elsewhere or sent there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import struct
+import tomllib
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+import pandas as pd
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.errors import BenchError
+from bench.results.per_factor import SHOWN
+from bench.results.summary import DOTTED, FACTS
+from bench.sharing.archive import NAMES
+from bench.spec import SCHEMA_VERSION, RunSpec
+
+#: Largest picture that is let in. Traversals of 10 latents at 64x64 have 1.3 million pixels.
+MAX_PIXELS = 64 * 2**20
+
+# What doesn't fit is refused by the columns of a table.
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class _Record(BaseModel):
+    """Strict about types and NaN, open to keys that a later version of the same schema adds."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+
+class _Result(_Record):
+    run: str
+    status: Literal["ok", "diverged"]
+    scores: dict[str, float | None]
+    steps_done: Count | None = None
+    last_good_step: Count | None = None
+    final: dict[str, float | None] = {}
+    not_applicable: dict[str, str] = {}
+    details: dict[str, dict[str, Any]] = {}
+    factor_names: list[str] = []
+    files: dict[str, str] = {}
+
+
+class _PerFactor(_Record):
+    values: list[float | None]
+
+
+class _Hardware(_Record):
+    cpu: str | None = None
+    gpu: str | None = None
+    cores: Count | None = None
+    memory_gib: float | None = None
+
+
+class _Provenance(_Record):
+    versions: dict[str, str | None] = {}
+    commit: str | None = None
+    dirty: bool | None = None
+    hardware: _Hardware = _Hardware()
+    wall_s: float | None = None
+
+
+class _Study(_Record):
+    name: str
+    preset: str = ""
+    description: str = ""
+    notice: str = ""
+    terms: str = ""
+    methods: list[str] = []
+    datasets: list[str] = []
+    seeds: list[Count] = []
+    commands: list[str] = []
+    planned: Count | None = None
+
+
+class _Plan(_Record):
+    runs: list[str]
+
+
+class _Bounds(_Record):
+    """Numbers of a spec that become whole columns of the table."""
+
+    seed: Count
+    steps: Count
+    batch_size: Count
+
+
+Checked = TypeVar("Checked", bound=_Record)
+
+
+def check_files(files: Mapping[str, bytes], where: str) -> dict[str, dict[str, Any]]:
+    """Check every record of a study.
+
+    Parameters
+    ----------
+    files : mapping of str to bytes
+        Names as in `bench.sharing.archive.NAMES`, to contents.
+    where : str
+        What they are from, for the message.
+
+    Returns
+    -------
+    dict
+        Run to its spec.
+
+    Raises
+    ------
+    BenchError
+        The first record that can't be read, is of another schema, lacks something or has it of the wrong type; a run
+        whose spec has another id than its folder; a file that isn't the one that the run's result names.
+    """
+    runs: dict[str, dict[str, bytes]] = {}
+    for name, content in files.items():
+        if (match := NAMES.fullmatch(name)) and match["run"]:
+            runs.setdefault(match["run"], {})[match["file"]] = content
+    try:
+        if "study.toml" not in files:
+            raise BenchError("study.toml: there is none")
+        read_study_file(files["study.toml"])
+        if "plan.json" in files:
+            plan = _check("plan.json", _Plan, read_record(files["plan.json"], "plan.json"))
+            for run in plan.runs:
+                if not NAMES.fullmatch(f"runs/{run}/spec.json"):
+                    raise BenchError(f"plan.json: no run can be called {run!r}")
+        return {run: _check_run(run, content) for run, content in sorted(runs.items())}
+    except BenchError as error:
+        raise BenchError(f"{where}: {error}") from None
+
+
+def read_study_file(content: bytes) -> dict[str, Any]:
+    """Read ``study.toml``.
+
+    Raises
+    ------
+    BenchError
+        If it is damaged or of another schema.
+    """
+    try:
+        study = tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise BenchError(f"study.toml can't be read: {_first_line(error)}") from None
+    record = study.get("record", {})
+    if not isinstance(record, dict):
+        raise BenchError("study.toml: record isn't a table")
+    if record:
+        _check_schema("study.toml", record)
+    _check_strings("study.toml", study)
+    _check("study.toml", _Study, study | record)
+    return study
+
+
+def read_record(content: bytes, name: str) -> dict[str, Any]:
+    """Read one JSON object.
+
+    Raises
+    ------
+    BenchError
+        If it isn't one, or holds NaN or characters that steer a terminal.
+    """
+    try:
+        record = json.loads(content, parse_constant=_refuse)
+        if not isinstance(record, dict):
+            raise BenchError(f"{name} isn't a record")
+        _check_strings(name, record)
+    except (ValueError, RecursionError) as error:
+        raise BenchError(f"{name} can't be read: {_first_line(error)}") from None
+    return record
+
+
+def strings(value: Any) -> Iterator[str]:
+    """All texts in a record, names of keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield str(key)
+            yield from strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings(item)
+
+
+def _check_run(run: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+    for name in ("spec.json", "result.json"):
+        if name not in files:
+            raise BenchError(f"run {run} has no {name}")
+    records = {
+        name: read_record(content, f"runs/{run}/{name}") for name, content in files.items() if name.endswith(".json")
+    }
+    where = f"runs/{run}/spec.json"
+    _check_schema(where, records["spec.json"])
+    try:
+        spec = RunSpec.model_validate_json(files["spec.json"], strict=True)
+    except ValidationError as error:
+        raise BenchError(_first_fault(where, error)) from None
+    _check(where, _Bounds, records["spec.json"])
+    if spec.run_id != run:
+        raise BenchError(f"{where} describes another run, {spec.run_id}")
+    where = f"runs/{run}/result.json"
+    _check_schema(where, records["result.json"])
+    result = _check(where, _Result, records["result.json"])
+    if result.run != run:
+        raise BenchError(f"{where} is of another run, {result.run}")
+    for score in result.scores:
+        if score in FACTS or score.startswith(DOTTED):
+            raise BenchError(f"{where}: no score can be called '{score}'")
+    for metric, key, _ in SHOWN:
+        values = result.details.get(metric, {}).get(key)
+        if values is not None:
+            _check(f"{where}: details.{metric}.{key}", _PerFactor, {"values": values})
+            if result.factor_names and len(values) != len(result.factor_names):
+                raise BenchError(f"{where}: details.{metric}.{key} isn't of {len(result.factor_names)} factors")
+    for name, content in files.items():
+        if name in result.files and hashlib.sha256(content).hexdigest() != result.files[name]:
+            raise BenchError(f"runs/{run}/{name} isn't the file that the run's result names")
+        if name in ("curves.csv", "scores_by_step.csv"):
+            _check_curves(f"runs/{run}/{name}", content)
+        if name.endswith(".png"):
+            _check_picture(f"runs/{run}/{name}", content)
+    if "provenance.json" in records:
+        _check(f"runs/{run}/provenance.json", _Provenance, records["provenance.json"])
+    return records["spec.json"]
+
+
+def _check_schema(where: str, record: Mapping[str, Any]) -> None:
+    version = record.get("schema_version")
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        way_out = ": update Disbench" if newer else ""
+        raise BenchError(f"{where} has schema {version}, this version reads {SCHEMA_VERSION}{way_out}")
+
+
+def _check(where: str, model: type[Checked], record: Mapping[str, Any]) -> Checked:
+    try:
+        return model.model_validate(record)
+    except ValidationError as error:
+        raise BenchError(_first_fault(where, error)) from None
+
+
+def _first_fault(where: str, error: ValidationError) -> str:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{where}: this version knows no '{field}'"
+    return f"{where}: {field}: {first['msg']}"
+
+
+def _check_curves(where: str, content: bytes) -> None:
+    try:
+        # As `bench.results.curves.read_curves` reads them.
+        curves = pd.read_csv(io.BytesIO(content)).astype(float)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BenchError(f"{where} can't be read: {_first_line(error)}") from None
+    if "step" not in curves:
+        raise BenchError(f"{where} has no column 'step'")
+
+
+def _check_picture(where: str, content: bytes) -> None:
+    # Width and height stand at a fixed place, and are looked at before anything is unpacked.
+    pixels = int.from_bytes(content[16:20], "big") * int.from_bytes(content[20:24], "big")
+    if not content.startswith(b"\x89PNG\r\n\x1a\n") or content[12:16] != b"IHDR" or not 0 < pixels <= MAX_PIXELS:
+        raise BenchError(f"{where} is no picture of a run")
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
+            picture.verify()
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
+        raise BenchError(f"{where} is no picture: {_first_line(error)}") from None
+
+
+def _check_strings(where: str, record: Any) -> None:
+    """Refuse escape sequences and the like: names and notes are printed on terminals."""
+    for text in strings(record):
+        if any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in text):
+            raise BenchError(f"{where} holds control characters: {text[:40]!r}")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,113 @@
+"""What every metric keeps to."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.registry import METRICS
+from bench.seeds import stream
+from bench.testing.checks import Check, ContractError, require
+
+Settings = Mapping[str, Any]
+
+
+def inputs(name: str) -> list[NDArray[Any]]:
+    """Made-up inputs: codes that are noisy factors, and two that are noise."""
+    rng = stream(0, "contract")
+    grid = np.stack(np.meshgrid(range(4), range(5), range(6), indexing="ij"), axis=-1).reshape(-1, 3)
+    factors = np.tile(grid, (4, 1))
+    codes = rng.normal(size=(len(factors), 5))
+    codes[:, :3] = factors + 0.1 * codes[:, :3]
+    sources = (factors - factors.mean(axis=0)) / factors.std(axis=0)
+    table = {
+        "codes": codes,
+        "logvar": np.full_like(codes, -1.0),
+        "factors": factors,
+        "images": (rng.random((20, 1, 8, 8)) < 0.5).astype(np.float32),
+        "decoded": rng.normal(size=(20, 1, 8, 8)).astype(np.float32),
+        "covariance": np.tile(np.exp(-1.0) * np.eye(5), (len(codes), 1, 1)),
+        "sources": sources,
+        "true_mean": 0.9 * sources,
+        "true_covariance": np.tile(0.1 * np.eye(3), (len(codes), 1, 1)),
+    }
+    info = METRICS.get(name).info
+    return [table[need] for need in (*info["inputs"], *info["optional"])]
+
+
+def scores_lie_in_their_range(name: str, settings: Settings) -> None:
+    """Its scores are all there and lie in their range."""
+    entry = METRICS.get(name)
+    result = entry.value(*inputs(name), rng=stream(0, "metric"))
+    for column, score in entry.info["scores"].items():
+        require(column in result, f"the result has no '{column}'; it has {', '.join(result)}")
+        inside = score.low <= result[column] <= score.high
+        require(inside, f"{column} is {result[column]}, outside its range of {score.low} to {score.high}")
+        require(score.label, f"{column} has no label")
+
+
+def is_a_function_of_its_inputs(name: str, settings: Settings) -> None:
+    """It is a function of its inputs and its generator, and leaves its inputs alone."""
+    entry, given = METRICS.get(name), inputs(name)
+    copies = [value.copy() for value in given]
+    a, b = (entry.value(*given, rng=stream(3, "metric")) for _ in range(2))
+    require(pickle.dumps(a) == pickle.dumps(b), "two calls differ: draw random numbers from rng alone")
+    for value, copy in zip(given, copies, strict=True):
+        require(np.array_equal(value, copy), "it changes an array that it was given")
+
+
+def result_is_json(name: str, settings: Settings) -> None:
+    """Its result is JSON, without NaN."""
+    result = METRICS.get(name).value(*inputs(name), rng=stream(0, "metric"))
+    try:
+        json.dumps(result, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ContractError(f"the result can't be written as JSON: {error}") from None
+
+
+def survives_a_constant_latent(name: str, settings: Settings) -> None:
+    """A latent that is constant leaves its scores finite."""
+    entry, given = METRICS.get(name), inputs(name)
+    if "codes" in entry.info["inputs"]:
+        given[entry.info["inputs"].index("codes")][:, 4] = 1.0
+    result = entry.value(*given, rng=stream(0, "metric"))
+    for column in entry.info["scores"]:
+        require(np.isfinite(result[column]), f"{column} is {result[column]} if one latent is constant")
+
+
+def refuses_nan(name: str, settings: Settings) -> None:
+    """NaN in its inputs is refused with a ValueError that says so."""
+    entry, given = METRICS.get(name), inputs(name)
+    at = entry.info["inputs"].index("codes") if "codes" in entry.info["inputs"] else 1
+    given[at].flat[0] = np.nan
+    try:
+        entry.value(*given, rng=stream(0, "metric"))
+    except ValueError as error:
+        require("NaN" in str(error) or "finite" in str(error), f"NaN was refused for another reason: {error}")
+    else:
+        raise ContractError("NaN in the inputs was taken: raise ValueError")
+
+
+def documents_itself(name: str, settings: Settings) -> None:
+    """It documents what it returns and its source, and says what it costs."""
+    doc = inspect.getdoc(METRICS.get(name).value) or ""
+    require("References" in doc or "Source" in doc, "the docstring has neither 'Source' nor 'References'")
+    require("Returns" in doc, "the docstring has no section 'Returns'")
+    cost = METRICS.get(name).info["cost"]
+    require(cost in ("cheap", "seconds", "minutes"), f"cost is '{cost}'; it is cheap, seconds or minutes")
+
+
+CHECKS: list[Check] = [
+    scores_lie_in_their_range,
+    is_a_function_of_its_inputs,
+    result_is_json,
+    survives_a_constant_latent,
+    refuses_nan,
+    documents_itself,
+]

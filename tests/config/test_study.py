@@ -1,0 +1,313 @@
+"""From presets, files and flags to run specs."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from bench.config.expand import expand
+from bench.config.study import find_study, presets, resolve, studies
+from bench.errors import BenchError
+from bench.settings import neutral
+from bench.spec import RunSpec
+from helpers.paths import REFERENCE, ROOT
+
+
+def smoke(**flags):
+    return expand(resolve("smoke", **flags))
+
+
+def test_every_preset_resolves_and_its_specs_survive_json():
+    assert {"smoke", "quick", "standard", "paper"} <= set(presets())
+    for name in presets():
+        specs = expand(resolve(name, seeds=[0]))
+        for spec in specs:
+            again = RunSpec.model_validate_json(spec.model_dump_json())
+            assert again == spec
+            assert again.run_id == spec.run_id
+
+
+def test_reduced_presets_say_so():
+    for name in ("smoke", "quick"):
+        assert resolve(name).notice
+
+
+def test_standard_is_the_whole_data_set_on_equal_terms():
+    specs = [s for s in expand(resolve("standard", seeds=[0])) if s.steps]
+    assert len(specs) == 5
+    assert {(s.steps, s.batch_size, s.network.name, s.optimizer.lr, s.network.init) for s in specs} == {
+        (300_000, 64, "H", 1e-4, "he")
+    }
+    assert {s.dataset.sha256 for s in specs} == {"3a228f4037ef3d42a42588e0e01f1078aa2df13cfa17584e88c95ed9fb5672da"}
+
+
+def test_paper_is_each_method_as_released():
+    specs = {s.method.name: s for s in expand(resolve("paper", seeds=[0]))}
+    factor, control, dynamic = specs["factor_vae"], specs["control_vae"], specs["dynamic_vae"]
+    assert (factor.network.name, factor.network.init, factor.steps, factor.batch_size) == (
+        "kim",
+        "normal002",
+        700_000,
+        64,
+    )
+    assert (control.network.name, control.steps, control.batch_size) == ("H", 1_500_000, 64)
+    assert (dynamic.network.name, dynamic.steps, dynamic.batch_size) == ("H", 2_000_000, 128)
+    assert dynamic.method.hyper["set_point"] == 20.0
+    assert control.method.hyper["set_point"] == 16.0
+
+
+def test_layers_win_in_order(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('preset = "smoke"\n[train]\nsteps = 40\nlr = 0.01\n[method.beta_vae]\nbeta = 2.0\n')
+    specs = expand(resolve(study_file=file, settings=["train.steps=50"], methods=["beta_vae"], seeds=[0]))
+    beta = next(s for s in specs if s.method.name == "beta_vae")
+    assert (beta.steps, beta.optimizer.lr, beta.method.hyper["beta"], beta.batch_size) == (50, 0.01, 2.0, 32)
+    specs = expand(resolve(study_file=file, settings=["beta_vae.beta=3"], methods=["beta_vae[beta=8]"]))
+    assert {s.method.hyper["beta"] for s in specs if s.method.name == "beta_vae"} == {8.0}
+    specs = expand(resolve(study_file=file, settings=["beta_vae.beta=3"], methods=["beta_vae"]))
+    assert {s.method.hyper["beta"] for s in specs if s.method.name == "beta_vae"} == {3.0}
+
+
+def test_grid_times_seeds_plus_control():
+    specs = smoke(methods=["beta_vae[beta=1,4,16]"], seeds=[0, 5])
+    assert sorted(s.method.hyper["beta"] for s in specs if s.method.name == "beta_vae") == [
+        1,
+        1,
+        4,
+        4,
+        16,
+        16,
+    ]
+    assert sum(s.method.name == "untrained" for s in specs) == 2
+    assert len({s.run_id for s in specs}) == len(specs)
+
+
+def test_repeats_are_run_once():
+    assert len(smoke(methods=["vae", "vae", "va*"], controls=[], seeds=[0])) == 1
+
+
+def test_id_depends_on_everything_that_decides_the_numbers():
+    base = smoke(methods=["beta_vae"], controls=[], seeds=[0])[0]
+    changes = [
+        {"settings": ["beta_vae.beta=5"]},
+        {"settings": ["train.lr=0.002"]},
+        {"settings": ["train.threads=2"]},
+        {"settings": ["dsprites.pos_x=16"]},
+        {"seeds": [1]},
+    ]
+    ids = {smoke(**({"methods": ["beta_vae"], "controls": [], "seeds": [0]} | c))[0].digest for c in changes}
+    assert len(ids | {base.digest}) == len(changes) + 1
+
+
+def test_what_is_measured_is_not_part_of_the_id():
+    base = smoke(methods=["beta_vae"], controls=[], seeds=[0])[0]
+    for change in ({"settings": ["evaluation.n_codes=100"]}, {"evaluation": {"metrics": ["mig"]}}):
+        assert smoke(methods=["beta_vae"], controls=[], seeds=[0], **change)[0].run_id == base.run_id
+
+
+def test_a_changed_preset_says_so():
+    plain = resolve("standard")
+    assert not plain.notice
+    changed = resolve("standard", settings=["train.steps=20"], datasets=["dsprites[pos_x=4]"])
+    assert changed.notice == "preset 'standard' changed: datasets=dsprites[pos_x=4], train.steps=20"
+    assert changed.description == "'standard' with changes"
+    assert resolve("standard", methods=["vae"], seeds=[1]).notice == ""
+    assert resolve("quick", settings=["train.steps=1"]).notice.endswith(resolve("quick").notice)
+
+
+def test_equal_values_spelt_differently_are_the_same_run():
+    a, b = (smoke(methods=[m], controls=[], seeds=[0])[0] for m in ("beta_vae[beta=4]", "beta_vae[beta=4.0]"))
+    assert a.run_id == b.run_id
+    a, b = (smoke(datasets=[d], controls=[], seeds=[0])[0] for d in ("dsprites[pos_x=16]", "dsprites[pos_x=0:32:2]"))
+    assert a.run_id == b.run_id
+
+
+def test_run_id_reads_well():
+    spec = smoke(methods=["dynamic_vae"], controls=[], seeds=[3])[0]
+    assert spec.run_id == f"dsprites-dynamic_vae-s003-{spec.digest[:8]}"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            {"methods": ["betavae"]},
+            "unknown method 'betavae'; did you mean 'beta_vae'?; see `bench list methods`",
+        ),
+        ({"datasets": ["dsprite"]}, "unknown dataset 'dsprite'; did you mean 'dsprites'?"),
+        ({"evaluation": {"metrics": ["migg"]}}, "unknown metric 'migg'; did you mean 'mig'?"),
+        (
+            {"methods": ["beta_vae[bta=1]"]},
+            "method 'beta_vae': unknown hyper-parameter 'bta'; did you mean 'beta'?",
+        ),
+        (
+            {"methods": ["beta_vae[beta=-1]"]},
+            "method 'beta_vae': beta=-1: Input should be greater than or equal to 0",
+        ),
+        ({"methods": ["beta_vae[beta=nan]"]}, "method 'beta_vae': beta=nan: Input should be a finite number"),
+        (
+            {"methods": ["beta_vae[beta=big]"]},
+            "method 'beta_vae': beta='big': Input should be a valid number",
+        ),
+        (
+            {"methods": ["dynamic_vae[set_point=-3]"]},
+            "method 'dynamic_vae': set_point=-3: Input should be greater than 0",
+        ),
+        (
+            {"methods": ["dynamic_vae[set_point=0.2]"]},
+            "method 'dynamic_vae': set_point=0.2 lies below set_point_start=0.5; it can only grow",
+        ),
+        (
+            {"methods": ["dynamic_vae[ramp=900]"]},
+            "method 'dynamic_vae': ramp=900 is longer than set_point_every=20",
+        ),
+        ({"settings": ["train.steps=-1"]}, "train.steps=-1: Input should be greater than or equal to 0"),
+        ({"settings": ["train.stepz=1"]}, "unknown key 'train.stepz'; did you mean 'steps'?"),
+        ({"settings": ["train.network=h"]}, "unknown network 'h'"),
+        ({"settings": ["nothing.beta=1"]}, "--set 'nothing.beta=1': no method, dataset or table 'nothing'"),
+        ({"settings": ["beta"]}, "--set 'beta': write it as table.key=value"),
+        ({"datasets": ["dsprites[pos_x=0]"]}, "dataset 'dsprites': "),
+        ({"settings": ["beta_vae.train=3"]}, "method 'beta_vae': train=3: write it as beta_vae.train.key=value"),
+        ({"methods": []}, "no methods are chosen"),
+        ({"datasets": []}, "no datasets are chosen"),
+        ({"evaluation": {"metrics": []}}, "no metrics are chosen"),
+        ({"seeds": [-1]}, "seeds.0=-1: Input should be greater than or equal to 0"),
+        ({"datasets": ["dsprites[size=48]"]}, "dataset 'dsprites': size="),
+        ({"datasets": ["dsprites[posx=3]"]}, "unknown option 'posx'; did you mean 'pos_x'?"),
+    ],
+)
+def test_bad_input_is_one_clear_line(flags, message):
+    with pytest.raises(BenchError) as error:
+        smoke(**flags)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_preset_on_the_command_line_wins_over_the_study_file(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('preset = "smoke"')
+    assert resolve(study_file=file).preset == "smoke"
+    assert resolve("standard", study_file=file).preset == "standard"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_device_without_a_gpu():
+    with pytest.raises(BenchError, match="device 'cuda': torch sees no GPU here"):
+        smoke(settings=["train.device=cuda"])
+
+
+def test_unknown_preset():
+    with pytest.raises(BenchError, match=r"unknown preset 'quik'; did you mean 'quick'\?"):
+        resolve("quik")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("methods = [", "can't be read"),
+        ("nonsense = 1", "unknown key 'nonsense'"),
+        ("[train]\nsteps = 'many'", "train.steps='many'"),
+        ("[method.betavae]\nbeta = 1", "did you mean 'beta_vae'?"),
+        ("seeds = []", "seeds"),
+        ("preset = 3", "unknown preset '3'"),
+        ("seeds = [-1]", "seeds.0=-1"),
+    ],
+)
+def test_bad_study_files(text, message, tmp_path):
+    file = tmp_path / "study.toml"
+    file.write_text(text)
+    with pytest.raises(BenchError, match=r"study file|unknown") as error:
+        expand(resolve(study_file=file))
+    assert message in str(error.value)
+
+
+def test_missing_study_file(tmp_path):
+    with pytest.raises(BenchError, match="no such file"):
+        resolve("smoke", study_file=tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("name", studies())
+def test_every_study_expands_at_smoke_and_quick(name):
+    for preset in ("smoke", "quick"):
+        study = resolve(preset, study_file=find_study(name), seeds=[0])
+        assert study.description
+        assert not study.notice.startswith("preset"), "a study chooses methods, it doesn't change the preset"
+        assert len(expand(study)) > 2
+
+
+def test_a_study_may_say_what_differs_at_a_preset(tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text('methods = ["beta_vae[beta=4]"]\n[at.smoke]\nmethods = ["beta_vae[beta=1,2]"]\n')
+    betas = [s.method.hyper.get("beta") for s in expand(resolve("smoke", study_file=file, seeds=[0]))]
+    assert betas == [1.0, 2.0, None]
+    betas = [s.method.hyper.get("beta") for s in expand(resolve("quick", study_file=file, seeds=[0]))]
+    assert betas == [4.0, None]
+
+
+def test_unknown_study():
+    with pytest.raises(BenchError, match=r"unknown study 'equal_lk'; did you mean 'equal_kl'\?"):
+        find_study("equal_lk")
+
+
+def test_terms_are_one_flag_away():
+    equal = {s.method.name: s for s in expand(resolve("standard", seeds=[0]))}
+    published = {s.method.name: s for s in expand(resolve("standard", seeds=[0], terms="as_published"))}
+    assert len({(s.network, s.batch_size, s.steps) for s in equal.values() if s.steps}) == 1
+    assert published["factor_vae"].network.name == "kim"
+    assert published["dynamic_vae"].batch_size == 128
+    assert resolve("paper").terms == "as_published"
+    assert "terms=as_published" in resolve("standard", terms="as_published").notice
+
+
+def test_equal_terms_leave_no_room_for_a_method_of_its_own():
+    with pytest.raises(BenchError, match="on equal terms all methods share theirs"):
+        smoke(settings=["beta_vae.train.lr=0.1"])
+    specs = smoke(
+        settings=["beta_vae.train.lr=0.1"], terms="as_published", datasets=["dsprites[size=64]"], methods=["beta_vae"]
+    )
+    assert specs[0].optimizer.lr == 0.1
+
+
+def test_no_published_settings_for_these_data(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((40, 8, 8), dtype=np.uint8))
+    with pytest.raises(BenchError, match="method 'vae' has no published settings on dataset 'npz'"):
+        smoke(methods=["vae"], datasets=[f"npz[path={tmp_path / 'a.npz'}]"], terms="as_published")
+
+
+def test_an_option_at_its_neutral_value_does_not_rename_runs():
+    spec = smoke(methods=["beta_vae"], controls=[], seeds=[0])[0]
+    assert "free_bits" not in spec.method.hyper
+    same = smoke(methods=["beta_vae[free_bits=0]"], controls=[], seeds=[0])[0]
+    other = smoke(methods=["beta_vae[free_bits=0.1]"], controls=[], seeds=[0])[0]
+    assert same.run_id == spec.run_id != other.run_id
+
+
+@pytest.mark.parametrize("default", [(), None, {}])
+def test_only_scalars_can_be_neutral(default):
+    """A tuple comes back from a spec as a list, which isn't equal to it."""
+    with pytest.raises(TypeError, match="a neutral default is a number, a string or a truth value"):
+        neutral(default)
+
+
+def test_the_committed_reference_is_what_this_code_would_run():
+    """Same ids: nobody changed a default, a preset or a version without running the reference study anew."""
+    committed = REFERENCE / "quick-dsprites" / "runs"
+    assert {s.run_id for s in expand(resolve("quick"))} == {folder.name for folder in committed.iterdir()}
+
+
+def test_the_committed_reference_names_no_folder_of_one_machine():
+    """Its commands can be repeated elsewhere."""
+    root = ROOT
+    files = [*root.glob("results/reference/*/study.toml"), *root.glob("reports/reference/*/report.*")]
+    assert files
+    local = re.compile(r"(?<![\w/+.])/(?:tmp|home|root|work|Users)/\w")
+    assert [str(file) for file in files if local.search(file.read_text(encoding="utf-8"))] == []
+
+
+def test_another_engine_makes_other_runs(monkeypatch):
+    base = smoke(methods=["vae"], controls=[], seeds=[0])[0]
+    monkeypatch.setattr("bench.config.expand.ENGINE_VERSION", 2)
+    assert smoke(methods=["vae"], controls=[], seeds=[0])[0].run_id != base.run_id

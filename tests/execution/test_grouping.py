@@ -1,0 +1,153 @@
+"""Runs in lockstep: every run gets the bits that it gets alone, whatever happens to the runs beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from bench.data.images import ImageStore
+from bench.dataset import Dataset
+from bench.errors import BenchError
+from bench.execution import grouping
+from bench.method import resolve_hyper
+from bench.nn import adam
+from bench.registry import METHODS
+from bench.spec import RunSpec
+from bench.training import checkpoint, loop, state, torch_setup
+
+TRAINED = [entry.name for entry in METHODS if entry.info.get("trains", True)]
+
+
+class Blobs(Dataset):
+    """60 binary 6x8 images."""
+
+    factor_names = ("row", "column")
+    factor_sizes = (6, 10)
+    image_shape = (1, 6, 8)
+    image_max = 1
+
+    def images(self, index):
+        images = np.random.default_rng(0).random((60, 1, 6, 8)) < 0.3
+        return images[index].astype(np.uint8)
+
+
+def make(name: str, seed: int = 0, *, steps: int = 12, latent_dim: int = 8, **hyper) -> RunSpec:
+    if name == "factor_vae":
+        hyper = {"discriminator_width": 32, "discriminator_layers": 2} | hyper
+    return RunSpec(
+        method={"name": name, "version": 1, "hyper": resolve_hyper(name, hyper)},
+        dataset={"name": "blobs", "version": 1, "sha256": "0"},
+        network={"name": "mlp", "version": 1, "latent_dim": latent_dim, "init": "he"},
+        optimizer={"name": "adam", "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+        batch_size=32,
+        steps=steps,
+        seed=seed,
+        log_every=3,
+        evaluation={"n_codes": 60, "n_images": 60, "metrics": {}},
+        threads=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def data():
+    torch_setup.settings(1)
+    dataset = Blobs(None)
+    return dataset, ImageStore(dataset)
+
+
+def trained(specs, data, until=None):
+    training = state.prepare(specs, data[0].image_shape, 60)
+    loop.train(training, *data, until=until)
+    return training
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_lockstep_gives_each_run_its_bits(name, data):
+    specs = [make(name, seed) for seed in range(3)]
+    together = trained(specs, data)
+    for run, spec in enumerate(specs):
+        assert checkpoint.same_bits(together, run, trained([spec], data))
+
+
+def test_runs_of_different_hyper_parameters_keep_their_bits(data):
+    """A run without free bits takes the same way with and without a neighbour that has them."""
+    specs = [make("beta_vae", 0), make("beta_vae", 0, beta=16.0), make("beta_vae", 1, free_bits=0.3)]
+    together = trained(specs, data)
+    for run, spec in enumerate(specs):
+        assert checkpoint.same_bits(together, run, trained([spec], data))
+
+
+def test_handing_whole_tensors_to_the_optimiser_would_change_bits(data, monkeypatch):
+    """Negative control: of the runs' test, and of the check that is made before a group is trained."""
+    specs = [make("vae", seed, latent_dim=5) for seed in range(3)]
+    assert grouping.agrees(specs, *data)
+    monkeypatch.setattr(adam, "VECTOR", 1)
+    assert not grouping.agrees(specs, *data)
+    together = trained(specs, data)
+    assert not all(checkpoint.same_bits(together, run, trained([spec], data)) for run, spec in enumerate(specs))
+
+
+def test_adam_is_adam():
+    """Against Kingma & Ba's algorithm 1, in float64, with a parameter that gets no gradient in the first step."""
+    rng = np.random.default_rng(0)
+    start, grads = rng.normal(size=(2, 2, 5)), rng.normal(size=(4, 2, 2, 5))
+    parameters = [torch.nn.Parameter(torch.from_numpy(value).float()) for value in start]
+    optimizer = adam.Adam(parameters, lr=0.1, betas=(0.8, 0.9), eps=1e-3)
+    value, mean, square, count = start.copy(), np.zeros_like(start), np.zeros_like(start), np.zeros(2)
+    for step, grad in enumerate(grads):
+        for number, parameter in enumerate(parameters):
+            if step or number:
+                parameter.grad = torch.from_numpy(grad[number]).float()
+                count[number] += 1
+                mean[number] = 0.8 * mean[number] + 0.2 * grad[number]
+                square[number] = 0.9 * square[number] + 0.1 * grad[number] ** 2
+                t = count[number]
+                step_size = 0.1 * (mean[number] / (1 - 0.8**t)) / (np.sqrt(square[number] / (1 - 0.9**t)) + 1e-3)
+                value[number] -= step_size
+        optimizer.step()
+        optimizer.zero_grad()
+    np.testing.assert_allclose([p.detach().numpy() for p in parameters], value, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["factor_vae", "dynamic_vae", "two_stage"])
+def test_runs_go_on_in_another_company(name, data, tmp_path):
+    specs = [make(name, seed) for seed in range(3)]
+    files = [tmp_path / f"{run}" for run in range(3)]
+    checkpoint.save(trained(specs, data, until=9), *files)
+    whole = [trained([spec], data) for spec in specs]
+    for company in ([2, 0], [1]):
+        again = state.prepare([specs[run] for run in company], (1, 6, 8), 60)
+        checkpoint.load(again, *(files[run] for run in company))
+        assert again.step == 9
+        loop.train(again, *data)
+        assert all(checkpoint.same_bits(again, place, whole[run]) for place, run in enumerate(company))
+
+
+def test_a_run_is_taken_out_whole(data):
+    specs = [make("factor_vae", seed) for seed in range(3)]
+    alone = checkpoint.take(trained(specs, data, until=6), 1, (1, 6, 8))
+    loop.train(alone, *data)
+    assert alone.specs == [specs[1]]
+    assert checkpoint.same_bits(alone, 0, trained([specs[1]], data))
+
+
+def test_checkpoints_of_other_runs_or_steps_are_refused(data, tmp_path):
+    specs = [make("vae", seed) for seed in range(2)]
+    files = [tmp_path / "0", tmp_path / "1"]
+    checkpoint.save(trained(specs, data, until=6), *files)
+    assert [checkpoint.step_of(file, spec) for file, spec in zip(files, specs, strict=True)] == [6, 6]
+    assert checkpoint.step_of(files[0], specs[1]) is None
+    assert checkpoint.step_of(tmp_path / "none", specs[1]) is None
+    both = state.prepare(specs, (1, 6, 8), 60)
+    with pytest.raises(BenchError, match="belongs to another run"):
+        checkpoint.load(both, *reversed(files))
+    checkpoint.save(trained(specs, data, until=9), None, files[1])
+    assert checkpoint.step_of(files[0], specs[0]) == 6, "None: this run's file is left as it is"
+    with pytest.raises(BenchError, match="aren't at the same step"):
+        checkpoint.load(both, *files)
+    files[1].write_bytes(files[1].read_bytes()[:-100])
+    assert checkpoint.step_of(files[1], specs[1]) is None
+
+
+# Groups.

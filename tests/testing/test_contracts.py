@@ -1,0 +1,82 @@
+"""The common checks, over everything that is registered: what a contributor gets for free."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from bench.method import resolve_hyper
+from bench.nn import networks
+from bench.registry import DATASETS, FIGURES, METHODS, METRICS, NETWORKS
+from bench.testing.checks import checks_of, title
+
+METHOD_NAMES = [entry.name for entry in METHODS]
+METRIC_NAMES = [entry.name for entry in METRICS]
+NETWORK_NAMES = [entry.name for entry in NETWORKS]
+DATASET_NAMES = [entry.name for entry in DATASETS]
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+@pytest.mark.parametrize("check", checks_of("method"), ids=lambda check: check.__name__)
+def test_method(name, check):
+    check(name, {})
+
+
+@pytest.mark.parametrize("name", METRIC_NAMES)
+@pytest.mark.parametrize("check", checks_of("metric"), ids=lambda check: check.__name__)
+def test_metric(name, check):
+    check(name, {})
+
+
+@pytest.fixture(scope="module")
+def own_images(tmp_path_factory):
+    """Write a file for the dataset that reads a user's."""
+    file = tmp_path_factory.mktemp("npz") / "own.npz"
+    np.savez(file, images=np.eye(8, dtype=np.uint8).repeat(8, 0).reshape(8, 8, 8) * 255)
+    return {"path": str(file)}
+
+
+@pytest.mark.parametrize("name", DATASET_NAMES)
+@pytest.mark.parametrize("check", checks_of("dataset"), ids=lambda check: check.__name__)
+def test_dataset(name, check, own_images):
+    check(name, own_images if name == "npz" else {})
+
+
+@pytest.mark.parametrize("kind", ["method", "dataset", "metric"])
+def test_checks_say_what_should_hold_in_words_of_their_own(kind):
+    titles = [title(check) for check in checks_of(kind)]
+    assert all(titles)
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("name", NETWORK_NAMES)
+def test_network_encodes_and_decodes(name):
+    shape = (1, 64, 64)
+    vae = networks.build(name, 2, shape, 3)
+    networks.initialise(vae, "he", [0, 1], "vae")
+    mean, logvar = vae.encode(torch.rand(2, 4, *shape))
+    assert mean.shape == logvar.shape == (2, 4, 3)
+    assert vae.decode(mean).shape == (2, 4, *shape)
+    assert NETWORKS.get(name).summary
+
+
+def test_figures_are_functions_of_a_study():
+    for entry in FIGURES:
+        assert next(iter(inspect.signature(entry.value).parameters)) == "study", entry.name
+        assert entry.summary
+
+
+def test_all_is_the_four_of_the_paper_and_the_vae():
+    assert METHODS.match("all") == ["vae", "beta_vae", "factor_vae", "control_vae", "dynamic_vae"]
+
+
+def test_hyper_parameters_survive_json():
+    for entry in METHODS:
+        resolved = resolve_hyper(entry.name, {})
+        assert resolve_hyper(entry.name, json.loads(json.dumps(resolved))) == resolved
+        assert resolved.items() <= asdict(entry.value.Hyper(**resolved)).items()
