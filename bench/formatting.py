@@ -24,3 +24,10 @@ def duration(seconds: float) -> str:
     if days:
         return f"{days} d {h} h"
     return f"{h} h {m:02d} min" if h else f"{m} min {s:02d} s" if m else f"{s} s"
+
+
+def three_digits(value: float) -> str:
+    """A number with three digits, or with all that stand before the point: ``"0.0123"``, ``"1,234"``."""
+    if not 0 < abs(value) < float("inf"):
+        return f"{value:g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from bench.dataset import Index
 from bench.datasets._dsprites_render import FACTORS, VALUES
+from bench.datasets.npz import read_member, reading
 from bench.errors import BenchError
-
-from .npz import read_member, reading
 
 #: Images read at a time.
 BLOCK = 1024

@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from bench.check.baselines import Measured, Numbers
 from bench.check.request import Request
@@ -82,10 +81,10 @@ def distances(one: Numbers, other: Numbers) -> dict[str, float]:
 def elsewhere(
     subjects: Sequence[str], settings: dict[str, int], variables: dict[str, str], plugins: Sequence[Path] = ()
 ) -> dict[str, Numbers]:
-    """Measure trajectories in a process of its own, with these settings and environment variables."""
+    """Have `bench.check.trajectories` measure in a process of its own, with these settings and variables."""
     asked = {"subjects": list(subjects), "settings": settings, "plugins": [str(path) for path in plugins]}
     done = subprocess.run(  # noqa: S603  (our own module)
-        [sys.executable, "-m", "bench.check.repeat", json.dumps(asked)],
+        [sys.executable, "-m", "bench.check.trajectories", json.dumps(asked)],
         env=os.environ | variables,
         capture_output=True,
         text=True,
@@ -96,17 +95,3 @@ def elsewhere(
         raise BenchError(f"the bounds of tier 1 can't be measured with {variables or settings}: {last}")
     found: dict[str, Numbers] = json.loads(done.stdout.splitlines()[-1])
     return found
-
-
-def _answer(asked: dict[str, Any]) -> dict[str, Numbers]:
-    from bench.check import trajectories
-    from bench.registry import load_plugin
-
-    for path in asked["plugins"]:
-        load_plugin(Path(path))
-    listed = trajectories.subjects(Request(baselines=Path()), **asked["settings"])
-    return {name: measure().numbers for name, measure in listed if name in asked["subjects"]}
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_answer(json.loads(sys.argv[1]))) + "\n")

@@ -7,8 +7,11 @@ lie within bounds that were measured when they were stored (`bench.check.repeat`
 from __future__ import annotations
 
 import hashlib
+import json
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +24,7 @@ from bench.check.request import Request
 from bench.check.run import check_numbers
 from bench.data.images import store_of
 from bench.evaluation import codes
-from bench.registry import METHODS, NETWORKS, Entry
+from bench.registry import METHODS, NETWORKS, Entry, load_plugin
 from bench.spec import RunSpec
 from bench.training import checkpoint, loop, state, torch_setup
 from bench.training.state import COLUMNS
@@ -129,3 +132,15 @@ def _measured(subject: str, spec: RunSpec, *, size: int = 32, nudge: int = 0) ->
     numbers, digests = follow(spec, size, nudge=nudge)
     bounds = {name: LEAST.get(name, 1e-2) for name in numbers}
     return Measured(subject, trials.versions(spec), numbers, bounds, digests)
+
+
+def _answer(asked: dict[str, Any]) -> dict[str, Numbers]:
+    for path in asked["plugins"]:
+        load_plugin(Path(path))
+    listed = subjects(Request(baselines=Path()), **asked["settings"])
+    return {name: measure().numbers for name, measure in listed if name in asked["subjects"]}
+
+
+if __name__ == "__main__":
+    # What `repeat.elsewhere` asks of a process of its own.
+    sys.stdout.write(json.dumps(_answer(json.loads(sys.argv[1]))) + "\n")

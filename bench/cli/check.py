@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from bench.cli.common import load_plugins
 from bench.cli.options import Jobs, Json, Metrics, Plugins, Quiet, Results
 from bench.errors import BenchError
 
@@ -56,12 +57,10 @@ def check(
     from bench.check.render import markdown as as_markdown
     from bench.check.request import Mode, Request
     from bench.check.run import check as run
-    from bench.registry import load_plugin
     from bench.selectors import split_list
     from bench.testing.targets import brought_by
 
-    for path in plugin or []:
-        load_plugin(path)
+    load_plugins(plugin)
     if plugin and baselines is None:
         raise BenchError("--plugin needs --baselines: a folder of your own for what is stored of your plug-in")
     if (record or update) and baselines is None and not in_checkout():

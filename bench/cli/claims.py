@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from bench.cli.common import load_plugins
 from bench.cli.options import Json, Plugins, Results
 from bench.errors import BenchError, did_you_mean
 
@@ -40,11 +41,9 @@ def claims(
 
     from bench.claims.render import render
     from bench.claims.verdict import choose, ledger
-    from bench.registry import load_plugin
     from bench.results.study import read_study
 
-    for path in plugin or []:
-        load_plugin(path)
+    load_plugins(plugin)
     studies = []
     for folder in _folders(study or [], results):
         try:

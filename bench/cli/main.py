@@ -7,11 +7,12 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
 
 import typer
 
 from bench.cli import check, claims, doctor, score, share, speed, test
+from bench.cli.common import load_plugins, resolve_study, study_folder
 from bench.cli.options import (
     Config,
     Datasets,
@@ -33,8 +34,7 @@ from bench.cli.options import (
 from bench.errors import BenchError, did_you_mean
 
 if TYPE_CHECKING:
-    from bench.config.study import StudySpec
-    from bench.spec import RunSpec
+    pass
 
 app = typer.Typer(
     name="bench",
@@ -76,7 +76,7 @@ def run(
     """Train and measure every run of a study that isn't done yet, then write its report."""
     from bench.cli import console, progress
 
-    spec, specs, name = _resolve(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms)
+    spec, specs, name = resolve_study(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms)
     if rerun not in (None, "diverged", "all"):
         raise BenchError(f"--rerun {rerun}{did_you_mean(rerun, ['diverged', 'all'])}; it is diverged or all")
     if dry_run:
@@ -93,7 +93,7 @@ def run(
             plugins=[path.resolve() for path in plugin or []],
             command=shlex.join(["bench", *sys.argv[1:]]),
             mixed=mixed,
-            reuse=[_study_folder(other, results) for other in reuse or []],
+            reuse=[study_folder(other, results) for other in reuse or []],
             quiet=quiet,
         )
     except KeyboardInterrupt:
@@ -130,7 +130,7 @@ def plan(
     """Print what `run` would do with the same options, fully resolved."""
     from bench.cli import console
 
-    spec, specs, name = _resolve(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms)
+    spec, specs, name = resolve_study(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms)
     if print_config:
         import tomli_w
 
@@ -148,7 +148,7 @@ def status(
     """Say of every planned run whether it is done, diverged, failed, in work or not run yet."""
     from bench.cli import console
 
-    console.print_status(_study_folder(study, results), as_json=json)
+    console.print_status(study_folder(study, results), as_json=json)
 
 
 @app.command("list")
@@ -162,7 +162,7 @@ def list_(
     """List what there is to choose from."""
     from bench.cli import console
 
-    _load_plugins(plugin)
+    load_plugins(plugin)
     console.print_list(kind, pattern, results, as_json=json)
 
 
@@ -176,7 +176,7 @@ def show(
     """Show one run's result and provenance, or one thing's documentation and settings."""
     from bench.cli import console
 
-    _load_plugins(plugin)
+    load_plugins(plugin)
     console.print_one(name, results, as_json=json)
 
 
@@ -191,8 +191,8 @@ def aggregate(
     """One tidy table, a row per run; also of a study that is still running."""
     from bench.results.study import read_study
 
-    _load_plugins(plugin)
-    runs = read_study(_study_folder(study, results), mixed=mixed).runs
+    load_plugins(plugin)
+    runs = read_study(study_folder(study, results), mixed=mixed).runs
     table = runs.to_csv(index=False, lineterminator="\n")
     if out is None:
         typer.echo(table, nl=False)
@@ -215,9 +215,9 @@ def report(
     """Render tables and figures from stored runs; the same runs give the same bytes."""
     from bench.cli import console
 
-    _load_plugins(plugin)
+    load_plugins(plugin)
     # A name that is none is told before anything is drawn.
-    for folder in [_study_folder(name, results) for name in study]:
+    for folder in [study_folder(name, results) for name in study]:
         name = folder.relative_to(results) if folder.is_relative_to(results) else folder.name
         console.print_report(folder, reports / name, quiet=quiet, mixed=mixed)
 
@@ -249,56 +249,6 @@ def main() -> NoReturn:
         sys.stderr.close()
         sys.exit(141)
     sys.exit(0)
-
-
-def _resolve(
-    preset: str | None,
-    config: str | None,
-    settings: list[str] | None,
-    method: list[str] | None,
-    dataset: list[str] | None,
-    metric: list[str] | None,
-    seeds: str | None,
-    study: str | None,
-    plugin: list[Path] | None,
-    terms: str | None,
-) -> tuple[StudySpec, list[RunSpec], str]:
-    from bench.config.expand import expand
-    from bench.config.study import find_study, resolve
-    from bench.selectors import parse_seeds, split_list
-
-    _load_plugins(plugin)
-    flags: dict[str, Any] = {
-        "methods": [part for item in method for part in split_list(item)] if method else None,
-        "datasets": [part for item in dataset for part in split_list(item)] if dataset else None,
-        "evaluation": {"metrics": [part for item in metric for part in split_list(item)]} if metric else None,
-        "seeds": parse_seeds(seeds) if seeds is not None else None,
-        "terms": terms,
-    }
-    file = find_study(config) if config else None
-    spec = resolve(preset, study_file=file, settings=settings, **flags)
-    specs = expand(spec)
-    parts = [file.stem, spec.preset] if file else [spec.preset, *sorted({s.dataset.name for s in specs})]
-    name = study or "-".join(parts)
-    if not name or name in (".", "..") or "/" in name or "\\" in name:
-        raise BenchError(f"--study '{name}' can't be a folder's name")
-    return spec, specs, name
-
-
-def _load_plugins(paths: list[Path] | None) -> None:
-    from bench.registry import load_plugin
-
-    for path in paths or []:
-        load_plugin(path)
-
-
-def _study_folder(study: str, results: Path) -> Path:
-    for folder in (results / study, Path(study)):
-        if (folder / "study.toml").is_file():
-            return folder
-    known = sorted(path.parent.name for path in results.glob("*/study.toml"))
-    hint = did_you_mean(study, known) or (f"; there are: {', '.join(known)}" if known else "; there is none yet")
-    raise BenchError(f"no study '{study}' in '{results}'{hint}")
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from bench.cli.common import load_plugins
 from bench.cli.options import Json, Plugins
 from bench.errors import BenchError, did_you_mean
 
@@ -49,10 +50,7 @@ def score(
     json: Json = False,
 ) -> None:
     """Measure codes that were made elsewhere: from files, by an encoder of yours, or by somebody's weights."""
-    from bench.registry import load_plugin
-
-    for path in plugin or []:
-        load_plugin(path)
+    load_plugins(plugin)
     if print_keys:
         typer.echo(_key_map(network, dataset), nl=False)
         return

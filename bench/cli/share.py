@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from bench.cli.common import load_plugins, study_folder
 from bench.cli.options import Json, Mixed, Plugins, Results
 from bench.errors import BenchError, did_you_mean
 
@@ -27,11 +28,10 @@ def export(
     mixed: Mixed = False,
 ) -> None:
     """Write a study as one file to share: its records with checksums, without weights and without your paths."""
-    from bench.cli.main import _load_plugins, _study_folder
     from bench.sharing.export import export_archive, export_table
 
-    _load_plugins(plugin)
-    folder = _study_folder(study, results)
+    load_plugins(plugin)
+    folder = study_folder(study, results)
     target = Path(f"{folder.resolve().name}.zip") if out is None else out
     _check_suffix(target, EXPORTS)
     if target.suffix == ".parquet":
@@ -83,15 +83,14 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare two studies, method by method and score by score: B - A over seeds, with intervals."""
-    from bench.cli.main import _load_plugins, _study_folder
     from bench.comparison import compare as comparison_compare
     from bench.comparison.render import render
 
     if out is not None:
         _check_suffix(out, FORMATS)
     margins = dict(_margin(text) for text in margin or [])
-    _load_plugins(plugin)
-    sides = [Path(name) if Path(name).is_file() else _study_folder(name, results) for name in (a, b)]
+    load_plugins(plugin)
+    sides = [Path(name) if Path(name).is_file() else study_folder(name, results) for name in (a, b)]
     found = comparison_compare.compare(*map(comparison_compare.load_study, sides), margins=margins, mixed=mixed)
     if out is not None:
         try:

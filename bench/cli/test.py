@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from bench.cli.common import load_plugins
 from bench.cli.options import Json, Plugins
 from bench.errors import BenchError
 
@@ -33,13 +34,11 @@ def hold(
     import json as writer
     from dataclasses import asdict
 
-    from bench.registry import load_plugin
     from bench.selectors import parse_selection, split_list
     from bench.testing.checks import run_checks
     from bench.testing.targets import find
 
-    for path in plugin or []:
-        load_plugin(path)
+    load_plugins(plugin)
     targets = find(target)
     settings = {}
     for kind, given in (("method", method), ("dataset", dataset)):

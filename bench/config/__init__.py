@@ -1,1 +1,5 @@
-"""TODO."""
+"""From what a user asks for to resolved run specs: defaults < preset < study file < flags.
+
+From outside: `study.resolve` and `study.find_study` give a `StudySpec`, `expand.expand` its `RunSpec`s. ``presets/``
+and ``studies/`` hold the files that are known by name.
+"""

@@ -1,1 +1,5 @@
-"""TODO."""
+"""From a plan to committed runs: which runs go together, in which process, and what becomes of each.
+
+From outside: `plan.plan` says what is left to do, `run` does it, `estimate` says how long it takes, `processes` are the
+worker processes. Everything else is the worker's own.
+"""

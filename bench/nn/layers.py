@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.nn.convolution.choose import convolve
+from bench.nn.convolution import choose
 from bench.nn.convolution.spec import Convolution, apart
 
 
@@ -52,7 +52,7 @@ class Conv(nn.Module):
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         """Convolve each run's images with its own weights."""
         how = Convolution(self.stride, self.padding, transposed=False, relu=relu)
-        return convolve(x, self.weight, self.bias, how)
+        return choose.convolve(x, self.weight, self.bias, how)
 
 
 class ConvTranspose(nn.Module):
@@ -68,7 +68,7 @@ class ConvTranspose(nn.Module):
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         """Convolve each run's images, transposed, with its own weights."""
         how = Convolution(self.stride, self.padding, transposed=True, relu=relu)
-        return convolve(x, self.weight, self.bias, how)
+        return choose.convolve(x, self.weight, self.bias, how)
 
 
 class Layers(nn.Sequential):

@@ -13,8 +13,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from bench.errors import BenchError
 from bench.figures.axes import DOUBLE, new_figure, style, wrapped
 from bench.figures.palette import GREY
+from bench.formatting import three_digits
 from bench.reporting.figure_files import save_figure
-from bench.speed.report import number
 from bench.speed.timing import Row, Section
 
 #: Faster and slower than what they are compared with; told apart in grey by the hatching.
@@ -63,7 +63,7 @@ def _bars(axes: Axes, rows: Sequence[Row], labels: dict[str, str]) -> None:
         looks = FASTER if ratio >= 1 else SLOWER
         axes.barh(place, ratio - 1, left=1, height=0.62, edgecolor="black", linewidth=0.5, **looks)
         axes.plot([low, high], [place, place], color="black", marker="|", markersize=5, linewidth=1.0)
-        text, beside = f"{number(ratio)}×, against {row.versus}", (max(high, 1.0), place)
+        text, beside = f"{three_digits(ratio)}×, against {row.versus}", (max(high, 1.0), place)
         axes.annotate(text, xy=beside, xytext=(4, 0), textcoords="offset points", va="center", fontsize=7)
     axes.axvline(1, color=GREY, linewidth=0.8)
     axes.set_yticks(range(len(rows)), [labels[row.name] for row in rows])

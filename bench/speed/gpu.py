@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from bench.execution import processes
-from bench.nn import layers
 from bench.nn.convolution import choose
 from bench.nn.precision import Precision
 from bench.registry import METHODS
@@ -207,7 +206,7 @@ def _convolving(kernel: str) -> Iterator[None]:
     usual = choose.convolve
     try:
         if kernel:
-            choose.convolve = getattr(layers, f"convolve_{kernel}")
+            choose.convolve = choose.KERNELS[kernel]
         yield
     finally:
         choose.convolve = usual

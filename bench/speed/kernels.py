@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.execution import processes
-from bench.nn import layers
+from bench.nn.convolution import choose
 from bench.nn.convolution.spec import Convolution
 from bench.nn.layers import Conv, ConvTranspose
 from bench.nn.precision import Precision, in_precision
@@ -48,7 +48,7 @@ def convolution(device: str, precision: Precision, *, n_runs: int, repeats: int)
         cases = []
         kernels = ("grouped", "patches", "fused") if device == "cuda" and how.stride == 2 else ("grouped", "patches")
         for kernel in kernels:
-            function = in_precision(getattr(layers, f"convolve_{kernel}"), precision, device)
+            function = in_precision(choose.KERNELS[kernel], precision, device)
             call = functools.partial(_there_and_back, function, x, weight, bias, how)
             cases.append(Case(f"{name}, {precision}, {kernel}", call, 1, "s"))
         found += rows(cases, interleave(cases, repeats=repeats, warmup=2), versus=cases[0].name)

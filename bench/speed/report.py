@@ -15,6 +15,7 @@ from rich.table import Table
 
 from bench import provenance, speed
 from bench.errors import BenchError
+from bench.formatting import three_digits
 from bench.speed.timing import Row, Section
 
 SCHEMA_VERSION = 1
@@ -112,9 +113,9 @@ def print_section(out: Console, section: Section, then: dict[tuple[str, str], Ro
     if compared:
         table.add_column("now / then", justify="right")
     for row in section.rows:
-        cells = [row.name, f"{number(row.value)} {row.unit}", _range(row.low, row.high)]
+        cells = [row.name, f"{three_digits(row.value)} {row.unit}", _range(row.low, row.high)]
         if row.ratio is not None:
-            cells += [number(row.ratio), _range(row.ratio_low, row.ratio_high), row.versus]
+            cells += [three_digits(row.ratio), _range(row.ratio_low, row.ratio_high), row.versus]
         elif ratios:
             cells += ["", "", ""]
         if compared:
@@ -182,15 +183,8 @@ def differences(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
     return [f"{key} {new} now, {old} then" for key, new, old in pairs if new != old]
 
 
-def number(value: float) -> str:
-    """Three digits, or all before the point."""
-    if not 0 < abs(value) < float("inf"):
-        return f"{value:g}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
 def _range(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{number(low)} to {number(high)}"
+    return "" if low is None or high is None else f"{three_digits(low)} to {three_digits(high)}"
 
 
 def _rows(result: dict[str, Any]) -> dict[tuple[str, str], Row]:

@@ -17,11 +17,11 @@ from bench import method, seeds
 from bench.check import formulas, losses, trajectories
 from bench.check.baselines import Measured, baseline_folder, entry, read
 from bench.check.compare import compare
-from bench.data import images
+from bench.data import order
 from bench.methods import dynamic_vae
 from bench.nn import networks
 from bench.registry import METHODS, METRICS
-from bench.training import step
+from bench.training import state, step
 
 FILES = {"0": losses.FILE, "1": trajectories.FILE}
 MEASURES = {"0": losses.measure, "1": trajectories.measure}
@@ -82,23 +82,23 @@ def delayed_beta(patch):
 
 
 def other_order(patch):
-    patch.setattr(images, "stream", lambda seed, name: seeds.stream(seed, f"shuffled {name}"))
+    patch.setattr(order, "stream", lambda seed, name: seeds.stream(seed, f"shuffled {name}"))
 
 
 def same_order_in_every_epoch(patch):
-    patch.setattr(images, "stream", lambda seed, name: seeds.stream(seed, f"{name.rpartition(':')[0]}:0"))
+    patch.setattr(order, "stream", lambda seed, name: seeds.stream(seed, f"{name.rpartition(':')[0]}:0"))
 
 
 def learning_rate(patch):
-    clean = step.Adam
-    patch.setattr(step, "Adam", lambda parameters, *, lr, **rest: clean(parameters, lr=1.01 * lr, **rest))
+    clean = state.Adam
+    patch.setattr(state, "Adam", lambda parameters, *, lr, **rest: clean(parameters, lr=1.01 * lr, **rest))
 
 
 def second_moment(patch):
     """Decay of Adam's second moment 0.99 instead of 0.999: bias correction hides it in the first step."""
-    clean = step.Adam
+    clean = state.Adam
     patch.setattr(
-        step,
+        state,
         "Adam",
         lambda parameters, *, betas=(0.9, 0.999), **rest: clean(parameters, betas=(betas[0], 0.99), **rest),
     )

@@ -45,7 +45,7 @@ def output_and_gradients(function, kind, relu, n_runs=1):
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_run_equals_torchs_own_convolution(kind, relu):
-    ours = output_and_gradients(layers.convolve_one, kind, relu)
+    ours = output_and_gradients(cpu.convolve_one, kind, relu)
     plain = output_and_gradients(convolve_grouped, kind, relu)
     assert bool((ours[0] < 0).any()) is not relu
     for mine, its in zip(ours, plain, strict=True):
@@ -75,9 +75,7 @@ def test_a_matrix_product_equals_torchs_own_convolution(kind, relu, n_runs):
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_are_those_of_finite_differences(kind):
     inputs, how = tensors(kind, n_images=2)
-    assert torch.autograd.gradcheck(
-        lambda *values: layers.convolve_one(*values, how), inputs, fast_mode=True, atol=1e-6
-    )
+    assert torch.autograd.gradcheck(lambda *values: cpu.convolve_one(*values, how), inputs, fast_mode=True, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -93,14 +91,14 @@ def test_a_group_of_runs_equals_each_run_alone(kind):
 def test_a_wrong_padding_would_be_seen():
     """Negative control: the comparison above isn't true of anything that has the right shape."""
     inputs, how = tensors("inner")
-    shifted = layers.convolve_one(inputs[0].roll(1, dims=3), *inputs[1:], how)
+    shifted = cpu.convolve_one(inputs[0].roll(1, dims=3), *inputs[1:], how)
     assert (shifted - convolve_grouped(*inputs, how)).abs().max() > 1
 
 
 def test_kernels_are_chosen_by_runs_and_device(monkeypatch):
     taken = []
     for name in ("convolve_one", "convolve_grouped", "convolve_patches"):
-        monkeypatch.setattr(layers, name, lambda *_, name=name: taken.append(name))
+        monkeypatch.setattr(choose, name, lambda *_, name=name: taken.append(name))
     for n_runs, device in ((1, "cpu"), (2, "cpu"), (1, "meta")):
         (x, weight, bias), how = tensors("inner", n_runs)
         choose.convolve(x.to(device), weight, bias, how)
@@ -132,7 +130,7 @@ def test_what_the_gpus_kernels_can_compute_goes_to_them(x, weight, how, expected
 def test_on_other_devices_a_convolution_is_a_matrix_product_where_it_can_be(kind, monkeypatch):
     taken = []
     for name in ("convolve_patches", "convolve_as_matrix"):
-        monkeypatch.setattr(layers, name, lambda *_, name=name: taken.append(name))
+        monkeypatch.setattr(choose, name, lambda *_, name=name: taken.append(name))
     (x, weight, bias), how = tensors(kind, 2)
     choose.convolve(x.to("meta"), weight, bias, how)
     assert taken == ["convolve_as_matrix" if "one pixel" in kind else "convolve_patches"]
@@ -156,7 +154,7 @@ def test_a_convolution_and_its_relu_are_one_operation_with_the_same_result(monke
 
 def test_only_the_gradients_that_are_asked_for_are_computed():
     (x, weight, bias), how = tensors("first, grey")
-    y = layers.convolve_one(x.detach(), weight, bias, how)
+    y = cpu.convolve_one(x.detach(), weight, bias, how)
     of_weight, of_bias = torch.autograd.grad(y.sum(), [weight, bias])
     assert of_weight.shape == weight.shape
     torch.testing.assert_close(of_bias, torch.full_like(of_bias, float(y[:, 0].numel())))
@@ -182,6 +180,6 @@ def test_networks_of_one_run_have_the_gradients_of_the_plain_kernels(name, chann
         return torch.autograd.grad(loss, list(vae.parameters()))
 
     fast = gradients()
-    monkeypatch.setattr(layers, "convolve_one", convolve_grouped)
+    monkeypatch.setattr(choose, "convolve_one", convolve_grouped)
     for mine, its in zip(fast, gradients(), strict=True):
         torch.testing.assert_close(mine, its, rtol=1e-10, atol=1e-10)

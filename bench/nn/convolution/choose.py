@@ -66,3 +66,7 @@ def fusable(x: Tensor, weight: Tensor, how: Convolution) -> bool:
 def _has_triton() -> bool:
     # NVIDIA's: on AMD's GPUs Triton multiplies float32 in other ways than those asked for.
     return torch.version.hip is None and importlib.util.find_spec("triton") is not None
+
+
+#: What can do any convolution ("fused": where `fusable`), for those who compare them.
+KERNELS = {"grouped": convolve_grouped, "patches": convolve_patches, "fused": convolve_fused}

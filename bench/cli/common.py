@@ -1,0 +1,77 @@
+"""What commands do first: load plug-ins, find a study's folder, resolve a study's options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError, did_you_mean
+
+if TYPE_CHECKING:
+    from bench.config.study import StudySpec
+    from bench.spec import RunSpec
+
+
+def resolve_study(
+    preset: str | None,
+    config: str | None,
+    settings: list[str] | None,
+    method: list[str] | None,
+    dataset: list[str] | None,
+    metric: list[str] | None,
+    seeds: str | None,
+    study: str | None,
+    plugin: list[Path] | None,
+    terms: str | None,
+) -> tuple[StudySpec, list[RunSpec], str]:
+    """The study that these options ask for, its runs, and the name of its folder.
+
+    Raises
+    ------
+    BenchError
+        For whatever is wrong with an option, in one line.
+    """
+    from bench.config.expand import expand
+    from bench.config.study import find_study, resolve
+    from bench.selectors import parse_seeds, split_list
+
+    load_plugins(plugin)
+    flags: dict[str, Any] = {
+        "methods": [part for item in method for part in split_list(item)] if method else None,
+        "datasets": [part for item in dataset for part in split_list(item)] if dataset else None,
+        "evaluation": {"metrics": [part for item in metric for part in split_list(item)]} if metric else None,
+        "seeds": parse_seeds(seeds) if seeds is not None else None,
+        "terms": terms,
+    }
+    file = find_study(config) if config else None
+    spec = resolve(preset, study_file=file, settings=settings, **flags)
+    specs = expand(spec)
+    parts = [file.stem, spec.preset] if file else [spec.preset, *sorted({s.dataset.name for s in specs})]
+    name = study or "-".join(parts)
+    if not name or name in (".", "..") or "/" in name or "\\" in name:
+        raise BenchError(f"--study '{name}' can't be a folder's name")
+    return spec, specs, name
+
+
+def load_plugins(paths: list[Path] | None) -> None:
+    """Import the users' files of ``--plugin``."""
+    from bench.registry import load_plugin
+
+    for path in paths or []:
+        load_plugin(path)
+
+
+def study_folder(study: str, results: Path) -> Path:
+    """Folder of a study that is named, or given by its path.
+
+    Raises
+    ------
+    BenchError
+        If there is none, with the nearest name.
+    """
+    for folder in (results / study, Path(study)):
+        if (folder / "study.toml").is_file():
+            return folder
+    known = sorted(path.parent.name for path in results.glob("*/study.toml"))
+    hint = did_you_mean(study, known) or (f"; there are: {', '.join(known)}" if known else "; there is none yet")
+    raise BenchError(f"no study '{study}' in '{results}'{hint}")
