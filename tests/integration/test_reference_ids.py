@@ -1,4 +1,4 @@
-"""The runs of the reference studies are called what they were called when they were made, by their specs and by plans."""
+"""Runs of the reference studies are called what they were when they were made, by their specs and by plans."""
 
 from __future__ import annotations
 
