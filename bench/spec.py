@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from bench.schema import StrictModel
+from bench.train_settings import TrainSettings, from_layout, to_layout
 
 #: Layout of ``spec.json`` and ``result.json``; raised when a reader of older folders would go wrong.
 SCHEMA_VERSION = 1
@@ -16,13 +19,7 @@ ENGINE_VERSION = 1
 PROTOCOL_VERSION = 1
 
 
-class Model(BaseModel):
-    """Frozen, typed, and strict about unknown keys and NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class MethodSpec(Model):
+class MethodSpec(StrictModel):
     """A method with every hyper-parameter."""
 
     name: str
@@ -30,7 +27,7 @@ class MethodSpec(Model):
     hyper: dict[str, bool | int | float | str] = Field(default_factory=dict)
 
 
-class DatasetSpec(Model):
+class DatasetSpec(StrictModel):
     """A dataset with every option that isn't neutral (`bench.settings.neutral`) and the checksum of its data."""
 
     name: str
@@ -45,42 +42,7 @@ class DatasetSpec(Model):
         return self.options | self.paths
 
 
-class NetworkSpec(Model):
-    """Architecture and initialisation."""
-
-    name: str
-    version: int
-    latent_dim: int = Field(ge=1)
-    init: Literal["he", "normal002", "torch"]
-
-
-class OptimizerSpec(Model):
-    """Adam's settings for encoder and decoder.
-
-    Attributes
-    ----------
-    schedule : {"constant", "one_cycle"}
-        Of the step size; see `bench.training.schedule.one_cycle`.
-    average : float
-        Share of the steps, the last ones, over which the weights are averaged; 0: the last weights stay.
-    """
-
-    name: Literal["adam"]
-    lr: float = Field(gt=0)
-    beta1: float = Field(ge=0, lt=1)
-    beta2: float = Field(ge=0, lt=1)
-    eps: float = Field(gt=0)
-    schedule: Literal["constant", "one_cycle"] = "constant"
-    average: float = Field(0.0, ge=0, le=1)
-
-    @model_serializer(mode="wrap")
-    def _without_neutral(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what does nothing, so that runs are named as they were before there was such a thing."""
-        content: dict[str, Any] = handler(self)
-        return {k: v for k, v in content.items() if (k, v) not in (("schedule", "constant"), ("average", 0.0))}
-
-
-class EvaluationSpec(Model):
+class EvaluationSpec(StrictModel):
     """What is measured after training, and on how many images."""
 
     protocol: int = PROTOCOL_VERSION
@@ -89,37 +51,41 @@ class EvaluationSpec(Model):
     metrics: dict[str, int]
 
 
-class RunSpec(Model):
+class RunSpec(StrictModel):
     """Everything that decides a run's numbers.
 
     A run's identity is its training: what is measured on it afterwards isn't part of the id, so that a new metric is
     measured on stored weights instead of training everything again. Versions keep scores apart: a change that alters
     them raises the integer version of the method, metric or protocol, and tables refuse to mix them. The commit is
-    recorded beside the result, not hashed. How often the metrics are measured during training (`score_every` steps; 0:
-    at the end only) is a part of it, as `log_every` is: what wasn't measured then can't be measured later.
+    recorded beside the result, not hashed.
+
+    Its JSON is ``spec.json``, in which some options of `train` are nested and neutral ones left out
+    (`bench.train_settings.to_layout`); it is read from there and from its own fields alike.
     """
 
     schema_version: int = SCHEMA_VERSION
     engine: int = 1
     method: MethodSpec
     dataset: DatasetSpec
-    network: NetworkSpec
-    optimizer: OptimizerSpec
-    batch_size: int = Field(ge=1)
-    steps: int = Field(ge=0)
+    network_version: int
+    train: TrainSettings
     seed: int = Field(ge=0)
-    log_every: int = Field(ge=1)
     evaluation: EvaluationSpec
-    threads: int = Field(ge=1)
-    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    device: Literal["cpu", "cuda"] = "cpu"
-    score_every: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_layout(cls, content: Any) -> Any:
+        return from_layout(content) if isinstance(content, dict) and "train" not in content else content
 
     @model_serializer(mode="wrap")
-    def _without_neutral(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what does nothing, as `OptimizerSpec` does."""
+    def _to_layout(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = handler(self)
-        return {key: value for key, value in content.items() if (key, value) != ("score_every", 0)}
+        return content | to_layout(content.pop("train"), content.pop("network_version"))
+
+    def with_train(self, **changes: Any) -> RunSpec:
+        """The same run trained otherwise: other values of `train`'s options."""
+        train = TrainSettings.model_validate(self.train.model_dump() | changes)
+        return self.model_copy(update={"train": train})
 
     def canonical_json(self) -> str:
         """The one spelling of what decides the weights: sorted keys, no spaces, shortest floats.

@@ -138,8 +138,7 @@ def end_to_end() -> list[Finding]:
     from bench.analytic.cases import case
     from bench.config.expand import expand
     from bench.config.study import find_study, resolve
-    from bench.execution import plan, run
-    from bench.results.store import Store
+    from bench.execution.run import run_study
 
     study = resolve(
         study_file=find_study("inference_optimum"),
@@ -151,9 +150,7 @@ def end_to_end() -> list[Finding]:
     )
     specs = expand(study)
     with tempfile.TemporaryDirectory(prefix="bench-doctor-") as folder:
-        store = Store(Path(folder) / "doctor")
-        store.create({}, specs)
-        (outcome,) = run.run(plan.plan(specs, store), store, n_jobs=1)
+        (outcome,) = run_study(study, specs, Path(folder) / "doctor", n_jobs=1)
     if outcome.state != "ok":
         text = f"end to end: a small training on linear-Gaussian data ended as {outcome.state}: {outcome.message}"
         return [Finding(0, "end to end", "all", "missing", text)]

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bench.execution import plan as execution_plan
-from bench.execution import run as execution_run
-from bench.results.store import Store
-
-if TYPE_CHECKING:
-    from bench.config.study import StudySpec
+from bench.config.study import StudySpec
+from bench.execution.run import Watcher, run_study
+from bench.execution.task import Outcome
+from bench.spec import RunSpec
 
 SETTING = Path(__file__).with_name("statistics.toml")
 #: Seeds of the stored runs: 0 to 39. Fewer than `LEAST_STORED` aren't compared with.
@@ -106,17 +103,28 @@ def run(
     scores: dict[str, Scores] = {name: {} for name in methods}
     failed: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="bench-check-") as folder:
-        store = Store(Path(folder) / "study")
-        store.create(asked.model_dump(mode="json"), list(specs.values()))
-        plan = execution_plan.plan(list(specs.values()), store)
-        workers = min(jobs or os.cpu_count() or 1, len(specs))
-        for n, outcome in enumerate(execution_run.run(plan, store, n_jobs=workers, plugins=plugins), 1):
-            spec = specs[outcome.run]
-            tell(f"tier 2: run {n} of {len(specs)}, {spec.method.name} seed {spec.seed}")
-            if outcome.state in ("ok", "diverged"):
-                values = {DIVERGED: float(outcome.state == "diverged"), **outcome.scores}
-                for column, value in values.items():
-                    scores[spec.method.name].setdefault(column, {})[spec.seed] = float(value)
-            else:
-                failed.setdefault(spec.method.name, f"seed {spec.seed}: {outcome.message}")
+        watcher = _Teller(specs, tell)
+        path = Path(folder) / "study"
+        outcomes = run_study(asked, list(specs.values()), path, n_jobs=jobs, plugins=plugins, watcher=watcher)
+    for outcome in outcomes:
+        spec = specs[outcome.run]
+        if outcome.state in ("ok", "diverged"):
+            values = {DIVERGED: float(outcome.state == "diverged"), **outcome.scores}
+            for column, value in values.items():
+                scores[spec.method.name].setdefault(column, {})[spec.seed] = float(value)
+        else:
+            failed.setdefault(spec.method.name, f"seed {spec.seed}: {outcome.message}")
     return {name: scores[name] for name in methods if name not in failed}, failed
+
+
+class _Teller(Watcher):
+    """Tells a line per run."""
+
+    def __init__(self, specs: dict[str, RunSpec], tell: Callable[[str], None]) -> None:
+        self.specs, self.tell, self.n = specs, tell, 0
+
+    def finished(self, outcome: Outcome) -> None:
+        """Tell which run of how many it was."""
+        self.n += 1
+        spec = self.specs[outcome.run]
+        self.tell(f"tier 2: run {self.n} of {len(self.specs)}, {spec.method.name} seed {spec.seed}")

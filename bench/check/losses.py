@@ -23,7 +23,8 @@ from bench.nn import networks
 from bench.registry import METHODS, Entry
 from bench.seeds import torch_stream
 from bench.training import loop, torch_setup
-from bench.training.state import COLUMNS, prepare
+from bench.training.log import COLUMNS
+from bench.training.state import prepare
 from bench.training.step import reconstruction
 
 FILE = "check_losses.json"
@@ -93,9 +94,13 @@ def first_steps(entry: Entry[Any]) -> Numbers:
     data = trials.dataset()
     spec = trials.spec(entry, steps=2, log_every=1)
     training = prepare([spec], data.image_shape, len(data))
-    parts = {"encoder": training.vae.encoder, "decoder": training.vae.decoder, "modules": training.modules}
+    parts = {
+        "encoder": training.model.vae.encoder,
+        "decoder": training.model.vae.decoder,
+        "modules": training.model.modules,
+    }
     found = _Table()
-    if spec.steps == 0:
+    if spec.train.steps == 0:
         return found.numbers
     start = {
         name: [value.detach().clone() for value in part.parameters()]
@@ -111,7 +116,7 @@ def first_steps(entry: Entry[Any]) -> Numbers:
         moves = [after.detach() - before for after, before in zip(part.parameters(), values, strict=True)]
         found.put(f"first move of {name}, norm", "step 1", _norm(moves))
     loop.train(training, data, store_of(data), until=2)
-    for row in training.curves:
+    for row in training.log.rows:
         for name, value in zip(COLUMNS[:3], row[0, 1:4], strict=True):
             found.put(f"{name} of a small net", f"step {int(row[0, 0])}", float(value))
     return found.numbers

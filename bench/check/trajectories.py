@@ -26,8 +26,9 @@ from bench.data.images import store_of
 from bench.evaluation import codes
 from bench.registry import METHODS, NETWORKS, Entry, load_plugin
 from bench.spec import RunSpec
-from bench.training import checkpoint, loop, state, torch_setup
-from bench.training.state import COLUMNS
+from bench.training import loop, state, torch_setup
+from bench.training.log import COLUMNS
+from bench.training.trained import take, weights
 
 FILE = "check_trajectories.json"
 #: Least bounds of columns in which rounding shows at all: absolute, and relative above 1. Rounding errors are mostly
@@ -57,31 +58,32 @@ def follow(spec: RunSpec, size: int = 32, *, nudge: int = 0) -> tuple[Numbers, d
     nudge : int
         Above 0 every initial weight is a unit in the last place off, up or down as this seed has it.
     """
-    torch_setup.settings(spec.threads)
+    torch_setup.settings(spec.train.threads)
     data = trials.dataset(size)
     images = store_of(data)
     training = state.prepare([spec], data.image_shape, len(data))
     if nudge:
         generator = torch.Generator().manual_seed(nudge)
         with torch.no_grad():
-            for parameter in training.vae.parameters():
+            for parameter in training.model.vae.parameters():
                 up = torch.randint(0, 2, parameter.shape, generator=generator)
                 parameter.mul_(1 + (2 * up - 1) * 2.0**-23)
     loop.train(training, data, images)
     numbers: Numbers = {}
-    for row in training.curves:
+    for row in training.log.rows:
         for name, value in zip(COLUMNS, row[0, 1:5], strict=True):
             # No set point, and no KL of codes without noise, isn't a number that went wrong.
             if not (name in ("set_point", "kl") and np.isnan(value)):
                 numbers.setdefault(name, {})[f"step {int(row[0, 0])}"] = float(value)
-    measured = codes.evaluate(training, data, images)
+    run = take(training, 0)
+    measured = codes.evaluate(run, data, images)
     for name, score in measured.scores.items():
         numbers.setdefault(f"score {name}", {})["the end"] = score
-    weights = hashlib.sha256()
-    for name, value in sorted(checkpoint.weights(training, 0).items()):
-        weights.update(name.encode() + value.numpy().tobytes())
-    curves = hashlib.sha256(np.array(training.curves).tobytes())
-    return numbers, {"curves": curves.hexdigest(), "weights": weights.hexdigest()}
+    digest = hashlib.sha256()
+    for name, value in sorted(weights(run.model).items()):
+        digest.update(name.encode() + value.numpy().tobytes())
+    curves = hashlib.sha256(np.array(training.log.rows).tobytes())
+    return numbers, {"curves": curves.hexdigest(), "weights": digest.hexdigest()}
 
 
 def measure(entry: Entry[Any], *, threads: int = 1, nudge: int = 0) -> Measured:

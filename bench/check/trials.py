@@ -9,7 +9,8 @@ from typing import Any
 from bench.dataset import Dataset, load_dataset, resolve_options
 from bench.method import resolve_hyper
 from bench.registry import DATASETS, METHODS, METRICS, NETWORKS, Entry
-from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, NetworkSpec, OptimizerSpec, RunSpec
+from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, RunSpec
+from bench.train_settings import TrainSettings
 
 #: The net of small runs.
 NETWORK = "mlp"
@@ -54,18 +55,20 @@ def spec(
             name=method.name, version=method.version, hyper=resolve_hyper(method.name, SETTINGS.get(method.name, {}))
         ),
         dataset=data,
-        network=NetworkSpec(name=network, version=NETWORKS.get(network).version, latent_dim=6, init="he"),
-        optimizer=OptimizerSpec(
-            name="adam", lr=1e-3 if size == 32 else 1e-4, beta1=0.9, beta2=0.999, eps=1e-8, average=0.0
+        network_version=NETWORKS.get(network).version,
+        train=TrainSettings(
+            network=network,
+            latent_dim=6,
+            batch_size=32,
+            steps=steps if method.info.get("trains", True) else 0,
+            lr=1e-3 if size == 32 else 1e-4,
+            log_every=log_every,
+            threads=threads,
         ),
-        batch_size=32,
-        steps=steps if method.info.get("trains", True) else 0,
         seed=0,
-        log_every=log_every,
         evaluation=EvaluationSpec(
             n_codes=192, n_images=64, metrics={name: METRICS.get(name).version for name in METRIC_NAMES}
         ),
-        threads=threads,
     )
 
 
@@ -77,7 +80,7 @@ def checksum() -> dict[str, str]:
 
 def versions(run: RunSpec) -> dict[str, int]:
     """What a run's numbers depend on and has a version that is raised when they move."""
-    network = METHODS.get(run.method.name).value.network or run.network.name
+    network = METHODS.get(run.method.name).value.network or run.train.network
     found = {
         f"method {run.method.name}": run.method.version,
         f"dataset {run.dataset.name}": run.dataset.version,

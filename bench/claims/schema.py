@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from bench.spec import Model
+from bench.schema import StrictModel
 from bench.stats import MIN_SEEDS
 
 #: Presets from the smallest up. The recipe of Li et al. runs on the data and the network of `quick`.
@@ -23,14 +23,14 @@ Value = bool | int | float | str
 Text = Annotated[str, Field(min_length=1)]
 
 
-class Range(Model):
+class Range(StrictModel):
     """Bounds of a hyper-parameter, inclusive."""
 
     min: float | None = None
     max: float | None = None
 
 
-class Population(Model):
+class Population(StrictModel):
     """Runs of one method at the settings its study gives it, but for what is named here.
 
     Attributes
@@ -55,14 +55,14 @@ class Population(Model):
     data: dict[str, Value] = Field(default={})
 
 
-class Scale(Model):
+class Scale(StrictModel):
     """Measure ``(zero - x) / (zero - one)`` instead of x, seed by seed: the share of the way from zero to one."""
 
     zero: Population
     one: Population
 
 
-class ClaimTest(Model):
+class ClaimTest(StrictModel):
     """One measurement and what is claimed of it.
 
     Attributes
@@ -106,7 +106,7 @@ class ClaimTest(Model):
         return self
 
 
-class Claim(Model):
+class Claim(StrictModel):
     """A statement with the rule that decides it.
 
     Attributes
@@ -198,7 +198,7 @@ class Claim(Model):
         return {name for population in self.populations for name in population.data}
 
 
-class Paper(Model):
+class Paper(StrictModel):
     """A file of claims: the paper, what of it could be read, a data set for all claims that name none."""
 
     paper: Text

@@ -57,8 +57,8 @@ def print_plan(study: StudySpec, specs: list[RunSpec], folder: Path, *, as_json:
         hyper = ", ".join(f"{key}={value}" for key, value in spec.method.hyper.items())
         options = ", ".join(f"{k}={_short(v)}" for k, v in spec.dataset.options.items() if v not in ("", None))
         line = (
-            f"{spec.dataset.name}[{options}]  {spec.method.name}[{hyper}]  net {spec.network.name}, "
-            f"{spec.steps:,} steps, batch {spec.batch_size}, lr {spec.optimizer.lr:g}"
+            f"{spec.dataset.name}[{options}]  {spec.method.name}[{hyper}]  net {spec.train.network}, "
+            f"{spec.train.steps:,} steps, batch {spec.train.batch_size}, lr {spec.train.lr:g}"
         )
         groups.setdefault(line, []).append(spec.seed)
     for line, seeds in groups.items():
@@ -67,8 +67,6 @@ def print_plan(study: StudySpec, specs: list[RunSpec], folder: Path, *, as_json:
 
 def print_status(folder: Path, *, as_json: bool) -> None:
     """Print one status word per planned run."""
-    from bench.execution import plan
-
     store = Store(folder)
     store.check_schema()
     words: dict[str, str] = {}
@@ -77,7 +75,7 @@ def print_status(folder: Path, *, as_json: bool) -> None:
             status = str(store.result(run)["status"])
             words[run] = "done" if status == "ok" else status
         else:
-            step = plan.progress(store, run)
+            step = store.progress(run)
             if store.is_claimed(run):
                 words[run] = f"in work, step {step:,}"
             elif store.failures(run):

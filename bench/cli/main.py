@@ -74,7 +74,9 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Train and measure every run of a study that isn't done yet, then write its report."""
-    from bench.cli import console, progress
+    from bench.cli import console
+    from bench.cli.progress import Progress
+    from bench.execution.run import run_study
 
     spec, specs, name = resolve_study(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms)
     if rerun not in (None, "diverged", "all"):
@@ -84,7 +86,7 @@ def run(
         return
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        failed = progress.run_study(
+        outcomes = run_study(
             spec,
             specs,
             results / name,
@@ -94,11 +96,12 @@ def run(
             command=shlex.join(["bench", *sys.argv[1:]]),
             mixed=mixed,
             reuse=[study_folder(other, results) for other in reuse or []],
-            quiet=quiet,
+            watcher=Progress(quiet=quiet),
         )
     except KeyboardInterrupt:
         typer.echo("\nbench: stopped; finished runs are kept, the same command goes on from here", err=True)
         raise typer.Exit(130) from None
+    failed = any(outcome.state == "failed" for outcome in outcomes)
     try:
         console.print_report(results / name, reports / name, quiet=quiet, mixed=mixed, n_jobs=jobs)
     except BenchError as error:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
 
-from bench.execution import estimate, grouping, processes
-from bench.execution import plan as execution_plan
-from bench.execution import run as execution_run
+from bench.config.study import StudySpec
+from bench.execution import grouping, processes
+from bench.execution.estimate import seconds_per_step
+from bench.execution.plan import Plan
+from bench.execution.run import Watcher
+from bench.execution.task import Outcome
 from bench.formatting import duration, ranges
-from bench.results import read, versions
 from bench.results.store import Store
-
-if TYPE_CHECKING:
-    from bench.config.study import StudySpec
-    from bench.execution.plan import Plan, Rerun
-    from bench.execution.worker import Outcome
-    from bench.spec import RunSpec
+from bench.spec import RunSpec
 
 #: What the header says of a study's terms.
 TERMS = {
@@ -38,51 +34,48 @@ ESTIMATE_FROM = 20_000
 PLAIN_EVERY_S = 60.0
 
 
-def run_study(
-    study: StudySpec,
-    specs: list[RunSpec],
-    folder: Path,
-    *,
-    n_jobs: int,
-    rerun: Rerun,
-    plugins: Sequence[Path],
-    command: str,
-    mixed: bool,
-    reuse: Sequence[Path],
-    quiet: bool,
-) -> int:
-    """Run what isn't done, showing progress; returns the number of failed runs."""
-    store = Store(folder)
-    store.create(study.model_dump(mode="json"), specs, command)
-    if not mixed:
-        versions.check_versions(folder, specs)
-    adopted = [spec for spec in specs for other in reuse if store.adopt(Store(other), spec.run_id)]
-    plan = execution_plan.plan(specs, store, rerun)
-    jobs = n_jobs or os.cpu_count() or 1
-    workers = plan.workers(jobs)
-    console = Console(quiet=quiet, highlight=False, soft_wrap=True, markup=False)
-    _header(console, study, plan, folder, workers)
-    if adopted:
-        console.print(f"{len(adopted)} runs were taken over from {', '.join(str(path) for path in reuse)}")
-    _estimate(console, [spec for spec in plan.left if plan.todo[spec.run_id] != "measure"], workers)
-    err = Console(highlight=False, soft_wrap=True, markup=False)
-    failed: list[Outcome] = []
-    started = time.monotonic()
-    with _Display(console, store, plan.left) as display:
-        for outcome in execution_run.run(plan, store, n_jobs=jobs, plugins=plugins):
-            display.finished(outcome)
-            if outcome.state == "failed":
-                failed.append(outcome)
-    read.write_runs_jsonl(folder)
-    if plan.todo:
-        console.print(
-            f"{len(plan.todo) - len(failed)} of {len(plan.todo)} runs done in {duration(time.monotonic() - started)}"
-        )
-    for outcome in failed:
-        err.print(f"failed {outcome.run}: {outcome.message}")
-    if failed:
-        err.print(f"tracebacks: {store.failed}; the same command tries these runs again")
-    return len(failed)
+class Progress(Watcher):
+    """Prints a study's header and estimate, its progress, a line per run, and what failed.
+
+    Parameters
+    ----------
+    quiet : bool
+        Only failures.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.console = Console(quiet=quiet, highlight=False, soft_wrap=True, markup=False)
+        self.display: _Display | None = None
+
+    def planned(self, study: StudySpec, plan: Plan, store: Store, workers: int, adopted: int) -> None:
+        """Print the header, and the estimate where runs are long; show progress from here on."""
+        _header(self.console, study, plan, store.path, workers)
+        if adopted:
+            self.console.print(f"{adopted} runs were taken over from other studies")
+        _estimate(self.console, [spec for spec in plan.left if plan.todo[spec.run_id] != "measure"], workers)
+        self.store, self.started = store, time.monotonic()
+        self.display = _Display(self.console, store, plan.left)
+        self.display.start()
+
+    def finished(self, outcome: Outcome) -> None:
+        """Print a line for the run."""
+        if self.display is not None:
+            self.display.finished(outcome)
+
+    def over(self, outcomes: Sequence[Outcome]) -> None:
+        """Print how many were done in what time, and the failures on the error stream."""
+        if self.display is None:
+            return
+        self.display.stop()
+        failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+        if outcomes:
+            took, done = duration(time.monotonic() - self.started), len(outcomes) - len(failed)
+            self.console.print(f"{done} of {self.display.n_runs} runs done in {took}")
+        err = Console(highlight=False, soft_wrap=True, markup=False)
+        for outcome in failed:
+            err.print(f"failed {outcome.run}: {outcome.message}")
+        if failed:
+            err.print(f"tracebacks: {self.store.failed}; the same command tries these runs again")
 
 
 class _Display:
@@ -90,7 +83,7 @@ class _Display:
 
     def __init__(self, console: Console, store: Store, todo: list[RunSpec]) -> None:
         self.console = console
-        self.bar = Progress(
+        self.bar = Bar(
             BarColumn(),
             TextColumn("{task.percentage:.0f} %, {task.fields[runs]}, {task.fields[eta]}"),
             console=console,
@@ -105,17 +98,18 @@ class _Display:
         self.reported: dict[str, int] = {}
         self.before = self.steps()
         self.started = self.plain = time.monotonic()
-        self.stop = threading.Event()
+        self.stopped = threading.Event()
 
-    def __enter__(self) -> _Display:
+    def start(self) -> None:
+        """Begin to show, and to look at what workers report."""
         self.bar.start()
         self.task = self.bar.add_task("", total=max(self.total, 1), runs="", eta="")
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
+    def stop(self) -> None:
+        """Show nothing any more."""
+        self.stopped.set()
         self.thread.join()
         self.bar.stop()
 
@@ -134,11 +128,11 @@ class _Display:
         runs = list(self.left)
         for run in runs:
             # A committed run reports nothing any more, but is only finished when its whole group is.
-            self.reported[run] = max(self.reported.get(run, 0), execution_plan.progress(self.store, run))
+            self.reported[run] = max(self.reported.get(run, 0), self.store.progress(run))
         return self.done + sum(self.reported[run] for run in runs)
 
     def _watch(self) -> None:
-        while not self.stop.wait(1.0):
+        while not self.stopped.wait(1.0):
             steps = self.steps()
             passed, new = time.monotonic() - self.started, steps - self.before
             eta = f"about {duration(passed * (self.total - steps) / new)} left" if new and passed > 10 else ""
@@ -150,7 +144,7 @@ class _Display:
 
 
 def _cost(spec: RunSpec) -> int:
-    return max(spec.steps, 1)
+    return max(spec.train.steps, 1)
 
 
 def _header(console: Console, study: StudySpec, plan: Plan, folder: Path, jobs: int) -> None:
@@ -170,7 +164,7 @@ def _header(console: Console, study: StudySpec, plan: Plan, folder: Path, jobs: 
 
 
 def _estimate(console: Console, todo: list[RunSpec], jobs: int) -> None:
-    groups = grouping.group([spec for spec in todo if spec.steps > ESTIMATE_FROM], jobs)
+    groups = grouping.group([spec for spec in todo if spec.train.steps > ESTIMATE_FROM], jobs)
     # The first group of a kind is the largest.
     long = {key: group for group in reversed(groups) for key in [_kind(group[0])]}
     if not long:
@@ -180,14 +174,15 @@ def _estimate(console: Console, todo: list[RunSpec], jobs: int) -> None:
     for key, group in long.items():
         spec = group[0]
         try:
-            speed = processes.call(estimate.seconds_per_step, group, threads=spec.threads)
+            speed = processes.call(seconds_per_step, group, threads=spec.train.threads)
         except Exception as error:
             # The run itself will say what is wrong, and be recorded as failed; the others go on.
             console.print(f"  {spec.method.name}: can't be timed ({type(error).__name__}: {error})")
             continue
-        total += speed * sum(other.steps for other in todo if _kind(other) == key)
+        total += speed * sum(other.train.steps for other in todo if _kind(other) == key)
+        steps = spec.train.steps
         console.print(
-            f"  {spec.method.name}: {1 / speed:.1f} steps/s, {spec.steps:,} steps: {duration(speed * spec.steps)} a run"
+            f"  {spec.method.name}: {1 / speed:.1f} steps/s, {steps:,} steps: {duration(speed * steps)} a run"
         )
     console.print(
         f"this study will take about {duration(total / jobs)} on this hardware (Ctrl-C stops it, nothing is lost)"
@@ -195,4 +190,4 @@ def _estimate(console: Console, todo: list[RunSpec], jobs: int) -> None:
 
 
 def _kind(spec: RunSpec) -> tuple[str, str, int, str]:
-    return spec.method.name, spec.network.name, spec.batch_size, spec.dataset.sha256
+    return spec.method.name, spec.train.network, spec.train.batch_size, spec.dataset.sha256

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from bench.config.study import StudySpec, TrainSettings, one_line
+from bench.config.study import StudySpec, one_line
 from bench.data.order import Order
 from bench.dataset import load_dataset, resolve_options
 from bench.errors import BenchError
@@ -18,7 +18,8 @@ from bench.metrics.measure import find_metric, match_metrics
 from bench.nn import networks
 from bench.registry import DATASETS, METHODS, NETWORKS
 from bench.selectors import Selection, parse_selection
-from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, NetworkSpec, OptimizerSpec, RunSpec
+from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, RunSpec
+from bench.train_settings import TrainSettings
 
 Table = dict[str, Any]
 
@@ -62,7 +63,14 @@ def expand(study: StudySpec) -> list[RunSpec]:
 
 def _kind(spec: RunSpec) -> tuple[Any, ...]:
     """What `_check_fit` looks at."""
-    return spec.dataset.sha256, str(spec.dataset.options), spec.method.name, spec.network, spec.batch_size
+    return (
+        spec.dataset.sha256,
+        str(spec.dataset.options),
+        spec.method.name,
+        spec.train.network,
+        spec.train.latent_dim,
+        spec.train.batch_size,
+    )
 
 
 def _check_fit(spec: RunSpec) -> None:
@@ -73,7 +81,7 @@ def _check_fit(spec: RunSpec) -> None:
     if method.data not in ("any", kind):
         raise BenchError(f"method '{spec.method.name}' is for {method.data}, dataset '{spec.dataset.name}' has {kind}")
     with torch.device("meta"):
-        vae = networks.build(spec.network.name, 1, dataset.image_shape, spec.network.latent_dim)
+        vae = networks.build(spec.train.network, 1, dataset.image_shape, spec.train.latent_dim)
     if (known := dataset.known_decoder()) is not None:
         networks.linear_decoder(vae, known)
         if method.begin_stage is not Method.begin_stage:
@@ -81,11 +89,11 @@ def _check_fit(spec: RunSpec) -> None:
                 f"method '{spec.method.name}' trains a second decoder, dataset '{spec.dataset.name}' comes with its "
                 "own: set the dataset's decoder=learned"
             )
-    if spec.device == "cuda" and not torch.cuda.is_available():
+    if spec.train.device == "cuda" and not torch.cuda.is_available():
         raise BenchError("device 'cuda': torch sees no GPU here; leave out train.device, or use 'cpu'")
-    if spec.precision == "tf32" and spec.device != "cuda":
+    if spec.train.precision == "tf32" and spec.train.device != "cuda":
         raise BenchError("precision 'tf32' is a GPU's; use 'bfloat16' or 'float32', or train.device=cuda")
-    Order(spec.seed, len(dataset), spec.batch_size)
+    Order(spec.seed, len(dataset), spec.train.batch_size)
 
 
 def _run_spec(
@@ -115,30 +123,16 @@ def _run_spec(
     except ValidationError as error:
         raise BenchError(one_line(error, f"method '{name}', table 'train'")) from None
     hyper = resolve_hyper(name, published.get("hyper", {}) | table | values)
-    network = NETWORKS.get(train.network)
+    if not entry.info.get("trains", True):
+        train = train.model_copy(update={"steps": 0, "score_every": 0})
     return RunSpec(
         engine=ENGINE_VERSION,
         method=MethodSpec(name=name, version=entry.version, hyper=hyper),
         dataset=dataset,
-        network=NetworkSpec(name=train.network, version=network.version, latent_dim=train.latent_dim, init=train.init),
-        optimizer=OptimizerSpec(
-            name="adam",
-            lr=train.lr,
-            beta1=train.beta1,
-            beta2=train.beta2,
-            eps=train.eps,
-            schedule=train.lr_schedule,
-            average=train.average,
-        ),
-        batch_size=train.batch_size,
-        steps=train.steps if entry.info.get("trains", True) else 0,
+        network_version=NETWORKS.get(train.network).version,
+        train=train,
         seed=seed,
-        log_every=train.log_every,
         evaluation=evaluation,
-        threads=train.threads,
-        precision=train.precision,
-        device=train.device,
-        score_every=train.score_every if entry.info.get("trains", True) else 0,
     )
 
 

@@ -7,46 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from bench.errors import BenchError, did_you_mean
 from bench.registry import DATASETS, METHODS
+from bench.schema import StrictModel
 from bench.selectors import parse_value
-from bench.spec import Model
+from bench.train_settings import TrainSettings
 
 PRESETS = Path(__file__).parent / "presets"
 STUDIES = Path(__file__).parent / "studies"
 Table = dict[str, Any]
 
 
-class TrainSettings(Model):
-    """Everything about training that isn't the objective; equal for all methods unless a method's table differs."""
-
-    network: str = "H"
-    latent_dim: int = Field(10, ge=1, le=1000)
-    init: Literal["he", "normal002", "torch"] = "he"
-    batch_size: int = Field(64, ge=1)
-    steps: int = Field(300_000, ge=0)
-    lr: float = Field(1e-4, gt=0)
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(0.999, ge=0, lt=1)
-    eps: float = Field(1e-8, gt=0)
-    lr_schedule: Literal["constant", "one_cycle"] = "constant"
-    average: float = Field(0.0, ge=0, le=1)
-    log_every: int = Field(100, ge=1)
-    threads: int = Field(1, ge=1)
-    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    device: Literal["cpu", "cuda"] = "cpu"
-    score_every: int = Field(0, ge=0)
-
-    @model_validator(mode="after")
-    def _scored_where_logged(self) -> TrainSettings:
-        if self.score_every % self.log_every:
-            raise ValueError(f"score_every={self.score_every} must be a multiple of log_every={self.log_every}")
-        return self
-
-
-class EvaluationSettings(Model):
+class EvaluationSettings(StrictModel):
     """Sample sizes and metrics."""
 
     n_codes: int = Field(15_000, ge=2)
@@ -54,7 +28,7 @@ class EvaluationSettings(Model):
     metrics: list[str] = Field(default=["all"])
 
 
-class StudySpec(Model):
+class StudySpec(StrictModel):
     """A study as asked for; `expand` turns it into run specs. `figures` are those of its report, all by default."""
 
     preset: str = ""

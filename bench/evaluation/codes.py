@@ -13,7 +13,8 @@ from bench.data.images import ImageStore
 from bench.dataset import Dataset, Index, sample_rows
 from bench.metrics.measure import Evaluation, find_metric, measure
 from bench.nn.networks import VAE
-from bench.training.state import Training
+from bench.training.state import Model
+from bench.training.trained import TrainedRun
 
 #: Images per forward pass when encoding; a constant of the protocol, because it can change the last bits.
 CHUNK = 256
@@ -47,64 +48,55 @@ def decode_codes(vae: VAE, codes: NDArray[Any], device: str = "cpu") -> NDArray[
     return torch.cat(parts).numpy()
 
 
-def encode(training: Training, store: ImageStore, rows: Index) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Posterior means and log-variances, (len(rows), K) float64 each, for a training of one run."""
-    return encode_images(training.vae, store, rows, training.method.device)
+def encode(model: Model, store: ImageStore, rows: Index) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Posterior means and log-variances, (len(rows), K) float64 each, by the model of one run."""
+    return encode_images(model.vae, store, rows, model.method.device)
 
 
-def decode(training: Training, codes: NDArray[Any]) -> NDArray[np.float32]:
-    """Logits of the images of what the decoder is given, (n, K) to (n, C, H, W), for a training of one run."""
-    return decode_codes(training.vae, codes, training.method.device)
+def decode(model: Model, codes: NDArray[Any]) -> NDArray[np.float32]:
+    """Logits of the images of what the decoder is given, (n, K) to (n, C, H, W), by the model of one run."""
+    return decode_codes(model.vae, codes, model.method.device)
 
 
-def decoder_input(training: Training, mean: NDArray[Any], logvar: NDArray[Any]) -> NDArray[np.float32]:
+def decoder_input(model: Model, mean: NDArray[Any], logvar: NDArray[Any]) -> NDArray[np.float32]:
     """What the method gives its decoder for these posteriors when it is evaluated, (n, K)."""
-    m, v = (torch.from_numpy(value).float().unsqueeze(0).to(training.method.device) for value in (mean, logvar))
+    m, v = (torch.from_numpy(value).float().unsqueeze(0).to(model.method.device) for value in (mean, logvar))
     with torch.no_grad():
-        codes: NDArray[np.float32] = training.method.code_at_evaluation(m, v, training.state)[0].cpu().numpy()
+        codes: NDArray[np.float32] = model.method.code_at_evaluation(m, v, model.state)[0].cpu().numpy()
     return codes
 
 
-def covariance(training: Training, logvar: NDArray[Any]) -> NDArray[Any] | None:
+def covariance(model: Model, logvar: NDArray[Any]) -> NDArray[Any] | None:
     """Covariances of posteriors with these log-variances, (n, K, K) float64, if a method correlates its latents."""
     with torch.no_grad():
-        found = training.method.covariance(torch.from_numpy(logvar).unsqueeze(0).to(training.method.device))
+        found = model.method.covariance(torch.from_numpy(logvar).unsqueeze(0).to(model.method.device))
     return None if found is None else found[0].double().cpu().numpy()
 
 
-def evaluate(training: Training, dataset: Dataset, store: ImageStore) -> Evaluation:
-    """Run the metrics of a run's spec on it.
-
-    Parameters
-    ----------
-    training : Training
-        Of one run, trained. Each metric draws from its own stream ``metric:<name>`` of the run's seed.
-    """
-    inputs, reasons = inputs_of(training, dataset, store)
-    spec = training.specs[0]
-    return measure(inputs, spec.evaluation.metrics, seed=spec.seed, reasons=reasons)
+def evaluate(run: TrainedRun, dataset: Dataset, store: ImageStore) -> Evaluation:
+    """Run the metrics of a run's spec on it; each draws from its own stream ``metric:<name>`` of the run's seed."""
+    inputs, reasons = inputs_of(run, dataset, store)
+    return measure(inputs, run.spec.evaluation.metrics, seed=run.spec.seed, reasons=reasons)
 
 
-def inputs_of(
-    training: Training, dataset: Dataset, store: ImageStore
-) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+def inputs_of(run: TrainedRun, dataset: Dataset, store: ImageStore) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """What the metrics of a run's spec are given, and why what isn't there is missing; see `measure`."""
-    spec = training.specs[0].evaluation
+    spec, model = run.spec.evaluation, run.model
     rows = sample_rows(dataset, spec.n_codes)
-    mean, logvar = encode(training, store, rows)
+    mean, logvar = encode(model, store, rows)
     part = slice(min(spec.n_images, len(rows)))
     inputs: dict[str, NDArray[Any]] = {"codes": mean}
     reasons = {}
-    spread = covariance(training, logvar)
+    spread = covariance(model, logvar)
     if spread is not None:
         reasons["logvar"] = "latents are correlated given the data"
-    elif training.method.stochastic:
+    elif model.method.stochastic:
         inputs["logvar"] = logvar
     if dataset.factor_names:
         inputs["factors"] = dataset.factors(rows)
     if (sources := dataset.sources(rows)) is not None:
         inputs["sources"] = sources
-        if spread is None and training.method.stochastic:
+        if spread is None and model.method.stochastic:
             spread = np.exp(logvar)[:, :, None] * np.eye(logvar.shape[1])
         if spread is not None:
             inputs["covariance"] = spread
@@ -114,5 +106,5 @@ def inputs_of(
         reasons |= dict.fromkeys(("images", "decoded"), "the data are no images")
     elif {"images", "decoded"} & {need for name in spec.metrics for need in find_metric(name).inputs}:
         inputs["images"] = store.gather(rows[part]).cpu().numpy()
-        inputs["decoded"] = decode(training, decoder_input(training, mean[part], logvar[part]))
+        inputs["decoded"] = decode(model, decoder_input(model, mean[part], logvar[part]))
     return inputs, reasons

@@ -13,7 +13,7 @@ from scipy.special import expit
 from bench.data.images import ImageStore
 from bench.dataset import Dataset, sample_rows
 from bench.evaluation.codes import decode, decoder_input, encode
-from bench.training.state import Training
+from bench.training.state import Model
 
 #: Values of a latent along a traversal: -3 to 3 in steps of 2/3, as the DynamicVAE authors' figures have.
 TRAVERSAL = np.linspace(-3.0, 3.0, 10)
@@ -25,29 +25,29 @@ N_SAMPLE = 2048
 Bytes = NDArray[np.uint8]
 
 
-def write(training: Training, dataset: Dataset, store: ImageStore, folder: Path) -> None:
-    """Write ``reconstructions.png`` and ``traversals.png`` of a training of one run into `folder`.
+def write(model: Model, dataset: Dataset, store: ImageStore, folder: Path) -> None:
+    """Write ``reconstructions.png`` and ``traversals.png`` by the model of one run into `folder`.
 
     All latents are traversed, sorted by their mean KL, largest first: no hand-picked rows. Codes without noise have no
     KL, and their latents keep their order.
     """
     rows = sample_rows(dataset, N_SAMPLE)
-    mean, logvar = encode(training, store, rows)
+    mean, logvar = encode(model, store, rows)
     shown = slice(N_RECONSTRUCTIONS)
     originals = store.gather(rows[shown]).cpu().numpy()
-    decoded = expit(decode(training, decoder_input(training, mean[shown], logvar[shown])))
+    decoded = expit(decode(model, decoder_input(model, mean[shown], logvar[shown])))
     _save(grid(np.stack([originals, decoded])), folder / "reconstructions.png")
 
-    codes = decoder_input(training, *encode(training, store, dataset.query_indices()))
+    codes = decoder_input(model, *encode(model, store, dataset.query_indices()))
     order = np.arange(codes.shape[1])
-    if training.method.stochastic:
+    if model.method.stochastic:
         kl = 0.5 * (mean**2 + np.exp(logvar) - 1 - logvar).mean(axis=0)
         order = np.argsort(-kl, kind="stable")
     # (latent, query, value, K): one row per latent, the queries side by side.
     varied = np.tile(codes[None, :, None, :], (len(order), 1, len(TRAVERSAL), 1))
     for row, latent in enumerate(order):
         varied[row, :, :, latent] = TRAVERSAL
-    images = expit(decode(training, varied.reshape(-1, codes.shape[1])))
+    images = expit(decode(model, varied.reshape(-1, codes.shape[1])))
     _save(grid(images.reshape(len(order), -1, *images.shape[1:])), folder / "traversals.png")
 
 

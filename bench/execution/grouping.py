@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import torch
+from torch.nn import Module
+
+from bench.dataset import load_dataset
+from bench.method import Method
+from bench.nn import networks
+from bench.nn.layers import Conv, ConvTranspose, Linear, Narrow
+from bench.registry import METHODS
 from bench.spec import RunSpec
-
-if TYPE_CHECKING:
-    from torch.nn import Module
-
-    from bench.data.images import ImageStore
-    from bench.dataset import Dataset
+from bench.training.state import shared
 
 #: Runs in one group, whatever their size: a group's runs are all lost together to an error.
 LARGEST = 10
@@ -34,12 +36,10 @@ SMALL = 100_000_000
 #: Values in two vector registers, which is what torch's loops take at once. What is left over is rounded otherwise, and
 #: matrices that begin off these bounds are multiplied otherwise.
 ALIGNED = 32
-#: Steps after which runs trained together are compared with the same runs trained alone.
-STEPS_COMPARED = 3
 
 
 def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
-    """Divide runs into groups that go in lockstep, the costliest first; runs that go alone follow in their order.
+    """Divide runs into groups that are trained together, the costliest first; runs that go alone follow in their order.
 
     Groups get smaller towards the end of the study, kinds of costly runs being divided first. Handed to whichever
     worker is free, the costliest first, they leave none idle for long at the end; groups of equal cost keep the order
@@ -62,7 +62,7 @@ def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
             try:
                 most[kind] = company(spec)
                 # A GPU's one worker takes them as they come.
-                cost[kind] = _calls(spec) if most[kind] > 1 and spec.device == "cpu" else 0
+                cost[kind] = _calls(spec) if most[kind] > 1 and spec.train.device == "cpu" else 0
             except Exception:
                 # The run itself will say what is wrong, and be recorded as failed.
                 most[kind] = 1
@@ -72,7 +72,7 @@ def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
     for kind, places in sorted(kinds.items(), key=lambda item: -cost.get(item[0], 0)):
         largest = most.get(kind, 1)
         least = 2 if len(places) >= 2 * n_jobs else 1
-        if specs[places[0]].device == "cpu" and largest > LARGE:
+        if specs[places[0]].train.device == "cpu" and largest > LARGE:
             least = largest
         each = max(1, cost.get(kind, 0))
         while places:
@@ -91,23 +91,19 @@ def company(spec: RunSpec) -> int:
     multiply-adds a step. Kernels were seen to give every run the bits that it gets alone in dense layers on one thread,
     if a run's part of each tensor fills whole vector registers, and in narrow layers.
     """
-    from bench.method import Method
-    from bench.nn.layers import Conv, ConvTranspose, Linear, Narrow
-    from bench.registry import METHODS
-
     if METHODS.get(spec.method.name).value.fit is not Method.fit:
         return 1
-    if spec.device == "cuda":
+    if spec.train.device == "cuda":
         return LARGEST_ON_GPU
-    if spec.steps == 0 or spec.threads != 1:
+    if spec.train.steps == 0 or spec.train.threads != 1:
         return 1
     layers = _layers(spec)
-    if spec.batch_size % ALIGNED or any(isinstance(layer, Conv | ConvTranspose) for layer in layers):
+    if spec.train.batch_size % ALIGNED or any(isinstance(layer, Conv | ConvTranspose) for layer in layers):
         return 1
     dense = [layer for layer in layers if isinstance(layer, Linear)]
     if any(layer.weight.numel() % ALIGNED for layer in dense if not isinstance(layer, Narrow)):
         return 1
-    cost = sum(layer.weight.numel() for layer in dense) * spec.batch_size
+    cost = sum(layer.weight.numel() for layer in dense) * spec.train.batch_size
     if cost > SMALL:
         return 1
     return min(MANY, TINY // cost) if TINY // cost > LARGE else max(LARGEST, min(LARGE, GAINING // cost))
@@ -115,50 +111,21 @@ def company(spec: RunSpec) -> int:
 
 def _calls(spec: RunSpec) -> int:
     """Dense layers of a run's networks: a small model's step takes about as long as there are kernels to call."""
-    from bench.nn.layers import Linear
-
     return sum(isinstance(layer, Linear) for layer in _layers(spec))
 
 
 def _layers(spec: RunSpec) -> list[Module]:
     """All modules of a run's network and of its method's own, without memory for their weights."""
-    import torch
-
-    from bench.dataset import load_dataset
-    from bench.nn import networks
-    from bench.registry import METHODS
-
     cls = METHODS.get(spec.method.name).value
     shape = load_dataset(spec.dataset.name, spec.dataset.all_options).image_shape
     hyper = cls.Hyper(**spec.method.hyper)
     with torch.device("meta"):
-        method = cls([hyper], latent_dim=spec.network.latent_dim, n_steps=spec.steps)
-        vae = method.build(shape) or networks.build(spec.network.name, 1, shape, spec.network.latent_dim)
+        method = cls([hyper], latent_dim=spec.train.latent_dim, n_steps=spec.train.steps)
+        vae = method.build(shape) or networks.build(spec.train.network, 1, shape, spec.train.latent_dim)
         own = method.modules()
     return [layer for module in (vae, own) if module is not None for layer in module.modules()]
 
 
-def agrees(specs: Sequence[RunSpec], dataset: Dataset, images: ImageStore) -> bool:
-    """Whether the first steps of these runs together leave the bits that each leaves alone, on this machine.
-
-    Other libraries under torch, or a method that mixes runs, could part them; then they must go alone. A GPU isn't
-    asked: its kernels depend on the number of runs.
-    """
-    from bench.training import checkpoint, loop, state
-
-    if specs[0].device == "cuda":
-        return True
-
-    def first_steps(some: Sequence[RunSpec]) -> state.Training:
-        training = state.prepare(some, dataset.image_shape, len(dataset), dataset.known_decoder())
-        loop.train(training, dataset, images, until=STEPS_COMPARED)
-        return training
-
-    together = first_steps(specs)
-    return all(checkpoint.same_bits(together, run, first_steps([spec])) for run, spec in enumerate(specs))
-
-
 def _kind(spec: RunSpec) -> str:
-    from bench.training import state
 
-    return json.dumps(state.shared(spec), sort_keys=True)
+    return json.dumps(shared(spec), sort_keys=True)

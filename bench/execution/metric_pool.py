@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,13 @@ from bench.metrics.measure import Evaluation, find_metric, measure
 from bench.registry import load_plugin
 from bench.spec import RunSpec
 from bench.training import torch_setup
-from bench.training.state import Training
+from bench.training.trained import TrainedRun
 
 #: Inputs too large to be sent to another process for what their metrics take: these are measured at home.
 STAYS = {"images", "decoded"}
 
 #: Times that a part may be lost with its process before it is measured at home.
 LOSSES = 2
-
-#: Waits for a measurement and gives it.
-Measured = Callable[[], Evaluation]
 
 
 @dataclass(frozen=True)
@@ -59,12 +55,34 @@ class Failure:
 
 
 @dataclass(eq=False)
-class _Begun:
-    """A part under way, and how often it was lost with its process."""
+class Begun:
+    """A part under way in another process, and how often it was lost with one."""
 
     part: Part
     future: Future[Evaluation | Failure]
+    pool: Measurers
     losses: int = 0
+
+    def result(self) -> Evaluation:
+        """Wait for it; raises a `BenchError` that says what the metric raised."""
+        return self.pool.wait_for(self)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The scores of a run: parts that are there and parts that are under way."""
+
+    parts: Sequence[Evaluation | Begun]
+
+    def result(self) -> Evaluation:
+        """Wait for all parts and put them together."""
+        whole = Evaluation({}, {}, {})
+        for part in self.parts:
+            one = part.result() if isinstance(part, Begun) else part
+            whole.scores.update(one.scores)
+            whole.not_applicable.update(one.not_applicable)
+            whole.details.update(one.details)
+        return whole
 
 
 class Measurers:
@@ -86,20 +104,20 @@ class Measurers:
     def __init__(self, n: int, threads: int) -> None:
         self.n, self.threads = n, threads
         self._pool: ProcessPoolExecutor | None = None
-        self._under_way: list[_Begun] = []
+        self._under_way: list[Begun] = []
 
-    def begin(self, part: Part) -> Callable[[], Evaluation]:
-        """Have a part measured in the next free process."""
+    def begin(self, part: Part) -> Begun | Evaluation:
+        """Have a part measured in the next free process; at home where processes don't live long enough to be asked."""
         # Each time that the processes are found gone, something under way loses one of its lives.
         for _ in range(LOSSES + 1):
             try:
-                begun = _Begun(part, self._submit(part))
+                begun = Begun(part, self._submit(part), self)
             except BrokenProcessPool:
                 self._begin_again()
             else:
                 self._under_way.append(begun)
-                return partial(self._wait, begun)
-        return part.measure
+                return begun
+        return part.measure()
 
     def stop(self) -> None:
         """End the processes, whatever they are at."""
@@ -115,7 +133,8 @@ class Measurers:
         future: Future[Evaluation | Failure] = self._pool.submit(_measure, part)
         return future
 
-    def _wait(self, begun: _Begun) -> Evaluation:
+    def wait_for(self, begun: Begun) -> Evaluation:
+        """Wait for a part, which is measured at home once it was lost too often; see `Begun.result`."""
         try:
             while begun in self._under_way and begun.losses < LOSSES:
                 try:
@@ -160,59 +179,38 @@ def processes(n: int, threads: int) -> Iterator[Measurers | None]:
 
 
 def begin(
-    training: Training, dataset: Dataset, images: ImageStore, pool: Measurers | None, plugins: Sequence[Path] = ()
-) -> Measured:
+    run: TrainedRun, dataset: Dataset, images: ImageStore, pool: Measurers | None, plugins: Sequence[Path] = ()
+) -> Pending:
     """Begin to measure a run, each metric by itself in the next free process.
 
     Scores are those of `codes.evaluate`: a metric sees nothing of the others, and draws from its own stream.
 
     Parameters
     ----------
-    training : Training
-        Of one run, trained. It is encoded here and now, and metrics that need its images are measured so.
+    run : TrainedRun
+        It is encoded here and now, and metrics that need its images are measured so; without a pool, all are.
     pool : Measurers or None
-        Without one nothing happens until the result is asked for.
     plugins : sequence of Path
         Loaded in the other processes before they measure.
-
-    Returns
-    -------
-    callable
-        Gives the `Evaluation`, or raises what a metric raised; a `BenchError` that names it if it was raised elsewhere.
     """
     if pool is None:
-        return partial(codes.evaluate, training, dataset, images)
-    spec = training.specs[0]
-    inputs, reasons = codes.inputs_of(training, dataset, images)
-    begun: list[Measured] = []
-    for name in spec.evaluation.metrics:
+        return Pending([codes.evaluate(run, dataset, images)])
+    inputs, reasons = codes.inputs_of(run, dataset, images)
+    parts: list[Evaluation | Begun] = []
+    for name in run.spec.evaluation.metrics:
         metric = find_metric(name)
         given = {key: inputs[key] for key in (*metric.inputs, *metric.optional) if key in inputs}
-        part = Part(given, name, spec, reasons, tuple(plugins))
-        begun.append(partial(_known, part.measure()) if STAYS & given.keys() else pool.begin(part))
-    return partial(_join, begun)
+        part = Part(given, name, run.spec, reasons, tuple(plugins))
+        parts.append(part.measure() if STAYS & given.keys() else pool.begin(part))
+    return Pending(parts)
 
 
 def _measure(part: Part) -> Evaluation | Failure:
     """Measure a part in a process that may be new."""
-    torch_setup.settings(part.spec.threads, part.spec.precision)
+    torch_setup.settings(part.spec.train.threads, part.spec.train.precision)
     try:
         for plugin in part.plugins:
             load_plugin(plugin)
         return part.measure()
     except Exception as error:
         return Failure(in_words(error), traceback.format_exc())
-
-
-def _known(found: Evaluation) -> Evaluation:
-    return found
-
-
-def _join(begun: Sequence[Measured]) -> Evaluation:
-    whole = Evaluation({}, {}, {})
-    for measured in begun:
-        one = measured()
-        whole.scores.update(one.scores)
-        whole.not_applicable.update(one.not_applicable)
-        whole.details.update(one.details)
-    return whole

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from bench.results.store import Store
 from bench.spec import RunSpec
 
-if TYPE_CHECKING:
-    pass
-
 Rerun = Literal["", "diverged", "all"]
-
-
 #: ``train``: nothing is there; ``measure``: trained, but not measured as the spec asks; ``retrain``: whatever is there.
 Action = Literal["train", "measure", "retrain"]
 
@@ -34,7 +29,7 @@ class Plan:
     @property
     def on_gpu(self) -> bool:
         """Whether a run that is left is for a GPU: one process then has it, and its runs go in lockstep."""
-        return any(spec.device == "cuda" for spec in self.left)
+        return any(spec.train.device == "cuda" for spec in self.left)
 
     def workers(self, n_jobs: int) -> int:
         """Processes that train, of `n_jobs` that there may be."""
@@ -66,11 +61,3 @@ def is_measured(store: Store, spec: RunSpec) -> bool:
     done, wanted = store.spec(spec.run_id).evaluation, spec.evaluation
     same_sample = done.model_copy(update={"metrics": {}}) == wanted.model_copy(update={"metrics": {}})
     return same_sample and wanted.metrics.items() <= done.metrics.items()
-
-
-def progress(store: Store, run: str) -> int:
-    """Last step that a run in work has reported, 0 if none."""
-    try:
-        return int((store.work / run / "progress").read_text())
-    except (OSError, ValueError):
-        return 0

@@ -1,17 +1,104 @@
-"""Execute a plan in worker processes."""
+"""Run a study: record it, see what is left of it, and execute that in worker processes."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
+from bench.config.study import StudySpec
 from bench.execution import grouping, processes
-from bench.execution.plan import Plan
-from bench.execution.worker import Outcome, Task, _killed, execute_together
+from bench.execution.plan import Plan, Rerun, plan
+from bench.execution.task import Outcome, Task
+from bench.execution.worker import execute_batch, killed
+from bench.results.read import write_runs_jsonl
 from bench.results.store import Store
+from bench.results.versions import check_versions
+from bench.spec import RunSpec
 
 
-def run(
+class Watcher:
+    """Is told how a study goes, and says nothing; `bench.cli.progress` has one for a terminal."""
+
+    def planned(self, study: StudySpec, plan: Plan, store: Store, workers: int, adopted: int) -> None:
+        """Say what is to be done by how many processes, and how many runs were taken over from other studies."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """Say what became of a run."""
+
+    def over(self, outcomes: Sequence[Outcome]) -> None:
+        """Say what became of all; called however the study ends, with those that there are."""
+
+
+def run_study(
+    study: StudySpec,
+    specs: list[RunSpec],
+    folder: Path,
+    *,
+    n_jobs: int = 0,
+    rerun: Rerun = "",
+    plugins: Sequence[Path] = (),
+    command: str = "",
+    mixed: bool = False,
+    reuse: Sequence[Path] = (),
+    watcher: Watcher | None = None,
+) -> list[Outcome]:
+    """Run what isn't done of a study.
+
+    Parameters
+    ----------
+    study : StudySpec
+        As asked for, for the record.
+    specs : list of RunSpec
+        `bench.config.expand.expand` of it.
+    folder : Path
+        ``results/<study>``.
+    n_jobs : int
+        Worker processes; 0: one per core.
+    rerun : {"", "diverged", "all"}
+        What is done again.
+    plugins : sequence of Path
+        Files that the workers import first.
+    command : str
+        For the record.
+    mixed : bool
+        Allow runs of other versions beside those that are stored.
+    reuse : sequence of Path
+        Folders of other studies, whose finished runs of the same id are taken over.
+    watcher : Watcher, optional
+
+    Returns
+    -------
+    list of Outcome
+        Of the runs that were left to do; a run that fails is one of them and stops nobody.
+
+    Raises
+    ------
+    BenchError
+        If the folder can't be written, or holds runs that these can't be compared with.
+    """
+    watcher = watcher or Watcher()
+    store = Store(folder)
+    store.create(study.model_dump(mode="json"), specs, command)
+    if not mixed:
+        check_versions(folder, specs)
+    adopted = sum(store.adopt(Store(other), spec.run_id) for spec in specs for other in reuse)
+    todo = plan(specs, store, rerun)
+    jobs = n_jobs or os.cpu_count() or 1
+    watcher.planned(study, todo, store, todo.workers(jobs), adopted)
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in execute(todo, store, n_jobs=jobs, plugins=plugins):
+            outcomes.append(outcome)
+            watcher.finished(outcome)
+        write_runs_jsonl(folder)
+    finally:
+        watcher.over(outcomes)
+    return outcomes
+
+
+def execute(
     plan: Plan, store: Store, *, n_jobs: int, plugins: Sequence[Path] = (), checkpoint_s: float = 60.0
 ) -> Iterator[Outcome]:
     """Execute what a plan leaves to do; yields each run's outcome as it comes. Never raises for a failing run.
@@ -21,17 +108,28 @@ def run(
     left = plan.left
     if not left:
         return
-    path, actions = store.path.resolve(), plan.todo
-    workers, measurers = plan.workers(n_jobs), n_jobs if plan.on_gpu else 1
-    # What has lost its weights is trained anew.
-    again = [spec for spec in left if actions[spec.run_id] == "measure" and store.has_weights(spec.run_id)]
-    kept = {spec.run_id for spec in again}
-    groups = grouping.group([spec for spec in left if spec.run_id not in kept], workers)
-    size = grouping.LARGEST_ON_GPU if plan.on_gpu else 1
-    groups += [tuple(again[start : start + size]) for start in range(0, len(again), size)]
+    path, workers, measurers = store.path.resolve(), plan.workers(n_jobs), n_jobs if plan.on_gpu else 1
     batches = [
-        tuple(Task(spec, path, actions[spec.run_id], tuple(plugins), checkpoint_s, measurers) for spec in group)
-        for group in groups
+        tuple(Task(spec, path, plan.todo[spec.run_id], tuple(plugins), checkpoint_s, measurers) for spec in batch)
+        for batch in _batches(plan, store, workers)
     ]
-    threads = max(spec.threads for spec in left)
-    yield from processes.run_all(execute_together, batches, n_jobs=workers, threads=threads, on_killed=_killed)
+    threads = max(spec.train.threads for spec in left)
+    yield from processes.run_all(execute_batch, batches, n_jobs=workers, threads=threads, on_killed=killed)
+
+
+def _batches(plan: Plan, store: Store, workers: int) -> list[tuple[RunSpec, ...]]:
+    """Runs that go to a worker together: groups that are trained, then runs of one data set that are only measured."""
+    # What has lost its weights is trained anew.
+    again = [spec for spec in plan.left if plan.todo[spec.run_id] == "measure" and store.has_weights(spec.run_id)]
+    kept = {spec.run_id for spec in again}
+    batches = grouping.group([spec for spec in plan.left if spec.run_id not in kept], workers)
+    size = grouping.LARGEST_ON_GPU if plan.on_gpu else 1
+    for _, alike in groupby(sorted(again, key=_conditions), _conditions):
+        some = list(alike)
+        batches += [tuple(some[start : start + size]) for start in range(0, len(some), size)]
+    return batches
+
+
+def _conditions(spec: RunSpec) -> str:
+    """What a batch loads and sets up once for all of its runs."""
+    return f"{spec.dataset.model_dump_json()} {spec.train.threads} {spec.train.precision} {spec.train.device}"

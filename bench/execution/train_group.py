@@ -4,190 +4,144 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data.images import ImageStore, store_of
-from bench.dataset import Dataset, load_dataset
+import torch
+
 from bench.errors import BenchError
-from bench.execution import grouping, metric_pool
-from bench.execution.metric_pool import Measurers
+from bench.execution import metric_pool
+from bench.execution.load import Tools
+from bench.execution.task import Attempt, Trained
+from bench.files import write_bytes
 from bench.metrics.measure import Evaluation
 from bench.results import scores_by_step
-from bench.spec import RunSpec
-from bench.training import checkpoint, loop, state, torch_setup
-
-CHECKPOINT = "checkpoint.safetensors"
-PROGRESS = "progress"
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A run after its training, before it is measured.
-
-    Attributes
-    ----------
-    training : Training
-        Of this run alone.
-    facts : dict or None
-        What ``result.json`` says of the training; None while its files are to be written.
-    history : dict
-        What ``provenance.json`` says of it.
-    began : float
-        When its group began, seconds since the epoch.
-    took_s : float
-        Its share of the time since then.
-    """
-
-    training: state.Training
-    facts: dict[str, Any] | None
-    history: dict[str, Any]
-    began: float
-    took_s: float
+from bench.results.store import CHECKPOINT, CURVES, PROGRESS, WEIGHTS
+from bench.training import checkpoint, loop
+from bench.training.agreement import agrees
+from bench.training.log import final, to_csv
+from bench.training.state import Training, prepare
+from bench.training.trained import TrainedRun, take, weights
 
 
-def train(
-    specs: Sequence[RunSpec],
-    folders: Sequence[Path],
-    *,
-    checkpoint_s: float = 60.0,
-    pool: Measurers | None = None,
-    plugins: Sequence[Path] = (),
-) -> list[Trained]:
+def train(attempts: Sequence[Attempt], tools: Tools) -> None:
     """Train runs to the end, together where their checkpoints are at the same step.
 
     Parameters
     ----------
-    specs : sequence of RunSpec
-        A group of `bench.execution.grouping.group`.
-    folders : sequence of Path
-        Their working folders, held by this process; checkpoints in them are gone on from.
-    checkpoint_s : float
-        Seconds between checkpoints.
-    pool : Measurers or None
-        Of `bench.execution.metric_pool.processes`, for the scores of `RunSpec.score_every`.
-    plugins : sequence of Path
-        Loaded in its processes.
-
-    Raises
-    ------
-    BenchError
-        If the data aren't what the specs say.
+    attempts : sequence of Attempt
+        A group of `bench.execution.grouping.group`; each gets its `Attempt.trained`. Checkpoints in their folders are
+        gone on from.
+    tools : Tools
     """
-    for folder in folders:
-        clear(folder)
-    dataset, images = data_of(specs[0])
-    at_step: dict[int | None, list[int]] = {}
-    for run, (spec, folder) in enumerate(zip(specs, folders, strict=True)):
-        at_step.setdefault(checkpoint.step_of(folder / CHECKPOINT, spec), []).append(run)
-    trained: dict[int, Trained] = {}
-    for step, runs in at_step.items():
-        together = len(runs) == 1 or grouping.agrees([specs[run] for run in runs], dataset, images)
-        for some in [runs] if together else [[run] for run in runs]:
-            places = [folders[run] for run in some]
-            part = _Part([specs[run] for run in some], places, step, checkpoint_s, pool, plugins)
-            trained |= dict(zip(some, part.train(dataset, images), strict=True))
-    return [trained[run] for run in range(len(specs))]
+    at_step: dict[int | None, list[Attempt]] = {}
+    for attempt in attempts:
+        clear(attempt.folder)
+        at_step.setdefault(checkpoint.step_of(attempt.folder / CHECKPOINT, attempt.spec), []).append(attempt)
+    for step, some in at_step.items():
+        together = len(some) == 1 or agrees([one.spec for one in some], tools.dataset, tools.images)
+        for part in [some] if together else [[one] for one in some]:
+            _Part(part, tools, step).train()
 
 
 class _Part:
-    """Runs that are trained in lockstep from the same step on."""
+    """Runs that are trained together from the same step on."""
 
-    def __init__(
-        self,
-        specs: list[RunSpec],
-        folders: list[Path],
-        step: int | None,
-        checkpoint_s: float,
-        pool: Measurers | None,
-        plugins: Sequence[Path],
-    ) -> None:
-        self.specs, self.folders, self.step, self.checkpoint_s = specs, folders, step, checkpoint_s
-        self.pool, self.plugins = pool, plugins
-        self.files = [folder / CHECKPOINT for folder in folders]
+    def __init__(self, attempts: Sequence[Attempt], tools: Tools, step: int | None) -> None:
+        self.attempts, self.tools, self.step = attempts, tools, step
+        self.specs = [attempt.spec for attempt in attempts]
+        self.files = [attempt.folder / CHECKPOINT for attempt in attempts]
         #: Runs that have diverged, as they were when it was seen: alone, they would have stopped there.
-        self.ended: dict[int, state.Training] = {}
+        self.ended: dict[int, TrainedRun] = {}
         self.last = {"checkpoint": time.monotonic(), "progress": 0.0}
 
-    def train(self, dataset: Dataset, images: ImageStore) -> list[Trained]:
+    def train(self) -> None:
+        """Train them to the end; leaves curves and weights in each run's folder."""
         began, clock = time.time(), time.perf_counter()
-        self.shape = dataset.image_shape
-        self.data = dataset, images
-        training = self._start(dataset)
-        start = training.step
+        training = self._start()
+        start = training.log.step
         self._set_aside(training)
-        loop.train(training, dataset, images, on_log=self._on_log)
-        if training.step > start:
+        loop.train(training, self.tools.dataset, self.tools.images, on_log=self._on_log)
+        if training.log.step > start:
             # A failing measurement must not cost the training.
             self._save(training)
-        alone = [self.ended.get(run) or checkpoint.take(training, run, self.shape) for run in range(len(self.specs))]
+        alone = [self.ended.get(run) or take(training, run) for run in range(len(self.specs))]
         took_s = (time.perf_counter() - clock) / len(self.specs)
         history = {"train_s": round(took_s, 3), "resumed_at_step": self.step, "lockstep": len(self.specs)}
-        return [Trained(one, None, history, began, took_s) for one in alone]
+        for attempt, run in zip(self.attempts, alone, strict=True):
+            attempt.trained = Trained(run, record(run, attempt.folder), history, began, took_s)
 
-    def _start(self, dataset: Dataset) -> state.Training:
-        training = state.prepare(self.specs, self.shape, len(dataset), dataset.known_decoder())
+    def _start(self) -> Training:
+        """The runs at their checkpoint's step, or at the beginning where a checkpoint is no good."""
+        dataset = self.tools.dataset
+        training = prepare(self.specs, dataset.image_shape, len(dataset), dataset.known_decoder())
         if self.step is not None:
             try:
                 checkpoint.load(training, *self.files)
-                return training
             except BenchError:
+                # Cut off by a full disk, or written under another version of torch: don't fail for ever.
                 self.step = None
-        for file in self.files:
-            # Cut off by a full disk, or written under another version of torch: start again, don't fail for ever.
-            file.unlink(missing_ok=True)
-        return state.prepare(self.specs, self.shape, len(dataset), dataset.known_decoder())
+                return self._start()
+        else:
+            for file in self.files:
+                file.unlink(missing_ok=True)
+        return training
 
-    def _on_log(self, training: state.Training) -> None:
+    def _on_log(self, training: Training) -> None:
         self._set_aside(training)
         self._measure(training)
         now = time.monotonic()
         if now - self.last["progress"] >= 1:
             self.last["progress"] = now
-            for folder in self.folders:
-                (folder / PROGRESS).write_text(str(training.step))
-        if now - self.last["checkpoint"] >= self.checkpoint_s:
+            for attempt in self.attempts:
+                (attempt.folder / PROGRESS).write_text(str(training.log.step))
+        if now - self.last["checkpoint"] >= self.tools.checkpoint_s:
             self.last["checkpoint"] = now
             self._save(training)
 
-    def _measure(self, training: state.Training) -> None:
-        """Take the scores of `RunSpec.score_every`; those at the end are taken by `bench.execution.finish_run`."""
-        every = self.specs[0].score_every
-        if not every or training.step % every or training.step == self.specs[0].steps:
+    def _measure(self, training: Training) -> None:
+        """Take the scores of `TrainSettings.score_every`; those at the end are taken by `finish_run`."""
+        settings, step = self.specs[0].train, training.log.step
+        if not settings.score_every or step % settings.score_every or step == settings.steps:
             return
-        begun = {}
-        for run, folder in enumerate(self.folders):
-            if training.diverged[run] is None:
-                alone = checkpoint.take(training, run, self.shape)
-                measured = metric_pool.begin(alone, *self.data, self.pool, self.plugins)
-                if self.pool is None:
-                    self._add(folder, measured(), training.step)
-                else:
-                    begun[folder] = measured
-        for folder, measured in begun.items():
-            self._add(folder, measured(), training.step)
+        well = [run for run, good in enumerate(training.log.diverged) if good is None]
+        tools = self.tools
+        begun = [
+            metric_pool.begin(take(training, run), tools.dataset, tools.images, tools.pool, tools.plugins)
+            for run in well
+        ]
+        for run, pending in zip(well, begun, strict=True):
+            self._add(self.attempts[run].folder, pending.result(), step)
 
     def _add(self, folder: Path, measured: Evaluation, step: int) -> None:
-        scores_by_step.add(folder / scores_by_step.NAME, scores_by_step.row(step, measured, self.data[0].factor_names))
+        row = scores_by_step.row(step, measured, self.tools.dataset.factor_names)
+        scores_by_step.add(folder / scores_by_step.NAME, row)
 
-    def _set_aside(self, training: state.Training) -> None:
-        for run, good in enumerate(training.diverged):
+    def _set_aside(self, training: Training) -> None:
+        for run, good in enumerate(training.log.diverged):
             if good is not None and run not in self.ended and len(self.specs) > 1:
-                self.ended[run] = checkpoint.take(training, run, self.shape)
-                checkpoint.save(self.ended[run], self.files[run])
+                self.ended[run] = take(training, run)
+                checkpoint.save(training, *[file if other == run else None for other, file in enumerate(self.files)])
 
-    def _save(self, training: state.Training) -> None:
+    def _save(self, training: Training) -> None:
         checkpoint.save(training, *[None if run in self.ended else file for run, file in enumerate(self.files)])
 
 
-def data_of(spec: RunSpec) -> tuple[Dataset, ImageStore]:
-    """The run's images in memory, once per process, with the process set up as the run wants it."""
-    torch_setup.settings(spec.threads, spec.precision)
-    dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
-    if dataset.fingerprint() != spec.dataset.sha256:
-        raise BenchError(f"dataset '{spec.dataset.name}': its data have changed since this run was planned")
-    return dataset, store_of(dataset, spec.device)
+def record(run: TrainedRun, folder: Path) -> dict[str, Any]:
+    """Write a run's curves and weights; what ``result.json`` says of its training."""
+    log = run.log
+    (curves,) = log.curves(run.model.vae.latent_dim)
+    write_bytes(folder / CURVES, to_csv(curves).encode())
+    tensors = weights(run.model)
+    checkpoint.save_atomically(tensors, folder / WEIGHTS)
+    good = log.diverged[0]
+    finite = all(bool(torch.isfinite(value).all()) for value in tensors.values())
+    return {
+        "status": "ok" if good is None and finite else "diverged",
+        "steps_done": log.step,
+        "last_good_step": log.step if good is None else good,
+        "final": final(curves),
+    }
 
 
 def clear(folder: Path) -> None:

@@ -1,144 +1,97 @@
-"""Plan, execute, commit: what is to be done, and the runs' way through a worker."""
+"""A batch of runs in a worker process: claimed, trained, evaluated and committed."""
 
 from __future__ import annotations
 
-import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import in_words
-from bench.execution import processes
-from bench.metrics.measure import known_version
+from bench.execution import carry_over, finish_run, metric_pool, processes, train_group
+from bench.execution.load import Tools, load
+from bench.execution.plan import is_measured
+from bench.execution.task import Attempt, Outcome, Task
 from bench.registry import load_plugin
 from bench.results.store import Store, explain
-from bench.spec import RunSpec
-
-if TYPE_CHECKING:
-    from bench.execution import train_group
-    from bench.execution.metric_pool import Measurers
-from bench.execution.plan import Action, is_measured
-
-State = Literal["ok", "diverged", "failed", "locked"]
 
 
-@dataclass(frozen=True)
-class Task:
-    """One run, as it is handed to a worker: small and picklable."""
-
-    spec: RunSpec
-    path: Path
-    action: Action = "train"
-    plugins: tuple[Path, ...] = ()
-    checkpoint_s: float = 60.0
-    measurers: int = 1
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one run."""
-
-    run: str
-    state: State
-    message: str = ""
-    scores: dict[str, float] = field(default_factory=dict)
-    wall_s: float = 0.0
-
-    @property
-    def locked(self) -> bool:
-        """Another process holds the run."""
-        return self.state == "locked"
-
-
-def execute(task: Task) -> Outcome:
-    """Train, measure and commit one run; in a worker process. All errors come back as outcomes."""
-    return execute_together((task,))[0]
-
-
-def execute_together(tasks: Sequence[Task]) -> list[Outcome]:
-    """Train runs in lockstep, then measure and commit each; in a worker process.
+def execute_batch(tasks: Sequence[Task]) -> list[Outcome]:
+    """Train runs together, then evaluate and commit each; in a worker process.
 
     A run that fails, or that another process holds, leaves the others alone. All errors come back as outcomes.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Of one study and one data set.
     """
-    from bench.execution import metric_pool, train_group
-
-    store = Store(tasks[0].path)
-    outcomes: dict[str, Outcome] = {}
-    folders: dict[str, Path] = {}
-    trained: dict[str, train_group.Trained] = {}
-    commits: dict[str, Callable[[], Outcome]] = {}
-    with ExitStack() as claims:
-        pool = claims.enter_context(metric_pool.processes(tasks[0].measurers, tasks[0].spec.threads))
+    first, store = tasks[0], Store(tasks[0].path)
+    done: dict[str, Outcome] = {}
+    attempts: list[Attempt] = []
+    with ExitStack() as held:
         for task in tasks:
-            run = task.spec.run_id
-            with _recorded(store, task, outcomes):
-                for plugin in task.plugins:
-                    load_plugin(plugin)
-                folder = claims.enter_context(store.claim(run))
-                if folder is None:
-                    outcomes[run] = Outcome(run, "locked")
-                elif task.action != "retrain" and store.is_done(run) and is_measured(store, task.spec):
-                    # Another process has done it since the plan was made.
-                    outcomes[run] = _outcome(store, run, 0.0)
+            with _recorded(store, task, done):
+                claimed = _claim(store, task, held)
+                if isinstance(claimed, Attempt):
+                    attempts.append(claimed)
                 else:
-                    folders[run] = folder
-        claimed = [task for task in tasks if task.spec.run_id in folders]
-        together = [task.spec for task in claimed if not _has_weights(store, task)]
-        if len(together) > 1:
-            # An error in one of them stops them all: below each is trained alone, and only that one fails.
-            with suppress(Exception):
-                places = [folders[spec.run_id] for spec in together]
-                results = train_group.train(
-                    together, places, checkpoint_s=tasks[0].checkpoint_s, pool=pool, plugins=tasks[0].plugins
-                )
-                trained = {spec.run_id: result for spec, result in zip(together, results, strict=True)}
-        for task in claimed:
-            run = task.spec.run_id
-            with _recorded(store, task, outcomes):
-                commits[run] = _begin(store, task, folders[run], trained.pop(run, None), pool)
-                if pool is None:
-                    outcomes[run] = commits.pop(run)()
-        for task in claimed:
-            run = task.spec.run_id
-            if run in commits:
-                with _recorded(store, task, outcomes):
-                    outcomes[run] = commits.pop(run)()
-    return [outcomes[task.spec.run_id] for task in tasks]
+                    done[task.spec.run_id] = claimed
+        if attempts:
+            pool = held.enter_context(metric_pool.processes(first.measurers, first.spec.train.threads))
+            try:
+                tools = load(first.spec, pool, first.plugins, first.checkpoint_s)
+            except Exception as error:
+                done |= {attempt.spec.run_id: _record(store, attempt.task, error) for attempt in attempts}
+            else:
+                done |= _carry_out(store, attempts, tools)
+    return [done[task.spec.run_id] for task in tasks]
 
 
-def _begin(
-    store: Store, task: Task, folder: Path, trained: train_group.Trained | None, pool: Measurers | None
-) -> Callable[[], Outcome]:
-    """Train a run if it isn't trained and begin to measure it; what is returned waits for the scores and commits it."""
-    from bench.execution import finish_run, train_group
-
-    run, replace = task.spec.run_id, store.is_done(task.spec.run_id)
-    options: Any = {"pool": pool, "plugins": task.plugins}
-    if trained is None and _has_weights(store, task):
-        trained = finish_run.take(_with_earlier_metrics(task.spec, store), folder, store.runs / run)
-    elif trained is None:
-        (trained,) = train_group.train([task.spec], [folder], checkpoint_s=task.checkpoint_s, **options)
-    clock = time.perf_counter()
-    write, took_s = finish_run.begin_measuring(trained, folder, **options), trained.took_s
-    took_s += time.perf_counter() - clock
-
-    def commit() -> Outcome:
-        clock = time.perf_counter()
-        write()
-        store.commit(folder, run, replace=replace)
-        store.clear_failures(run)
-        return _outcome(store, run, took_s + time.perf_counter() - clock)
-
-    return commit
-
-
-def _has_weights(store: Store, task: Task) -> bool:
-    """Whether the run was trained before and is to be kept so."""
+def _claim(store: Store, task: Task, held: ExitStack) -> Attempt | Outcome:
+    """Hold a run, unless another process does or has done it since the plan was made."""
     run = task.spec.run_id
-    return task.action != "retrain" and store.is_done(run) and store.has_weights(run)
+    for plugin in task.plugins:
+        load_plugin(plugin)
+    folder = held.enter_context(store.claim(run))
+    if folder is None:
+        return Outcome(run, "locked")
+    again = task.action != "retrain" and store.is_done(run)
+    if again and is_measured(store, task.spec):
+        return _outcome(store, run, 0.0)
+    return Attempt(task, folder, keeps_weights=again and store.has_weights(run))
+
+
+def _carry_out(store: Store, attempts: Sequence[Attempt], tools: Tools) -> dict[str, Outcome]:
+    """Train, evaluate and commit the runs that this process holds."""
+    done: dict[str, Outcome] = {}
+    together = [attempt for attempt in attempts if not attempt.keeps_weights]
+    if len(together) > 1:
+        # An error in one of them stops them all: below each is trained alone, and only that one fails.
+        with suppress(Exception):
+            train_group.train(together, tools)
+    for attempt in attempts:
+        with _recorded(store, attempt.task, done):
+            if attempt.keeps_weights:
+                carry_over.take(attempt, store, tools)
+            elif attempt.trained is None:
+                train_group.train([attempt], tools)
+            finish_run.begin(attempt, tools)
+            if tools.pool is None:
+                done[attempt.spec.run_id] = _commit(store, attempt, tools)
+    for attempt in attempts:
+        if attempt.spec.run_id not in done:
+            with _recorded(store, attempt.task, done):
+                done[attempt.spec.run_id] = _commit(store, attempt, tools)
+    return done
+
+
+def _commit(store: Store, attempt: Attempt, tools: Tools) -> Outcome:
+    """Wait for a run's scores, write what is missing of its files, and move its folder into place."""
+    run = attempt.spec.run_id
+    finish_run.finish(attempt, tools)
+    store.commit(attempt.folder, run, replace=store.is_done(run))
+    store.clear_failures(run)
+    return _outcome(store, run, attempt.after_training().took_s + attempt.evaluate_s)
 
 
 def _outcome(store: Store, run: str, wall_s: float) -> Outcome:
@@ -146,32 +99,29 @@ def _outcome(store: Store, run: str, wall_s: float) -> Outcome:
     return Outcome(run, result["status"], "", result["scores"], wall_s)
 
 
-def _with_earlier_metrics(spec: RunSpec, store: Store) -> RunSpec:
-    """The spec with the metrics that the run has already, where they are still the same: measuring loses nothing."""
-    earlier = store.spec(spec.run_id).evaluation.metrics
-    kept = {name: v for name, v in earlier.items() if known_version(name) == v}
-    evaluation = spec.evaluation.model_copy(update={"metrics": dict(sorted((kept | spec.evaluation.metrics).items()))})
-    return spec.model_copy(update={"evaluation": evaluation})
-
-
 @contextmanager
-def _recorded(store: Store, task: Task, outcomes: dict[str, Outcome]) -> Iterator[None]:
+def _recorded(store: Store, task: Task, done: dict[str, Outcome]) -> Iterator[None]:
     """Turn an error into a record and an outcome of this run."""
     try:
         yield
     except Exception as error:
-        message = explain(error, store.path) if isinstance(error, OSError) else in_words(error)
-        outcomes[task.spec.run_id] = _record(store, task.spec, message, traceback.format_exc())
+        done[task.spec.run_id] = _record(store, task, error)
 
 
-def _record(store: Store, spec: RunSpec, message: str, trace: str) -> Outcome:
+def _record(store: Store, task: Task, error: Exception) -> Outcome:
+    message = explain(error, store.path) if isinstance(error, OSError) else in_words(error)
+    return _failed(store, task, message, "".join(traceback.format_exception(error)))
+
+
+def _failed(store: Store, task: Task, message: str, trace: str = "") -> Outcome:
     try:
-        store.fail(spec, message, trace)
+        store.fail(task.spec, message, trace)
     except OSError as error:
         message = f"{message}; and the failure can't be recorded: {error.strerror}"
-    return Outcome(spec.run_id, "failed", message)
+    return Outcome(task.spec.run_id, "failed", message)
 
 
-def _killed(task: Task) -> Outcome:
+def killed(task: Task) -> Outcome:
+    """Record a run whose worker was killed as often as it may be."""
     message = f"its worker process was killed {processes.MAX_KILLS} times (out of memory?)"
-    return _record(Store(task.path), task.spec, message, "")
+    return _failed(Store(task.path), task, message)

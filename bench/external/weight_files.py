@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.errors import BenchError, did_you_mean
-from bench.spec import Model
+from bench.schema import StrictModel
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class State:
     where: str = "these weights"
 
 
-class KeyMap(Model):
+class KeyMap(StrictModel):
     """How a file's tensors become a network's.
 
     Attributes

@@ -15,21 +15,21 @@ from bench.registry import DATASETS, METHODS
 from bench.results.labels import all_options, printed_name
 from bench.results.study import Study
 from bench.results.summary import score_info
+from bench.schema import StrictModel
 from bench.seeds import stream
-from bench.spec import Model
 from bench.stats import Summary, summary
 
 FILE = Path(__file__).parent / "published.toml"
 
 
-class Source(Model):
+class Source(StrictModel):
     """Where values were read."""
 
     title: str
     caution: str
 
 
-class Entry(Model):
+class Entry(StrictModel):
     """Published scores of one configuration: value, then what follows its ± if anything does."""
 
     source: str

@@ -25,6 +25,9 @@ from bench.files import write_bytes, write_json
 from bench.spec import SCHEMA_VERSION, RunSpec
 
 RESULT = "result.json"
+CURVES = "curves.csv"
+#: In a working folder only.
+CHECKPOINT, PROGRESS = "checkpoint.safetensors", "progress"
 
 
 WEIGHTS = "weights.safetensors"
@@ -155,6 +158,13 @@ class Store:
                 return False
         except Timeout:
             return True
+
+    def progress(self, run: str) -> int:
+        """Last step that a run in work has reported, 0 if none."""
+        try:
+            return int((self.work / run / PROGRESS).read_text())
+        except (OSError, ValueError):
+            return 0
 
     def failures(self, run: str) -> list[Path]:
         """Records of this run's failed attempts, oldest first."""

@@ -68,10 +68,10 @@ def _ours(job: Job) -> Callable[[int], None]:
     training = state.prepare(specs, dataset.image_shape, len(dataset))
 
     def go_on(n_steps: int) -> None:
-        until = training.step + n_steps
+        until = training.log.step + n_steps
         loop.train(training, dataset, images, until=until)
-        if training.step != until:
-            raise RuntimeError(f"{job} stopped at step {training.step}: all of its runs diverged")
+        if training.log.step != until:
+            raise RuntimeError(f"{job} stopped at step {training.log.step}: all of its runs diverged")
 
     return go_on
 
@@ -81,7 +81,7 @@ def _plain(job: Job) -> Callable[[int], None]:
 
     torch.set_num_threads(int(loky.cpu_count()) if job.kind == "plain" else 1)
     dataset, _, specs = problem(job)
-    lr, factor = specs[0].optimizer.lr, job.method == "factor_vae"
+    lr, factor = specs[0].train.lr, job.method == "factor_vae"
     return Plain(job.network, _floats(dataset), job.batch_size, lr=lr, factor=factor).train
 
 

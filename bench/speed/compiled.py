@@ -42,12 +42,12 @@ def compare(name: str, job: Job, n_steps: int, repeats: int) -> tuple[list[Row],
     dataset, images, specs = problem(job)
     torch_setup.settings(1)
     trainings = [state.prepare(specs, dataset.image_shape, len(dataset)) for _ in range(2)]
-    compiled = trainings[1].vae
+    compiled = trainings[1].model.vae
     compiled.encode = torch.compile(compiled.encode)  # type: ignore[method-assign]
     compiled.decode = torch.compile(compiled.decode)  # type: ignore[method-assign]
 
     def go_on(training: state.Training, n: int) -> None:
-        loop.train(training, dataset, images, until=training.step + n)
+        loop.train(training, dataset, images, until=training.log.step + n)
 
     started = time.perf_counter()
     go_on(trainings[1], 2)

@@ -172,15 +172,15 @@ def _trainer(device: str, setting: Setting, n_steps: int) -> Callable[[], None]:
     from bench.data.order import Order
     from bench.training import loop, torch_setup
     from bench.training.cuda_graph import Replay
-    from bench.training.state import COLUMNS
+    from bench.training.log import COLUMNS
     from bench.training.step import Forward
 
     prepared, dataset, store = problem(device, setting)
     orders = [
-        [Order(spec.seed, store.n, spec.batch_size, name) for spec in prepared.specs]
-        for name in ("data", "data:second")[: prepared.method.n_batches]
+        [Order(spec.seed, store.n, spec.train.batch_size, name) for spec in prepared.specs]
+        for name in ("data", "data:second")[: prepared.model.method.n_batches]
     ]
-    width = len(COLUMNS) + prepared.specs[0].network.latent_dim
+    width = len(COLUMNS) + prepared.specs[0].train.latent_dim
     buffer = torch.zeros(setting.n_runs, n_steps, width, dtype=torch.float64, device=device)
     forward = Forward(prepared, dataset.likelihood, store)
     block = (
@@ -192,8 +192,8 @@ def _trainer(device: str, setting: Setting, n_steps: int) -> Callable[[], None]:
     def go_on() -> None:
         torch_setup.settings(1, setting.precision)
         with _convolving(setting.kernel):
-            block(prepared.step + 1, prepared.step + n_steps, 0)
-        prepared.step += n_steps
+            block(prepared.log.step + 1, prepared.log.step + n_steps, 0)
+        prepared.log.step += n_steps
         # What the engine does once per log interval, and what waits for the device.
         buffer.mean(dim=1).cpu()
 
@@ -244,13 +244,13 @@ def agreement(device: str, n_runs: int = 2) -> float:
 def _few_steps(device: str, n_runs: int) -> Tensor:
     from bench.data.order import Order
     from bench.training import loop
-    from bench.training.state import COLUMNS
+    from bench.training.log import COLUMNS
     from bench.training.step import Forward
 
     prepared, dataset, store = problem(device, Setting(n_runs))
-    prepared.method.code = lambda mean, logvar, noise, state, step: mean
-    orders = [[Order(spec.seed, store.n, spec.batch_size) for spec in prepared.specs]]
-    width = len(COLUMNS) + prepared.specs[0].network.latent_dim
+    prepared.model.method.code = lambda mean, logvar, noise, state, step: mean
+    orders = [[Order(spec.seed, store.n, spec.train.batch_size) for spec in prepared.specs]]
+    width = len(COLUMNS) + prepared.specs[0].train.latent_dim
     buffer = torch.zeros(n_runs, COMPARED, width, dtype=torch.float64, device=device)
     loop.plain_block(Forward(prepared, dataset.likelihood, store), orders, buffer, 1, COMPARED, 0)
     return buffer[:, -1, :2].cpu()

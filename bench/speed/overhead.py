@@ -61,12 +61,13 @@ def _alone(spec: RunSpec) -> None:
     from bench.dataset import load_dataset
     from bench.evaluation.codes import evaluate
     from bench.training import loop, state
+    from bench.training.trained import take
 
     dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
     images = store_of(dataset)
     training = state.prepare([spec], dataset.image_shape, len(dataset))
     loop.train(training, dataset, images)
-    evaluate(training, dataset, images)
+    evaluate(take(training, 0), dataset, images)
 
 
 def _in_store(study: StudySpec, specs: list[RunSpec], do: Callable[[list[RunSpec], Store], None]) -> None:
@@ -77,18 +78,19 @@ def _in_store(study: StudySpec, specs: list[RunSpec], do: Callable[[list[RunSpec
 
 
 def _execute(specs: list[RunSpec], store: Store) -> None:
-    from bench.execution import worker
+    from bench.execution.task import Task
+    from bench.execution.worker import execute_batch
 
     for spec in specs:
-        outcome = worker.execute(worker.Task(spec, store.path))
+        (outcome,) = execute_batch((Task(spec, store.path),))
         if outcome.state != "ok":
             raise RuntimeError(f"the run {outcome.state}: {outcome.message}")
 
 
 def _plan_and_run(specs: list[RunSpec], store: Store) -> None:
-    from bench.execution import plan
-    from bench.execution import run as execution_run
+    from bench.execution.plan import plan
+    from bench.execution.run import execute
 
-    for outcome in execution_run.run(plan.plan(specs, store), store, n_jobs=1):
+    for outcome in execute(plan(specs, store), store, n_jobs=1):
         if outcome.state != "ok":
             raise RuntimeError(f"the run {outcome.state}: {outcome.message}")

@@ -15,29 +15,7 @@ from torch import Tensor
 
 from bench.errors import BenchError
 from bench.spec import RunSpec
-from bench.training.state import COLUMNS, Training, prepare
-
-
-def weights(training: Training, run: int) -> dict[str, Tensor]:
-    """Encoder, decoder and the method's last state of one run: name to tensor, without the run axis."""
-    tensors = dict(training.vae.state_dict()) | {f"state.{key}": value for key, value in training.state.items()}
-    return {name: value[run].detach().cpu().contiguous() for name, value in tensors.items()}
-
-
-def load_weights(training: Training, tensors: dict[str, Tensor]) -> None:
-    """Put what `weights` gave into a `Training` of one run.
-
-    Raises
-    ------
-    BenchError
-        If the names or shapes aren't this network's.
-    """
-    own = {name: value.unsqueeze(0) for name, value in tensors.items()}
-    try:
-        training.vae.load_state_dict({name: value for name, value in own.items() if not name.startswith("state.")})
-    except RuntimeError as error:
-        raise BenchError(f"these weights don't fit the network: {str(error).splitlines()[0]}") from None
-    training.state = {key: value.to(training.method.device) for key, value in _under(own, "state.").items()}
+from bench.training.state import Training
 
 
 def save(training: Training, *paths: Path | None) -> None:
@@ -88,24 +66,6 @@ def step_of(path: Path, spec: RunSpec) -> int | None:
         return None
 
 
-def take(training: Training, run: int, shape: tuple[int, int, int]) -> Training:
-    """Copy one run out of a training, as a training of this run alone.
-
-    Parameters
-    ----------
-    training : Training
-    run : int
-        Its place on the run axis.
-    shape : tuple of int
-        ``(C, H, W)`` of the images.
-    """
-    if len(training.specs) == 1:
-        return training
-    alone = prepare([training.specs[run]], shape, training.method.n_train, training.known_decoder)
-    _restore(alone, {key: value[run : run + 1].clone() for key, value in _tensors(training).items()})
-    return alone
-
-
 def same_bits(training: Training, run: int, alone: Training) -> bool:
     """Whether a run has in `training` all the bits that it has in `alone`, a training of one run."""
     mine, other = _tensors(training), _tensors(alone)
@@ -118,21 +78,19 @@ def same_bits(training: Training, run: int, alone: Training) -> bool:
 def _tensors(training: Training) -> dict[str, Tensor]:
     """All that changes in a training, every tensor with a leading run axis."""
     n_runs = len(training.specs)
-    tensors = {f"vae.{key}": value for key, value in training.vae.state_dict().items()}
-    if training.modules is not None:
-        tensors |= {f"modules.{key}": value for key, value in training.modules.state_dict().items()}
+    tensors = {f"vae.{key}": value for key, value in training.model.vae.state_dict().items()}
+    if training.model.modules is not None:
+        tensors |= {f"modules.{key}": value for key, value in training.model.modules.state_dict().items()}
     for number, optimizer in enumerate(training.optimizers):
         tensors |= {f"adam{number}.{key}": value for key, value in optimizer.tensors().items()}
-    tensors |= {f"state.{key}": value for key, value in training.state.items()}
+    tensors |= {f"state.{key}": value for key, value in training.model.state.items()}
     if training.mean is not None:
         tensors |= {f"mean.{key}": value for key, value in training.mean.sums.items()}
-    tensors["noise"] = torch.stack([generator.get_state() for generator in training.noise])
-    tensors["own"] = torch.stack([generator.get_state() for generator in training.own])
-    width = 1 + len(COLUMNS) + training.vae.latent_dim
-    curves = np.array(training.curves).reshape(-1, n_runs, width)
-    tensors["curves"] = torch.from_numpy(np.ascontiguousarray(curves.swapaxes(0, 1)))
-    tensors["diverged"] = torch.tensor([-1 if good is None else good for good in training.diverged])
-    tensors["step"] = torch.full((n_runs,), training.step)
+    tensors["noise"] = torch.stack([generator.get_state() for generator in training.streams.noise])
+    tensors["own"] = torch.stack([generator.get_state() for generator in training.streams.own])
+    tensors["curves"] = torch.from_numpy(training.log.curves(training.model.vae.latent_dim))
+    tensors["diverged"] = torch.tensor([-1 if good is None else good for good in training.log.diverged])
+    tensors["step"] = torch.full((n_runs,), training.log.step)
     identities = [_identity(spec) for spec in training.specs]
     tensors["spec"] = torch.from_numpy(np.frombuffer(b"".join(identities), np.uint8).reshape(n_runs, -1).copy())
     return {key: value.detach() for key, value in tensors.items()}
@@ -140,22 +98,22 @@ def _tensors(training: Training) -> dict[str, Tensor]:
 
 def _restore(training: Training, tensors: dict[str, Tensor]) -> None:
     """Put what `_tensors` gave into a training that was prepared from the same specs."""
-    training.vae.load_state_dict(_under(tensors, "vae."))
-    if training.modules is not None:
-        training.modules.load_state_dict(_under(tensors, "modules."))
+    training.model.vae.load_state_dict(_under(tensors, "vae."))
+    if training.model.modules is not None:
+        training.model.modules.load_state_dict(_under(tensors, "modules."))
     for number, optimizer in enumerate(training.optimizers):
         optimizer.load(_under(tensors, f"adam{number}."))
     if training.mean is not None:
         for key, value in _under(tensors, "mean.").items():
             training.mean.sums[key].copy_(value)
     for name in ("noise", "own"):
-        for generator, state in zip(getattr(training, name), tensors[name], strict=True):
+        for generator, state in zip(getattr(training.streams, name), tensors[name], strict=True):
             # A copy: torch crashes on a state that doesn't begin where its storage does.
             generator.set_state(state.clone())
-    training.state = {k: v.to(training.method.device) for k, v in _under(tensors, "state.").items()}
-    training.curves = list(tensors["curves"].numpy().swapaxes(0, 1))
-    training.step = int(tensors["step"][0])
-    training.diverged = [None if good < 0 else int(good) for good in tensors["diverged"].tolist()]
+    training.model.state = {k: v.to(training.model.method.device) for k, v in _under(tensors, "state.").items()}
+    training.log.rows = list(tensors["curves"].numpy().swapaxes(0, 1))
+    training.log.step = int(tensors["step"][0])
+    training.log.diverged = [None if good < 0 else int(good) for good in tensors["diverged"].tolist()]
 
 
 def save_atomically(tensors: dict[str, Tensor], path: Path) -> None:

@@ -46,8 +46,8 @@ class Replay:
         # float64: an integer divided by an integer would be rounded to float32.
         self.step = torch.zeros((), dtype=torch.float64, device=device)
         training = forward.training
-        self.state = {key: value.clone() for key, value in training.state.items()}
-        training.state = self.state
+        self.state = {key: value.clone() for key, value in training.model.state.items()}
+        training.model.state = self.state
         self.graph: torch.cuda.CUDAGraph | None = None
         self.stream = torch.cuda.Stream() if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self.done = 0
@@ -75,9 +75,9 @@ class Replay:
         row = self.forward(list(rows), self.step)
         self.buffer.index_copy_(1, self.place, row.to(self.buffer.dtype).unsqueeze(1))
         training = self.forward.training
-        for key, value in training.state.items():
+        for key, value in training.model.state.items():
             self.state[key].copy_(value)
-        training.state = self.state
+        training.model.state = self.state
         self.place += 1
         self.step += 1
 
@@ -91,7 +91,7 @@ class Replay:
     def _record(self) -> torch.cuda.CUDAGraph:
         training = self.forward.training
         self.graph = torch.cuda.CUDAGraph()
-        for generator in (*training.noise, *training.own):
+        for generator in (*training.streams.noise, *training.streams.own):
             # Otherwise every replay would draw the numbers of the recorded step.
             self.graph.register_generator_state(generator)
         with torch.cuda.graph(self.graph, stream=self.stream):

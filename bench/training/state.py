@@ -1,4 +1,4 @@
-"""What changes while R runs of one architecture train in lockstep, and how it begins."""
+"""What changes while R runs of one architecture train together, and how it begins."""
 
 from __future__ import annotations
 
@@ -14,14 +14,48 @@ from torch import nn
 from bench.method import Method, State, shared_hyper
 from bench.nn import networks
 from bench.nn.adam import Adam
+from bench.nn.networks import ImageShape
 from bench.nn.precision import in_precision
 from bench.registry import METHODS
 from bench.seeds import torch_stream
 from bench.spec import RunSpec
+from bench.training.log import Log
 from bench.training.schedule import TailMean
 
-#: Columns of the curves before the per-latent KL.
-COLUMNS = ("reconstruction", "kl", "beta", "set_point")
+
+@dataclass
+class Model:
+    """Networks of R runs, and what their method remembers: all that codes and images are made with.
+
+    Attributes
+    ----------
+    vae : VAE
+        Encoders and decoders.
+    method : Method
+    modules : Module or None
+        The method's own networks.
+    state : mapping of str to Tensor
+        The method's, as the last step left it.
+    shape : tuple of int
+        ``(C, H, W)`` of the images.
+    known_decoder : ndarray of shape (d, K) or None
+        Of a decoder that isn't trained; see `bench.dataset.Dataset.known_decoder`.
+    """
+
+    vae: networks.VAE
+    method: Method
+    modules: nn.Module | None
+    state: State
+    shape: ImageShape
+    known_decoder: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Random generators of R runs: for the posteriors' noise, and for what the method draws itself."""
+
+    noise: tuple[torch.Generator, ...]
+    own: tuple[torch.Generator, ...]
 
 
 @dataclass
@@ -32,40 +66,27 @@ class Training:
     ----------
     specs : list of RunSpec
         One per run; they differ only in seed and in float hyper-parameters.
-    known_decoder : ndarray or None
-        As given to `prepare`.
+    model : Model
+    optimizers : list of Adam
+        Of the networks, and of the method's own.
     mean : TailMean or None
-        Of the network's weights, where the spec wants it.
-    step : int
-        Last finished step.
-    curves : list of ndarray of shape (R, 1 + 4 + K), float64
-        Rows of step, `COLUMNS`, KL per latent: means over the log interval that ends at that step.
-    diverged : list of int or None
-        Per run the last step at which all of a log row was finite, None while all is well.
+        Of the networks' weights, where the spec wants it.
+    streams : Streams
+    log : Log
     """
 
     specs: list[RunSpec]
-    vae: networks.VAE
-    method: Method
-    modules: nn.Module | None
+    model: Model
     optimizers: list[Adam]
-    noise: tuple[torch.Generator, ...]
-    own: tuple[torch.Generator, ...]
-    state: State
-    known_decoder: NDArray[np.float64] | None = None
-    mean: TailMean | None = None
-    step: int = 0
-    curves: list[np.ndarray] = field(default_factory=list)
-    diverged: list[int | None] = field(default_factory=list)
+    mean: TailMean | None
+    streams: Streams
+    log: Log = field(default_factory=Log)
 
 
 def prepare(
-    specs: Sequence[RunSpec],
-    shape: tuple[int, int, int],
-    n_train: int,
-    known_decoder: NDArray[np.float64] | None = None,
+    specs: Sequence[RunSpec], shape: ImageShape, n_train: int, known_decoder: NDArray[np.float64] | None = None
 ) -> Training:
-    """Build and initialise networks, optimisers, streams and state of runs that go in lockstep.
+    """Build and initialise networks, optimisers and streams of runs that are trained together.
 
     Parameters
     ----------
@@ -76,46 +97,58 @@ def prepare(
     n_train : int
         Number of training images.
     known_decoder : ndarray of shape (d, K), optional
-        Of a decoder that isn't trained; see `bench.dataset.Dataset.known_decoder`.
+        See `Model`.
     """
-    first = specs[0]
-    if any(shared(spec) != shared(first) for spec in specs):
-        raise ValueError("runs in lockstep may differ in seed and in unshared float hyper-parameters only")
-    seeds = [spec.seed for spec in specs]
-    entry = METHODS.get(first.method.name)
-    hypers = [entry.value.Hyper(**spec.method.hyper) for spec in specs]
-    method: Method = entry.value(
-        hypers, latent_dim=first.network.latent_dim, n_train=n_train, n_steps=first.steps, device=first.device
-    )
-    vae = method.build(shape) or networks.build(first.network.name, len(specs), shape, first.network.latent_dim)
-    networks.initialise(vae, first.network.init, seeds, "vae")
-    if known_decoder is not None:
-        networks.fix_decoder(vae, known_decoder)
-    vae.to(first.device)
-    modules = method.modules()
-    optimizers = [network_adam(vae, first)]
-    if modules is not None:
-        networks.initialise(modules, first.network.init, seeds, "method")
-        modules.to(first.device)
-        modules.forward = in_precision(modules.forward, first.precision, first.device)
-        optimizers.append(Adam(modules.parameters(), **method.module_optimizer()))
+    first, seeds = specs[0], [spec.seed for spec in specs]
+    model = build(specs, shape, n_train, known_decoder)
+    method, settings = model.method, first.train
+    optimizers = [network_adam(model.vae, first)]
+    if model.modules is not None:
+        optimizers.append(Adam(model.modules.parameters(), **method.module_optimizer()))
+    own = f"method:{method.stream or first.method.name}"
     return Training(
         specs=list(specs),
-        vae=vae,
-        method=method,
-        modules=modules,
+        model=model,
         optimizers=optimizers,
-        noise=tuple(torch_stream(seed, "noise", first.device) for seed in seeds),
-        own=tuple(torch_stream(seed, f"method:{method.stream or first.method.name}", first.device) for seed in seeds),
-        state=method.initial_state(),
-        known_decoder=known_decoder,
-        mean=TailMean(vae, first.steps, first.optimizer.average) if first.optimizer.average > 0 else None,
-        diverged=[None] * len(specs),
+        mean=TailMean(model.vae, settings.steps, settings.average) if settings.average > 0 else None,
+        streams=Streams(
+            noise=tuple(torch_stream(seed, "noise", settings.device) for seed in seeds),
+            own=tuple(torch_stream(seed, own, settings.device) for seed in seeds),
+        ),
+        log=Log(diverged=[None] * len(specs)),
     )
+
+
+def build(
+    specs: Sequence[RunSpec], shape: ImageShape, n_train: int, known_decoder: NDArray[np.float64] | None = None
+) -> Model:
+    """Build and initialise the networks of runs that are trained together; parameters as in `prepare`."""
+    first, seeds = specs[0], [spec.seed for spec in specs]
+    if any(shared(spec) != shared(first) for spec in specs):
+        raise ValueError("runs in lockstep may differ in seed and in unshared float hyper-parameters only")
+    settings, cls = first.train, METHODS.get(first.method.name).value
+    method: Method = cls(
+        [cls.Hyper(**spec.method.hyper) for spec in specs],
+        latent_dim=settings.latent_dim,
+        n_train=n_train,
+        n_steps=settings.steps,
+        device=settings.device,
+    )
+    vae = method.build(shape) or networks.build(settings.network, len(specs), shape, settings.latent_dim)
+    networks.initialise(vae, settings.init, seeds, "vae")
+    if known_decoder is not None:
+        networks.fix_decoder(vae, known_decoder)
+    vae.to(settings.device)
+    modules = method.modules()
+    if modules is not None:
+        networks.initialise(modules, settings.init, seeds, "method")
+        modules.to(settings.device)
+        modules.forward = in_precision(modules.forward, settings.precision, settings.device)
+    return Model(vae, method, modules, method.initial_state(), shape, known_decoder)
 
 
 def shared(spec: RunSpec) -> dict[str, Any]:
-    """What runs in lockstep must have in common, JSON-ready."""
+    """What runs that are trained together must have in common, JSON-ready."""
     content = spec.model_dump(mode="json", exclude={"seed", "evaluation"})
     content["method"]["hyper"] = shared_hyper(spec.method.name, spec.method.hyper)
     return content
@@ -123,5 +156,5 @@ def shared(spec: RunSpec) -> dict[str, Any]:
 
 def network_adam(vae: networks.VAE, spec: RunSpec) -> Adam:
     """The optimiser of encoder and decoder, at its first step."""
-    opt = spec.optimizer
-    return Adam(vae.parameters(), lr=opt.lr, betas=(opt.beta1, opt.beta2), eps=opt.eps)
+    settings = spec.train
+    return Adam(vae.parameters(), lr=settings.lr, betas=(settings.beta1, settings.beta2), eps=settings.eps)

@@ -1,9 +1,9 @@
-"""One optimisation step of R runs: batch, forward pass, both ways back, new weights and the step's log row."""
+"""One optimisation step of R runs: batch, forward pass, both backward passes, new weights and the step's log row."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +14,9 @@ from bench.data.images import ImageStore
 from bench.method import Encoded, Stage, Terms
 from bench.nn import networks
 from bench.nn.precision import in_precision
+from bench.training.log import COLUMNS
 from bench.training.schedule import one_cycle
-
-if TYPE_CHECKING:
-    from bench.training.state import Training
-from bench.training.state import COLUMNS, network_adam
+from bench.training.state import Training, network_adam
 
 
 class Forward:
@@ -28,13 +26,13 @@ class Forward:
         self.training = training
         self.likelihood = likelihood
         self.store = store
-        self.device = training.specs[0].device
-        precision = training.specs[0].precision
-        self.encoder = in_precision(training.vae.encode, precision, self.device)
-        self.decoder = in_precision(training.vae.decode, precision, self.device)
-        self.vae_parameters = [value for value in training.vae.parameters() if value.requires_grad]
-        self.decoder_parameters = [value for value in training.vae.decoder.parameters() if value.requires_grad]
-        self.own_parameters = list(training.modules.parameters()) if training.modules is not None else []
+        self.device = training.specs[0].train.device
+        precision = training.specs[0].train.precision
+        self.encoder = in_precision(training.model.vae.encode, precision, self.device)
+        self.decoder = in_precision(training.model.vae.decode, precision, self.device)
+        self.vae_parameters = [value for value in training.model.vae.parameters() if value.requires_grad]
+        self.decoder_parameters = [value for value in training.model.vae.decoder.parameters() if value.requires_grad]
+        self.own_parameters = list(training.model.modules.parameters()) if training.model.modules is not None else []
         self.frozen: tuple[Tensor, Tensor] | None = None
 
     def all_codes(self) -> tuple[Tensor, Tensor]:
@@ -44,7 +42,7 @@ class Forward:
             for start in range(0, self.store.n, 1024):
                 rows = np.arange(start, min(start + 1024, self.store.n))
                 x = self.store.gather(np.tile(rows, (len(self.training.specs), 1))).to(self.device)
-                parts.append(self.training.vae.encode(x))
+                parts.append(self.training.model.vae.encode(x))
         means, logvars = zip(*parts, strict=True)
         return torch.cat(means, dim=1), torch.cat(logvars, dim=1)
 
@@ -54,25 +52,25 @@ class Forward:
 
         def fresh_decoder(role: str) -> None:
             # The streams are the CPU's, so that a run starts alike on every device.
-            t.vae.decoder.cpu()
-            networks.initialise(t.vae.decoder, t.specs[0].network.init, [spec.seed for spec in t.specs], role)
-            t.vae.decoder.to(self.device)
-            t.optimizers[0] = network_adam(t.vae, t.specs[0])
+            t.model.vae.decoder.cpu()
+            networks.initialise(t.model.vae.decoder, t.specs[0].train.init, [spec.seed for spec in t.specs], role)
+            t.model.vae.decoder.to(self.device)
+            t.optimizers[0] = network_adam(t.model.vae, t.specs[0])
 
-        t.state = t.method.begin_stage(Stage(step, t.state, self.all_codes, fresh_decoder))
+        t.model.state = t.model.method.begin_stage(Stage(step, t.model.state, self.all_codes, fresh_decoder))
 
     def encode(self, x: Tensor, rows: Any, step: Any) -> Encoded:
         """Posteriors and samples of a batch; stored ones if the encoder is frozen."""
         t = self.training
-        if t.method.encoder_frozen(step):
+        if t.model.method.encoder_frozen(step):
             self.frozen = self.frozen or self.all_codes()
             index = torch.as_tensor(rows, device=self.device)
             runs = torch.arange(len(rows), device=self.device)[:, None]
             mean, logvar = (value[runs, index] for value in self.frozen)
         else:
             mean, logvar = self.encoder(x)
-        noise = torch.stack([torch.randn(mean.shape[1:], generator=g, device=mean.device) for g in t.noise])
-        return Encoded(mean, logvar, t.method.code(mean, logvar, noise, t.state, step))
+        noise = torch.stack([torch.randn(mean.shape[1:], generator=g, device=mean.device) for g in t.streams.noise])
+        return Encoded(mean, logvar, t.model.method.code(mean, logvar, noise, t.model.state, step))
 
     def __call__(self, rows: Sequence[Any], step: Any) -> Tensor:
         """Change weights and state; gives the log row.
@@ -99,15 +97,15 @@ class Forward:
                 second = self.encode(batches[1], rows[1], step)
         terms = Terms(
             reconstruction=reconstruction(logits, batches[0], self.likelihood),
-            kl_per_latent=t.method.kl_per_latent(encoded.mean, encoded.logvar),
+            kl_per_latent=t.model.method.kl_per_latent(encoded.mean, encoded.logvar),
             encoded=encoded,
             second=second,
             images=batches[0],
             logits=logits,
-            generators=t.own,
+            generators=t.streams.own,
         )
-        objective = t.method.loss(terms, t.state, step)
-        t.state = {key: value.detach() for key, value in objective.state.items()}
+        objective = t.model.method.loss(terms, t.model.state, step)
+        t.model.state = {key: value.detach() for key, value in objective.state.items()}
         for optimizer in t.optimizers:
             optimizer.zero_grad()
         # Both backward passes come before both steps: the two losses may share a discriminator's graph.
@@ -116,14 +114,14 @@ class Forward:
         torch.autograd.backward(objective.loss.sum(), inputs=changed, retain_graph=auxiliary is not None)
         if auxiliary is not None:
             torch.autograd.backward(auxiliary.sum(), inputs=self.own_parameters)
-        opt = t.specs[0].optimizer
-        if opt.schedule == "one_cycle":
-            t.optimizers[0].settings["lr"] = opt.lr * one_cycle(step, t.specs[0].steps)
+        settings = t.specs[0].train
+        if settings.lr_schedule == "one_cycle":
+            t.optimizers[0].settings["lr"] = settings.lr * one_cycle(step, settings.steps)
         for optimizer in t.optimizers:
             optimizer.step()
         if t.mean is not None:
             t.mean.update(step)
-        return _row(terms, objective.beta, objective.set_point, stochastic=t.method.stochastic)
+        return _row(terms, objective.beta, objective.set_point, stochastic=t.model.method.stochastic)
 
 
 def reconstruction(logits: Tensor, x: Tensor, likelihood: str) -> Tensor:

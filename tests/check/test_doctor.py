@@ -8,7 +8,8 @@ import pytest
 from bench.analytic import oracle
 from bench.analytic.cases import case
 from bench.check import doctor
-from bench.execution import run, worker
+from bench.execution import run
+from bench.execution.task import Outcome
 from bench.registry import METRICS
 from helpers.paths import ROOT
 
@@ -68,8 +69,8 @@ def test_a_wrong_value_gives_1_and_is_named(bench, only_mig, monkeypatch):
 
 
 def test_a_training_that_fails_gives_1(monkeypatch):
-    lost = worker.Outcome("some-run", "failed", "OSError: no worker could be started")
-    monkeypatch.setattr(run, "run", lambda *_, **__: [lost])
+    lost = Outcome("some-run", "failed", "OSError: no worker could be started")
+    monkeypatch.setattr(run, "run_study", lambda *_, **__: [lost])
     (finding,) = doctor.end_to_end()
     diagnosis = doctor.Diagnosis({}, [], [finding])
     assert diagnosis.wrong == [finding]

@@ -36,9 +36,9 @@ def test_reduced_presets_say_so():
 
 
 def test_standard_is_the_whole_data_set_on_equal_terms():
-    specs = [s for s in expand(resolve("standard", seeds=[0])) if s.steps]
+    specs = [s for s in expand(resolve("standard", seeds=[0])) if s.train.steps]
     assert len(specs) == 5
-    assert {(s.steps, s.batch_size, s.network.name, s.optimizer.lr, s.network.init) for s in specs} == {
+    assert {(s.train.steps, s.train.batch_size, s.train.network, s.train.lr, s.train.init) for s in specs} == {
         (300_000, 64, "H", 1e-4, "he")
     }
     assert {s.dataset.sha256 for s in specs} == {"3a228f4037ef3d42a42588e0e01f1078aa2df13cfa17584e88c95ed9fb5672da"}
@@ -47,14 +47,14 @@ def test_standard_is_the_whole_data_set_on_equal_terms():
 def test_paper_is_each_method_as_released():
     specs = {s.method.name: s for s in expand(resolve("paper", seeds=[0]))}
     factor, control, dynamic = specs["factor_vae"], specs["control_vae"], specs["dynamic_vae"]
-    assert (factor.network.name, factor.network.init, factor.steps, factor.batch_size) == (
+    assert (factor.train.network, factor.train.init, factor.train.steps, factor.train.batch_size) == (
         "kim",
         "normal002",
         700_000,
         64,
     )
-    assert (control.network.name, control.steps, control.batch_size) == ("H", 1_500_000, 64)
-    assert (dynamic.network.name, dynamic.steps, dynamic.batch_size) == ("H", 2_000_000, 128)
+    assert (control.train.network, control.train.steps, control.train.batch_size) == ("H", 1_500_000, 64)
+    assert (dynamic.train.network, dynamic.train.steps, dynamic.train.batch_size) == ("H", 2_000_000, 128)
     assert dynamic.method.hyper["set_point"] == 20.0
     assert control.method.hyper["set_point"] == 16.0
 
@@ -64,7 +64,7 @@ def test_layers_win_in_order(tmp_path):
     file.write_text('preset = "smoke"\n[train]\nsteps = 40\nlr = 0.01\n[method.beta_vae]\nbeta = 2.0\n')
     specs = expand(resolve(study_file=file, settings=["train.steps=50"], methods=["beta_vae"], seeds=[0]))
     beta = next(s for s in specs if s.method.name == "beta_vae")
-    assert (beta.steps, beta.optimizer.lr, beta.method.hyper["beta"], beta.batch_size) == (50, 0.01, 2.0, 32)
+    assert (beta.train.steps, beta.train.lr, beta.method.hyper["beta"], beta.train.batch_size) == (50, 0.01, 2.0, 32)
     specs = expand(resolve(study_file=file, settings=["beta_vae.beta=3"], methods=["beta_vae[beta=8]"]))
     assert {s.method.hyper["beta"] for s in specs if s.method.name == "beta_vae"} == {8.0}
     specs = expand(resolve(study_file=file, settings=["beta_vae.beta=3"], methods=["beta_vae"]))
@@ -255,9 +255,9 @@ def test_unknown_study():
 def test_terms_are_one_flag_away():
     equal = {s.method.name: s for s in expand(resolve("standard", seeds=[0]))}
     published = {s.method.name: s for s in expand(resolve("standard", seeds=[0], terms="as_published"))}
-    assert len({(s.network, s.batch_size, s.steps) for s in equal.values() if s.steps}) == 1
-    assert published["factor_vae"].network.name == "kim"
-    assert published["dynamic_vae"].batch_size == 128
+    assert len({(s.train.network, s.train.batch_size, s.train.steps) for s in equal.values() if s.train.steps}) == 1
+    assert published["factor_vae"].train.network == "kim"
+    assert published["dynamic_vae"].train.batch_size == 128
     assert resolve("paper").terms == "as_published"
     assert "terms=as_published" in resolve("standard", terms="as_published").notice
 
@@ -268,7 +268,7 @@ def test_equal_terms_leave_no_room_for_a_method_of_its_own():
     specs = smoke(
         settings=["beta_vae.train.lr=0.1"], terms="as_published", datasets=["dsprites[size=64]"], methods=["beta_vae"]
     )
-    assert specs[0].optimizer.lr == 0.1
+    assert specs[0].train.lr == 0.1
 
 
 def test_no_published_settings_for_these_data(tmp_path):

@@ -9,12 +9,12 @@ import torch
 from bench.data.images import ImageStore
 from bench.dataset import Dataset
 from bench.errors import BenchError
-from bench.execution import grouping
 from bench.method import resolve_hyper
 from bench.nn import adam
 from bench.registry import METHODS
 from bench.spec import RunSpec
-from bench.training import checkpoint, loop, state, torch_setup
+from bench.training import agreement, checkpoint, loop, state, torch_setup
+from bench.training.trained import take, weights
 
 TRAINED = [entry.name for entry in METHODS if entry.info.get("trains", True)]
 
@@ -81,9 +81,9 @@ def test_runs_of_different_hyper_parameters_keep_their_bits(data):
 def test_handing_whole_tensors_to_the_optimiser_would_change_bits(data, monkeypatch):
     """Negative control: of the runs' test, and of the check that is made before a group is trained."""
     specs = [make("vae", seed, latent_dim=5) for seed in range(3)]
-    assert grouping.agrees(specs, *data)
+    assert agreement.agrees(specs, *data)
     monkeypatch.setattr(adam, "VECTOR", 1)
-    assert not grouping.agrees(specs, *data)
+    assert not agreement.agrees(specs, *data)
     together = trained(specs, data)
     assert not all(checkpoint.same_bits(together, run, trained([spec], data)) for run, spec in enumerate(specs))
 
@@ -119,17 +119,28 @@ def test_runs_go_on_in_another_company(name, data, tmp_path):
     for company in ([2, 0], [1]):
         again = state.prepare([specs[run] for run in company], (1, 6, 8), 60)
         checkpoint.load(again, *(files[run] for run in company))
-        assert again.step == 9
+        assert again.log.step == 9
         loop.train(again, *data)
         assert all(checkpoint.same_bits(again, place, whole[run]) for place, run in enumerate(company))
 
 
 def test_a_run_is_taken_out_whole(data):
     specs = [make("factor_vae", seed) for seed in range(3)]
-    alone = checkpoint.take(trained(specs, data, until=6), 1, (1, 6, 8))
-    loop.train(alone, *data)
-    assert alone.specs == [specs[1]]
-    assert checkpoint.same_bits(alone, 0, trained([specs[1]], data))
+    taken, alone = take(trained(specs, data, until=6), 1), take(trained([specs[1]], data, until=6), 0)
+    assert taken.spec == specs[1]
+    assert (taken.log.step, taken.log.diverged) == (6, [None])
+    np.testing.assert_array_equal(taken.log.rows, alone.log.rows)
+    for mine, its in ((taken.model.vae, alone.model.vae), (taken.model.modules, alone.model.modules)):
+        assert all(torch.equal(value, its.state_dict()[name]) for name, value in mine.state_dict().items())
+
+
+def test_a_run_that_was_taken_out_stays_as_it_was(data):
+    training = trained([make("vae", seed) for seed in range(2)], data, until=6)
+    taken = take(training, 1)
+    before = weights(taken.model)
+    loop.train(training, *data)
+    assert taken.log.step == 6
+    assert all(torch.equal(value, before[name]) for name, value in weights(taken.model).items())
 
 
 def test_checkpoints_of_other_runs_or_steps_are_refused(data, tmp_path):

@@ -16,6 +16,7 @@ from bench.config.study import resolve
 from bench.execution import metric_pool, processes, worker
 from bench.execution import plan as execution_plan
 from bench.execution import run as execution_run
+from bench.execution.task import Task
 from bench.registry import METRICS, load_plugin
 from bench.results.store import Store
 
@@ -75,8 +76,8 @@ def specs_of(metrics=("core",), seeds=range(3), methods=("vae",), **changes):
 def measured(path, specs, measurers, plugins=(), action="train"):
     store = Store(path)
     store.create({}, specs)
-    tasks = [worker.Task(spec, store.path, action, tuple(plugins), measurers=measurers) for spec in specs]
-    return store, {outcome.run: outcome for outcome in worker.execute_together(tasks)}
+    tasks = [Task(spec, store.path, action, tuple(plugins), measurers=measurers) for spec in specs]
+    return store, {outcome.run: outcome for outcome in worker.execute_batch(tasks)}
 
 
 def digests(store):
@@ -206,7 +207,7 @@ def test_a_part_is_measured_at_home_once_it_was_lost_twice(deaths, at_home, monk
     monkeypatch.setattr(metric_pool, "ProcessPoolExecutor", Pool(*deaths))
     measurers = metric_pool.Measurers(2, 1)
     waits = [measurers.begin(Named(name)) for name in "abc"]
-    found = [wait() for wait in waits]
+    found = [one.result() if isinstance(one, metric_pool.Begun) else one for one in waits]
     assert sum(isinstance(one, str) for one in found) == at_home
     assert measurers._under_way == []
 
@@ -216,7 +217,7 @@ def test_what_cannot_be_begun_keeps_nobody_waiting(monkeypatch):
     measurers = metric_pool.Measurers(2, 1)
     with pytest.raises(OSError, match="no memory"):
         measurers.begin(Named("a"))
-    assert not isinstance(measurers.begin(Named("b"))(), str)
+    assert not isinstance(measurers.begin(Named("b")).result(), str)
 
 
 @pytest.mark.slow
@@ -237,7 +238,7 @@ def test_a_diverged_run_is_not_measured(tmp_path):
 
 def test_a_gpu_has_one_process_and_the_others_measure(tmp_path, monkeypatch):
     specs = specs_of(seeds=range(50), methods=["vae", "untrained"])
-    specs = [spec.model_copy(update={"device": "cuda"}) for spec in specs]
+    specs = [spec.with_train(device="cuda") for spec in specs]
     asked = {}
 
     def catch(function, batches, *, n_jobs, threads, on_killed):
@@ -248,16 +249,16 @@ def test_a_gpu_has_one_process_and_the_others_measure(tmp_path, monkeypatch):
     store = Store(tmp_path / "study")
     store.create({}, specs)
     plan = execution_plan.plan(specs, store)
-    list(execution_run.run(plan, store, n_jobs=16))
+    list(execution_run.execute(plan, store, n_jobs=16))
     assert (plan.workers(16), asked["n_jobs"]) == (1, 1)
     assert sorted(map(len, asked["batches"])) == [10, 10, 40, 40]
     assert {task.measurers for batch in asked["batches"] for task in batch} == {16}
     again = execution_plan.Plan(specs, dict.fromkeys(plan.todo, "measure"))
-    list(execution_run.run(again, store, n_jobs=16))
+    list(execution_run.execute(again, store, n_jobs=16))
     assert sorted(map(len, asked["batches"])) == [10, 10, 40, 40], "without weights they are trained anew"
     monkeypatch.setattr(Store, "has_weights", lambda *_: True)
-    list(execution_run.run(again, store, n_jobs=16))
+    list(execution_run.execute(again, store, n_jobs=16))
     assert [len(batch) for batch in asked["batches"]] == [40, 40, 20]
     one = execution_plan.Plan(specs[:1], {specs[0].run_id: "train"})
-    list(execution_run.run(one, store, n_jobs=16))
+    list(execution_run.execute(one, store, n_jobs=16))
     assert {task.measurers for batch in asked["batches"] for task in batch} == {16}, "also the metrics of a single run"

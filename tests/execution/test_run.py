@@ -15,8 +15,9 @@ import pytest
 
 from bench.config.expand import expand
 from bench.config.study import resolve
-from bench.execution import finish_run, plan, train_group, worker
+from bench.execution import plan, train_group, worker
 from bench.execution import run as execution_run
+from bench.execution.task import Task
 from bench.files import write_json
 from bench.registry import METHODS
 from bench.results.store import Store
@@ -50,7 +51,7 @@ def specs_of(**flags):
 def run(path, specs, *, n_jobs=1, rerun="", **options):
     store = Store(path)
     store.create({}, specs)
-    return store, list(execution_run.run(plan.plan(specs, store, rerun), store, n_jobs=n_jobs, **options))
+    return store, list(execution_run.execute(plan.plan(specs, store, rerun), store, n_jobs=n_jobs, **options))
 
 
 @pytest.fixture(scope="module")
@@ -130,24 +131,24 @@ def test_a_long_run_goes_on_from_its_checkpoint_with_the_same_bytes(reference, t
     spec = next(s for s in specs_of() if s.method.name == "dynamic_vae")
     store = Store(tmp_path / "study")
     store.create({}, [spec])
-    task = worker.Task(spec, store.path, checkpoint_s=0.0)
+    task = Task(spec, store.path, checkpoint_s=0.0)
     from bench.training import checkpoint
 
     save, saved = checkpoint.save, []
 
     def save_then_die(training, path):
         save(training, path)
-        saved.append(training.step)
-        if training.step == 20:
+        saved.append(training.log.step)
+        if training.log.step == 20:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(checkpoint, "save", save_then_die)
     with pytest.raises(KeyboardInterrupt):
-        worker.execute(task)
+        worker.execute_batch((task,))[0]
     monkeypatch.setattr(checkpoint, "save", save)
     assert saved == [10, 20]
     assert not store.is_done(spec.run_id)
-    assert worker.execute(task).state == "ok"
+    assert worker.execute_batch((task,))[0].state == "ok"
     provenance = json.loads((store.runs / spec.run_id / "provenance.json").read_text())
     assert provenance["resumed_at_step"] == 20
     mine = digests(store)
@@ -160,7 +161,7 @@ def test_a_damaged_checkpoint_means_starting_again(reference, tmp_path):
     store.create({}, [spec])
     (store.work / spec.run_id).mkdir()
     (store.work / spec.run_id / train_group.CHECKPOINT).write_bytes(b"half a file")
-    assert worker.execute(worker.Task(spec, store.path, checkpoint_s=60.0)).state == "ok"
+    assert worker.execute_batch((Task(spec, store.path, checkpoint_s=60.0),))[0].state == "ok"
     mine = digests(store)
     assert mine == {key: value for key, value in digests(reference).items() if key in mine}
 
@@ -249,18 +250,18 @@ def test_a_full_disk_fails_the_run_with_words_and_loses_nothing(tmp_path, monkey
     spec = next(s for s in specs_of() if s.method.name == "vae")
     store = Store(tmp_path / "study")
     store.create({}, [spec])
-    task = worker.Task(spec, store.path, checkpoint_s=60.0)
+    task = Task(spec, store.path, checkpoint_s=60.0)
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(finish_run, "_write_curves", full)
-        outcome = worker.execute(task)
+        patch.setattr(train_group, "write_bytes", full)
+        outcome = worker.execute_batch((task,))[0]
     assert outcome.state == "failed"
     assert "the disk is full" in outcome.message
     assert not list(store.runs.iterdir())
-    assert worker.execute(task).state == "ok"
+    assert worker.execute_batch((task,))[0].state == "ok"
     assert not store.failures(spec.run_id), "a success clears the record of earlier attempts"
 
 
@@ -333,8 +334,8 @@ def test_a_failing_measurement_does_not_cost_the_training(tmp_path, monkeypatch)
 
     with monkeypatch.context() as patch:
         patch.setattr("bench.evaluation.codes.evaluate", broken)
-        assert worker.execute(worker.Task(spec, store.path)).message == "RuntimeError: a metric is broken"
-    assert worker.execute(worker.Task(spec, store.path)).state == "ok"
+        assert worker.execute_batch((Task(spec, store.path),))[0].message == "RuntimeError: a metric is broken"
+    assert worker.execute_batch((Task(spec, store.path),))[0].state == "ok"
     provenance = json.loads((store.runs / spec.run_id / "provenance.json").read_text())
     assert provenance["resumed_at_step"] == 40
 
@@ -346,7 +347,7 @@ def test_leftovers_of_a_killed_writer_are_not_committed(reference, tmp_path):
     (store.work / spec.run_id).mkdir()
     for name in ("checkpoint.safetensors.part", "result.json.99.part", "curves.csv"):
         (store.work / spec.run_id / name).write_bytes(b"half")
-    assert worker.execute(worker.Task(spec, store.path)).state == "ok"
+    assert worker.execute_batch((Task(spec, store.path),))[0].state == "ok"
     mine, theirs = (sorted(p.name for p in (s.runs / spec.run_id).iterdir()) for s in (store, reference))
     assert mine == theirs
 
@@ -386,7 +387,7 @@ def test_a_worker_killed_while_nobody_listens_stops_nothing(tmp_path):
         store = Store(tmp_path / "study")
         store.create({}, specs)
         states = []
-        for outcome in execution_run.run(plan.plan(specs, store), store, n_jobs=2, plugins=[plugin]):
+        for outcome in execution_run.execute(plan.plan(specs, store), store, n_jobs=2, plugins=[plugin]):
             states.append(outcome.state)
             time.sleep(3)
         assert sorted(states) == ["failed", "ok", "ok"]

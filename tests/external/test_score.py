@@ -20,6 +20,7 @@ from bench.evaluation import codes as evaluation_codes
 from bench.external.codes import choose_dataset, encode_with, encode_with_weights, read_codes
 from bench.external.score import score
 from bench.training import checkpoint, loop, state
+from bench.training.trained import take, weights
 
 GRID = {"scale": 3, "orientation": 1, "pos_x": 6, "pos_y": 4, "size": 32}
 DATASET = "dsprites[" + ",".join(f"{key}={value}" for key, value in GRID.items()) + "]"
@@ -43,7 +44,7 @@ def trained():
     store = store_of(dataset)
     training = state.prepare([spec], dataset.image_shape, len(dataset))
     loop.train(training, dataset, store)
-    return training, dataset, store, evaluation_codes.evaluate(training, dataset, store)
+    return training, dataset, store, evaluation_codes.evaluate(take(training, 0), dataset, store)
 
 
 def code_table(n=300):
@@ -56,7 +57,7 @@ class TestAgainstARun:
     def test_its_codes_from_a_file_get_its_scores(self, trained, tmp_path):
         training, dataset, store, own = trained
         rows = sample_rows(dataset, training.specs[0].evaluation.n_codes)
-        mean, logvar = evaluation_codes.encode(training, store, rows)
+        mean, logvar = evaluation_codes.encode(training.model, store, rows)
         np.savez(tmp_path / "codes.npz", codes=mean, logvar=logvar, index=rows)
         (found,) = score([read_codes(tmp_path / "codes.npz", dataset)], METRICS, seed=5)
         without = {k: v for k, v in own.scores.items() if not k.startswith(("reconstruction", "psnr"))}
@@ -65,10 +66,10 @@ class TestAgainstARun:
 
     def test_its_weights_get_its_scores_reconstruction_included(self, trained, tmp_path):
         training, dataset, _, own = trained
-        checkpoint.save_atomically(checkpoint.weights(training, 0), tmp_path / "weights.safetensors")
+        checkpoint.save_atomically(weights(training.model), tmp_path / "weights.safetensors")
         spec = training.specs[0]
         sizes = {"n_codes": spec.evaluation.n_codes, "n_images": spec.evaluation.n_images}
-        item = encode_with_weights(tmp_path / "weights.safetensors", spec.network.name, dataset, **sizes)
+        item = encode_with_weights(tmp_path / "weights.safetensors", spec.train.network, dataset, **sizes)
         (found,) = score([item], METRICS, seed=5)
         assert found.evaluation.scores == own.scores
         assert not found.evaluation.not_applicable
@@ -76,16 +77,16 @@ class TestAgainstARun:
 
     def test_a_head_read_in_the_wrong_order_is_warned_of(self, trained, tmp_path):
         training, dataset, _, _ = trained
-        weights = checkpoint.weights(training, 0)
+        tensors = weights(training.model)
         sizes = {"n_codes": 100, "n_images": 100}
-        head = [name for name in weights if name.startswith("encoder.")][-2:]
+        head = [name for name in tensors if name.startswith("encoder.")][-2:]
         for name in head:
-            k = weights[name].shape[-1] // 2
-            weights[name] = (
-                torch.stack([weights[name][..., :k], weights[name][..., k:]], dim=-1).flatten(-2).contiguous()
+            k = tensors[name].shape[-1] // 2
+            tensors[name] = (
+                torch.stack([tensors[name][..., :k], tensors[name][..., k:]], dim=-1).flatten(-2).contiguous()
             )
-        checkpoint.save_atomically(weights, tmp_path / "swapped.safetensors")
-        item = encode_with_weights(tmp_path / "swapped.safetensors", training.specs[0].network.name, dataset, **sizes)
+        checkpoint.save_atomically(tensors, tmp_path / "swapped.safetensors")
+        item = encode_with_weights(tmp_path / "swapped.safetensors", training.specs[0].train.network, dataset, **sizes)
         assert "reconstructs worse" in item.warning
         assert "swapped" in item.warning
 
@@ -98,7 +99,7 @@ class TestAgainstARun:
         def encode(images):
             assert images.dtype == np.float32
             assert 0 <= images.min() < images.max() <= 1
-            mean, logvar = training.vae.encode(torch.from_numpy(images)[None])
+            mean, logvar = training.model.vae.encode(torch.from_numpy(images)[None])
             return mean[0], logvar[0]
 
         monkeypatch.setattr("builtins.ENCODE", encode, raising=False)

@@ -18,7 +18,9 @@ from bench.data.images import store_of
 from bench.dataset import load_dataset
 from bench.evaluation import codes
 from bench.execution import grouping
-from bench.training import checkpoint, loop, state, step, torch_setup
+from bench.training import loop, state, step, torch_setup
+from bench.training.log import COLUMNS, final
+from bench.training.trained import take
 
 MIXED = case("S1").model
 #: What E log q (relative to 1 + its size), MSE and rate may be off: for the true decoder, and for a learned one.
@@ -54,10 +56,10 @@ def train(data: str, *methods: str, steps: int, seeds: tuple[int, ...] = (0,), *
     loop.train(training, dataset, images)
     found = []
     for number, spec in enumerate(specs):
-        rows = np.array(training.curves)[:, number]
-        scores = codes.evaluate(checkpoint.take(training, number, dataset.image_shape), dataset, images).scores
-        curves = dict(zip(("step", *state.COLUMNS), rows.T, strict=False))
-        found.append(Run(spec.method.hyper, scores, curves, loop.final(rows)))
+        rows = np.array(training.log.rows)[:, number]
+        scores = codes.evaluate(take(training, number), dataset, images).scores
+        curves = dict(zip(("step", *COLUMNS), rows.T, strict=False))
+        found.append(Run(spec.method.hyper, scores, curves, final(rows)))
     return found
 
 

@@ -14,11 +14,13 @@ from bench.cli import progress
 from bench.config.expand import expand
 from bench.config.study import resolve
 from bench.evaluation import codes
-from bench.execution import grouping, plan, train_group, worker
+from bench.execution import grouping, plan, worker
 from bench.execution import run as execution_run
+from bench.execution.load import load
+from bench.execution.task import Outcome, Task
 from bench.method import Objective
 from bench.registry import METHODS, load_plugin
-from bench.results.store import Store
+from bench.results.store import CHECKPOINT, PROGRESS, Store
 from bench.training import checkpoint, loop
 from bench.training.state import prepare
 
@@ -84,7 +86,7 @@ def test_the_costliest_groups_go_first_and_what_costs_nothing_last():
 
 
 def test_runs_that_go_alone_take_no_share_from_groups_on_a_gpu():
-    specs = [s.model_copy(update={"device": "cuda"}) for s in smoke(range(10), ["pca", "beta_vae", "vae"])]
+    specs = [s.with_train(device="cuda") for s in smoke(range(10), ["pca", "beta_vae", "vae"])]
     for order in (specs, sorted(specs, key=lambda spec: spec.seed)):
         sizes = [len(group) for group in grouping.group(order, 1)]
         assert sorted(sizes) == [1] * 10 + [10, 10]
@@ -135,7 +137,7 @@ def test_groups_are_the_larger_the_smaller_the_network():
         for window in ("10:22x6:26", "")
     )
     assert [grouping.company(spec) for spec in (quick, wide)] == [grouping.LARGE, 13]
-    assert grouping.company(quick.model_copy(update={"batch_size": 512})) == grouping.LARGEST
+    assert grouping.company(quick.with_train(batch_size=512)) == grouping.LARGEST
 
 
 # Studies.
@@ -189,7 +191,7 @@ def store_of(path, specs):
 
 
 def tasks_of(store, specs, **options):
-    return [worker.Task(spec, store.path, **options) for spec in specs]
+    return [Task(spec, store.path, **options) for spec in specs]
 
 
 def digests(store):
@@ -208,7 +210,7 @@ def provenance(store, spec):
 def one_by_one(path, specs):
     store = store_of(path, specs)
     for task in tasks_of(store, specs):
-        worker.execute(task)
+        worker.execute_batch((task,))[0]
     assert len(list(store.runs.iterdir())) == len(specs)
     return store
 
@@ -219,13 +221,13 @@ def interrupt(tasks, step, monkeypatch):
 
     def save_then_die(training, *paths):
         save(training, *paths)
-        if training.step == step and len(paths) > 1:
+        if training.log.step == step and sum(path is not None for path in paths) > 1:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save", save_then_die)
         with pytest.raises(KeyboardInterrupt):
-            worker.execute_together(tasks)
+            worker.execute_batch(tasks)
 
 
 @pytest.fixture(scope="module")
@@ -238,11 +240,11 @@ def reference(tmp_path_factory):
 def test_a_study_in_lockstep_has_the_same_bytes(n_jobs, reference, tmp_path):
     specs = smoke(range(3), controls=["untrained"])
     store = store_of(tmp_path / "study", specs)
-    outcomes = list(execution_run.run(plan.plan(specs, store), store, n_jobs=n_jobs))
+    outcomes = list(execution_run.execute(plan.plan(specs, store), store, n_jobs=n_jobs))
     assert {outcome.state for outcome in outcomes} == {"ok"}
     assert len(outcomes) == 9
     assert digests(store) == digests(reference)
-    runs = [provenance(store, spec) for spec in specs if spec.steps]
+    runs = [provenance(store, spec) for spec in specs if spec.train.steps]
     assert sorted(run["lockstep"] for run in runs) == ([3] * 6 if n_jobs == 1 else [1, 2, 2, 3, 3, 3])
     assert all(run["wall_s"] == pytest.approx(run["train_s"] + run["evaluate_s"], abs=0.01) for run in runs)
 
@@ -253,7 +255,7 @@ def test_an_interrupted_group_goes_on_in_another_company(reference, tmp_path, mo
     interrupt(tasks_of(store, specs, checkpoint_s=0.0), 20, monkeypatch)
     assert not list(store.runs.iterdir())
     for company in (specs[1:], specs[:1]):
-        assert {outcome.state for outcome in worker.execute_together(tasks_of(store, company))} == {"ok"}
+        assert {outcome.state for outcome in worker.execute_batch(tasks_of(store, company))} == {"ok"}
     assert [provenance(store, spec)["resumed_at_step"] for spec in specs] == [20, 20, 20]
     mine = digests(store)
     assert len(mine) == 3 * len(FILES)
@@ -263,13 +265,14 @@ def test_an_interrupted_group_goes_on_in_another_company(reference, tmp_path, mo
 def test_runs_at_different_steps_are_brought_to_the_end(reference, tmp_path):
     specs = smoke(range(3), ["vae"])
     store = store_of(tmp_path / "study", specs)
-    dataset, images = train_group.data_of(specs[0])
+    tools = load(specs[0])
+    dataset, images = tools.dataset, tools.images
     for spec, until in ((specs[0], 10), (specs[2], 30)):
         training = prepare([spec], dataset.image_shape, len(dataset))
         loop.train(training, dataset, images, until=until)
         (store.work / spec.run_id).mkdir()
-        checkpoint.save(training, store.work / spec.run_id / train_group.CHECKPOINT)
-    assert {outcome.state for outcome in worker.execute_together(tasks_of(store, specs))} == {"ok"}
+        checkpoint.save(training, store.work / spec.run_id / CHECKPOINT)
+    assert {outcome.state for outcome in worker.execute_batch(tasks_of(store, specs))} == {"ok"}
     assert [provenance(store, spec)["resumed_at_step"] for spec in specs] == [10, None, 30]
     mine = digests(store)
     assert mine == {key: value for key, value in digests(reference).items() if key in mine}
@@ -279,10 +282,10 @@ def test_a_run_that_another_process_holds_is_left_out(reference, tmp_path):
     specs = smoke(range(3), ["vae"])
     store = store_of(tmp_path / "study", specs)
     with store.claim(specs[1].run_id):
-        outcomes = worker.execute_together(tasks_of(store, specs))
+        outcomes = worker.execute_batch(tasks_of(store, specs))
     assert [outcome.state for outcome in outcomes] == ["ok", "locked", "ok"]
     assert provenance(store, specs[0])["lockstep"] == 2
-    again = worker.execute_together(tasks_of(store, specs))
+    again = worker.execute_batch(tasks_of(store, specs))
     assert [outcome.state for outcome in again] == ["ok"] * 3
     mine = digests(store)
     assert mine == {key: value for key, value in digests(reference).items() if key in mine}
@@ -299,9 +302,9 @@ def test_a_run_that_diverges_ends_as_it_would_alone(interrupted, plugin_methods,
     if interrupted:
         # Where the divergence is seen, with all runs at the same step.
         interrupt(tasks_of(store, specs, checkpoint_s=0.0), 30, monkeypatch)
-        steps = [checkpoint.step_of(store.work / spec.run_id / train_group.CHECKPOINT, spec) for spec in specs]
+        steps = [checkpoint.step_of(store.work / spec.run_id / CHECKPOINT, spec) for spec in specs]
         assert steps == [30, 30, 30]
-    outcomes = worker.execute_together(tasks_of(store, specs))
+    outcomes = worker.execute_batch(tasks_of(store, specs))
     assert [outcome.state for outcome in outcomes] == ["ok", "ok", "diverged"]
     diverged = store.result(specs[2].run_id)
     assert (diverged["last_good_step"], diverged["steps_done"], diverged["scores"]) == (20, 30, {})
@@ -313,17 +316,17 @@ def test_a_run_that_cannot_be_measured_leaves_the_others_alone(reference, tmp_pa
     store = store_of(tmp_path / "study", specs)
     measure = codes.evaluate
 
-    def broken(training, *rest):
-        if training.specs[0].seed == 1:
+    def broken(run, *rest):
+        if run.spec.seed == 1:
             raise RuntimeError("a metric is broken")
-        return measure(training, *rest)
+        return measure(run, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(codes, "evaluate", broken)
-        outcomes = worker.execute_together(tasks_of(store, specs))
+        outcomes = worker.execute_batch(tasks_of(store, specs))
     assert [outcome.state for outcome in outcomes] == ["ok", "failed", "ok"]
     assert outcomes[1].message == "RuntimeError: a metric is broken"
-    assert [outcome.state for outcome in worker.execute_together(tasks_of(store, specs))] == ["ok"] * 3
+    assert [outcome.state for outcome in worker.execute_batch(tasks_of(store, specs))] == ["ok"] * 3
     assert provenance(store, specs[1])["resumed_at_step"] == 40
     mine = digests(store)
     assert mine == {key: value for key, value in digests(reference).items() if key in mine}
@@ -332,7 +335,7 @@ def test_a_run_that_cannot_be_measured_leaves_the_others_alone(reference, tmp_pa
 def test_a_run_that_fails_in_training_fails_alone(plugin_methods, tmp_path):
     specs = smoke(range(1), ["poisoned[poison=0.0,2.0]", "poisoned[beta=2,poison=0.0]"])
     store = store_of(tmp_path / "study", specs)
-    outcomes = {o.run: o for o in worker.execute_together(tasks_of(store, specs))}
+    outcomes = {o.run: o for o in worker.execute_batch(tasks_of(store, specs))}
     assert [outcomes[spec.run_id].state for spec in specs] == ["ok", "failed", "ok"]
     assert outcomes[specs[1].run_id].message == "RuntimeError: no luck"
     assert len(list(store.failed.iterdir())) == 1
@@ -343,7 +346,7 @@ def test_a_run_that_fails_in_training_fails_alone(plugin_methods, tmp_path):
 def test_a_method_that_mixes_its_runs_gets_none(plugin_methods, tmp_path):
     specs = smoke(range(3), ["mixing"])
     store = store_of(tmp_path / "study", specs)
-    assert {outcome.state for outcome in worker.execute_together(tasks_of(store, specs))} == {"ok"}
+    assert {outcome.state for outcome in worker.execute_batch(tasks_of(store, specs))} == {"ok"}
     assert [provenance(store, spec)["lockstep"] for spec in specs] == [1, 1, 1]
     assert digests(store) == digests(one_by_one(tmp_path / "alone", specs))
 
@@ -379,7 +382,7 @@ def test_of_a_killed_group_only_the_guilty_run_fails(tmp_path):
         specs = smoke(range(2), ["deadly[poison=0.0]"]) + smoke(range(1), ["deadly[poison=1.0]"])
         assert [len(group) for group in grouping.group(specs, 1)] == [3]
         store = store_of(tmp_path / "study", specs)
-        outcomes = {o.run: o for o in execution_run.run(plan.plan(specs, store), store, n_jobs=1, plugins=[plugin])}
+        outcomes = {o.run: o for o in execution_run.execute(plan.plan(specs, store), store, n_jobs=1, plugins=[plugin])}
         assert [outcomes[spec.run_id].state for spec in specs] == ["ok", "ok", "failed"]
         assert "killed 3 times" in outcomes[specs[2].run_id].message
     finally:
@@ -392,11 +395,11 @@ def test_progress_counts_every_run_of_a_group_and_never_goes_back(tmp_path):
     display = progress._Display(Console(quiet=True), store, specs)
     for spec in specs:
         (store.work / spec.run_id).mkdir()
-        (store.work / spec.run_id / train_group.PROGRESS).write_text("30")
+        (store.work / spec.run_id / PROGRESS).write_text("30")
     assert display.steps() == 90
     # Committed, but the others of its group aren't: nothing reports its steps.
-    (store.work / specs[0].run_id / train_group.PROGRESS).unlink()
+    (store.work / specs[0].run_id / PROGRESS).unlink()
     assert display.steps() == 90
-    display.finished(worker.Outcome(specs[0].run_id, "ok"))
+    display.finished(Outcome(specs[0].run_id, "ok"))
     assert display.steps() == 100
     assert display.total == 120

@@ -11,6 +11,7 @@ from bench.dataset import Dataset
 from bench.evaluation import codes as evaluation_codes
 from bench.spec import RunSpec
 from bench.training import loop, state
+from bench.training.trained import take
 
 MARGIN = 1e-3
 
@@ -53,8 +54,8 @@ def fitted(images: np.ndarray, latent_dim: int):
     store = ImageStore(dataset)
     training = state.prepare([spec], dataset.image_shape, len(images))
     loop.train(training, dataset, store)
-    codes, logvar = evaluation_codes.encode(training, store, np.arange(len(images)))
-    logits = evaluation_codes.decode(training, evaluation_codes.decoder_input(training, codes, logvar))
+    codes, logvar = evaluation_codes.encode(training.model, store, np.arange(len(images)))
+    logits = evaluation_codes.decode(training.model, evaluation_codes.decoder_input(training.model, codes, logvar))
     return training, codes, 1 / (1 + np.exp(-logits.astype(np.float64)))
 
 
@@ -115,7 +116,7 @@ def test_directions_that_do_not_vary_are_dead():
 
 def test_has_no_kl_and_is_the_same_for_every_seed():
     training, _, _ = fitted(smooth(50), 3)
-    measured = evaluation_codes.evaluate(training, dataset_of(smooth(50)), ImageStore(dataset_of(smooth(50))))
+    measured = evaluation_codes.evaluate(take(training, 0), dataset_of(smooth(50)), ImageStore(dataset_of(smooth(50))))
     assert measured.not_applicable["kl"] == "the codes carry no noise"
     assert "kl" not in measured.scores
-    assert training.curves == []
+    assert training.log.rows == []

@@ -16,6 +16,7 @@ from bench.nn import networks
 from bench.spec import RunSpec
 from bench.training import checkpoint, loop, step, torch_setup
 from bench.training import state as training_state
+from bench.training.trained import take, weights
 
 SMALL = "discriminator_width=8;discriminator_layers=2"
 #: Methods and hyper-parameters of stage 1.
@@ -90,14 +91,16 @@ def equal(a, b):
 def at_the_stage(spec, data):
     """Train; also the decoder and the optimiser's number of moments right after the stage began."""
     training, seen = prepare(spec), {}
-    begin = training.method.begin_stage
+    begin = training.model.method.begin_stage
 
     def watched(stage):
         state = begin(stage)
-        seen.update(decoder=copy(training.vae.decoder), moments=len(training.optimizers[0].state), step=stage.step)
+        seen.update(
+            decoder=copy(training.model.vae.decoder), moments=len(training.optimizers[0].state), step=stage.step
+        )
         return state
 
-    training.method.begin_stage = watched
+    training.model.method.begin_stage = watched
     loop.train(training, *data)
     return training, seen
 
@@ -105,15 +108,17 @@ def at_the_stage(spec, data):
 @pytest.mark.parametrize("beta", [1.0, 100.0, 1e6])
 def test_the_kl_has_no_gradient_in_the_decoder(data, beta):
     training = prepare(make("vae"))
-    mean, logvar = training.vae.encode(data[1].gather(np.arange(16)[None]))
-    logits = training.vae.decode(mean + (0.5 * logvar).exp() * torch.randn(mean.shape, generator=training.noise[0]))
+    mean, logvar = training.model.vae.encode(data[1].gather(np.arange(16)[None]))
+    logits = training.model.vae.decode(
+        mean + (0.5 * logvar).exp() * torch.randn(mean.shape, generator=training.streams.noise[0])
+    )
     rec = step.reconstruction(logits, data[1].gather(np.arange(16)[None]), "bernoulli").sum()
     kl = kl_per_latent(mean, logvar).sum()
-    decoder = list(training.vae.decoder.parameters())
+    decoder = list(training.model.vae.decoder.parameters())
     alone = torch.autograd.grad(rec, decoder, retain_graph=True)
     both = torch.autograd.grad(rec + beta * kl, decoder, retain_graph=True)
     assert all(torch.equal(a, b) for a, b in zip(alone, both, strict=True))
-    encoder = list(training.vae.encoder.parameters())
+    encoder = list(training.model.vae.encoder.parameters())
     assert not torch.equal(
         torch.autograd.grad(rec, encoder, retain_graph=True)[0], torch.autograd.grad(rec + beta * kl, encoder)[0]
     )
@@ -123,11 +128,11 @@ def test_the_kl_has_no_gradient_in_the_decoder(data, beta):
 def test_stage_two_trains_the_decoder_alone(data, base):
     spec = make(base=base, base_hyper=BASES[base])
     before, after = trained(spec, data, until=FIRST - 1), trained(spec, data)
-    assert after.step == STEPS
-    assert equal(copy(before.vae.encoder), copy(after.vae.encoder))
-    assert not equal(copy(before.vae.decoder), copy(after.vae.decoder))
-    if before.modules is not None:
-        assert equal(copy(before.modules), copy(after.modules))
+    assert after.log.step == STEPS
+    assert equal(copy(before.model.vae.encoder), copy(after.model.vae.encoder))
+    assert not equal(copy(before.model.vae.decoder), copy(after.model.vae.decoder))
+    if before.model.modules is not None:
+        assert equal(copy(before.model.modules), copy(after.model.modules))
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -138,41 +143,45 @@ def test_representation_metrics_are_the_base_methods(data, base):
     one = trained(make(base, steps=FIRST - 1, **hyper), data)
     rows = np.arange(60)
     for a, b in zip(
-        evaluation_codes.encode(two, data[1], rows), evaluation_codes.encode(one, data[1], rows), strict=True
+        evaluation_codes.encode(two.model, data[1], rows),
+        evaluation_codes.encode(one.model, data[1], rows),
+        strict=True,
     ):
         np.testing.assert_array_equal(a, b)
-    assert evaluation_codes.evaluate(two, *data).scores == evaluation_codes.evaluate(one, *data).scores
-    assert evaluation_codes.evaluate(two, *data).scores
-    np.testing.assert_array_equal(np.array(two.curves)[:3], np.array(one.curves))
+    assert (
+        evaluation_codes.evaluate(take(two, 0), *data).scores == evaluation_codes.evaluate(take(one, 0), *data).scores
+    )
+    assert evaluation_codes.evaluate(take(two, 0), *data).scores
+    np.testing.assert_array_equal(np.array(two.log.rows)[:3], np.array(one.log.rows))
 
 
 def test_codes_of_the_frozen_encoder_are_computed_once(data):
     training, calls = prepare(make()), []
-    encode = training.vae.encode
-    training.vae.encode = lambda x: calls.append(x.shape[1]) or encode(x)
+    encode = training.model.vae.encode
+    training.model.vae.encode = lambda x: calls.append(x.shape[1]) or encode(x)
     loop.train(training, *data)
     assert calls == [16] * (FIRST - 1) + [60]
 
 
 def test_a_fresh_decoder_is_initialised_anew(data):
     spec = make(decoder="fresh")
-    stage1 = copy(trained(spec, data, until=FIRST - 1).vae.decoder)
+    stage1 = copy(trained(spec, data, until=FIRST - 1).model.vae.decoder)
     training, seen = at_the_stage(spec, data)
-    expected = prepare(spec).vae.decoder
+    expected = prepare(spec).model.vae.decoder
     networks.initialise(expected, "he", [3], "decoder2")
     assert seen["step"] == FIRST
     assert equal(seen["decoder"], copy(expected))
     assert not equal(seen["decoder"], stage1)
-    assert not equal(seen["decoder"], copy(prepare(spec).vae.decoder)), "not stage 1's own start again"
+    assert not equal(seen["decoder"], copy(prepare(spec).model.vae.decoder)), "not stage 1's own start again"
     assert seen["moments"] == 0
-    assert not equal(seen["decoder"], copy(training.vae.decoder))
+    assert not equal(seen["decoder"], copy(training.model.vae.decoder))
 
 
 def test_a_warm_decoder_goes_on(data):
     spec = make(decoder="warm")
     stage1 = trained(spec, data, until=FIRST - 1)
     _, seen = at_the_stage(spec, data)
-    assert equal(seen["decoder"], copy(stage1.vae.decoder))
+    assert equal(seen["decoder"], copy(stage1.model.vae.decoder))
     assert seen["moments"] == len(stage1.optimizers[0].state) > 0
 
 
@@ -181,12 +190,14 @@ def test_a_warm_decoder_goes_on(data):
 def test_code_modes(data, mode, standardise):
     """What decoder 2 is given in training and in evaluation, seen where it arrives."""
     training, given = prepare(make(code_mode=mode, standardise=standardise)), []
-    decode, normal = training.vae.decode, torch.Generator()
+    decode, normal = training.model.vae.decode, torch.Generator()
     loop.train(training, *data, until=FIRST - 1)
-    normal.set_state(training.noise[0].get_state())
-    training.vae.decode = lambda z: given.append(z.detach()) or decode(z)
+    normal.set_state(training.streams.noise[0].get_state())
+    training.model.vae.decode = lambda z: given.append(z.detach()) or decode(z)
     loop.train(training, *data, until=FIRST)
-    mean, logvar = (torch.from_numpy(v).float() for v in evaluation_codes.encode(training, data[1], np.arange(60)))
+    mean, logvar = (
+        torch.from_numpy(v).float() for v in evaluation_codes.encode(training.model, data[1], np.arange(60))
+    )
     rows = Order(3, 60, 16)(FIRST)
     noise = torch.randn(16, 4, generator=normal)
     factor = {"mean": 0.0, "sample": noise, "mean_plus_std": 1.0}[mode]
@@ -196,7 +207,7 @@ def test_code_modes(data, mode, standardise):
         variance = still.var(dim=0) + (mode == "sample") * logvar.exp().mean(dim=0)
         expected, still = ((code - still.mean(dim=0)) / variance.sqrt() for code in (expected, still))
     torch.testing.assert_close(given[0][0], expected, rtol=1e-4, atol=1e-4)
-    evaluated = evaluation_codes.decoder_input(training, mean.numpy(), logvar.numpy())
+    evaluated = evaluation_codes.decoder_input(training.model, mean.numpy(), logvar.numpy())
     np.testing.assert_allclose(evaluated, still.numpy(), rtol=1e-4, atol=1e-4)
 
 
@@ -204,7 +215,7 @@ def test_stage_one_is_given_the_base_methods_codes():
     noise = torch.ones(1, 5, 4)
     mean, logvar = torch.zeros(1, 5, 4), torch.full((1, 5, 4), 2 * np.log(3.0))
     for base, expected in (("vae", 3.0), ("autoencoder", 0.0)):
-        method = prepare(make(base=base, base_hyper="", code_mode="mean_plus_std")).method
+        method = prepare(make(base=base, base_hyper="", code_mode="mean_plus_std")).model.method
         code = method.code(mean, logvar, noise, method.initial_state(), FIRST - 1)
         torch.testing.assert_close(code, torch.full_like(code, expected))
 
@@ -214,11 +225,11 @@ def test_standardised_codes_have_mean_zero_and_deviation_one(data, mode):
     """Over the training set; sampled ones over their noise too."""
     training = trained(make(code_mode=mode, standardise=True), data)
     mean, logvar = (
-        torch.from_numpy(v).float()[None] for v in evaluation_codes.encode(training, data[1], np.arange(60))
+        torch.from_numpy(v).float()[None] for v in evaluation_codes.encode(training.model, data[1], np.arange(60))
     )
     draws = 2000 if mode == "sample" else 1
     noise = torch.randn(draws, 60, 4, generator=torch.Generator().manual_seed(0))
-    codes = training.method.code(mean, logvar, noise, training.state, STEPS).reshape(-1, 4)
+    codes = training.model.method.code(mean, logvar, noise, training.model.state, STEPS).reshape(-1, 4)
     close = 0.02 if mode == "sample" else 1e-3
     torch.testing.assert_close(codes.mean(dim=0), torch.zeros(4), rtol=0, atol=close)
     # Of 60 images the unbiased deviation is asked for; of many draws there is no difference.
@@ -230,10 +241,10 @@ def test_standardised_codes_have_mean_zero_and_deviation_one(data, mode):
 def test_a_constant_latent_is_not_amplified(data):
     training = prepare(make(base="untrained", base_hyper="", standardise=True, code_mode="mean"))
     with torch.no_grad():
-        training.vae.encoder[-1].weight[:, :, 0] = 0
+        training.model.vae.encoder[-1].weight[:, :, 0] = 0
     loop.train(training, *data)
-    assert training.state["code_scale"][0, 0] == 1
-    assert training.diverged == [None]
+    assert training.model.state["code_scale"][0, 0] == 1
+    assert training.log.diverged == [None]
 
 
 @pytest.mark.parametrize("until", [4, 6, 8])
@@ -255,37 +266,37 @@ def test_resumed_equals_uninterrupted_bit_for_bit(data, tmp_path, hyper, until):
     checkpoint.save(trained(spec, data, until=until), tmp_path / "c.safetensors")
     second = prepare(spec)
     checkpoint.load(second, tmp_path / "c.safetensors")
-    assert second.step == until
+    assert second.log.step == until
     loop.train(second, *data)
-    assert np.array_equal(np.array(whole.curves), np.array(second.curves), equal_nan=True)
-    assert equal(checkpoint.weights(whole, 0), checkpoint.weights(second, 0))
+    assert np.array_equal(np.array(whole.log.rows), np.array(second.log.rows), equal_nan=True)
+    assert equal(weights(whole.model), weights(second.model))
 
 
 def test_a_random_frozen_encoder_trains_the_decoder_from_the_first_step(data):
     spec = make(base="untrained", base_hyper="", decoder="warm", stage2_share=0.1)
     training = prepare(spec)
-    assert training.method.stage2_start == 1
+    assert training.model.method.stage2_start == 1
     loop.train(training, *data, until=2)
-    assert equal(copy(training.vae.encoder), copy(prepare(spec).vae.encoder))
-    assert not equal(copy(training.vae.decoder), copy(prepare(spec).vae.decoder))
-    assert (np.array(training.curves)[:, 0, 3] == 0).all(), "no KL is charged"
+    assert equal(copy(training.model.vae.encoder), copy(prepare(spec).model.vae.encoder))
+    assert not equal(copy(training.model.vae.decoder), copy(prepare(spec).model.vae.decoder))
+    assert (np.array(training.log.rows)[:, 0, 3] == 0).all(), "no KL is charged"
 
 
 def test_codes_without_noise_have_no_kl(data):
-    curves = np.array(trained(make(base="autoencoder", base_hyper=""), data).curves)
+    curves = np.array(trained(make(base="autoencoder", base_hyper=""), data).log.rows)
     assert np.isnan(curves[:, 0, [2, 5, 6, 7, 8]]).all()
 
 
 @pytest.mark.parametrize(("share", "first"), [(0.0, 11), (0.1, 10), (0.3, 8), (0.7, 4), (0.9, 2), (1.0, 1)])
 def test_first_step_of_stage_two(share, first):
-    assert prepare(make(steps=10, stage2_share=share)).method.stage2_start == first
+    assert prepare(make(steps=10, stage2_share=share)).model.method.stage2_start == first
 
 
 def test_without_a_second_stage_it_is_the_base_method(data):
     two, one = trained(make(stage2_share=0.0), data), trained(make("beta_vae", beta=100), data)
-    assert equal(copy(two.vae), copy(one.vae))
-    assert np.array_equal(np.array(two.curves), np.array(one.curves), equal_nan=True)
-    assert evaluation_codes.evaluate(two, *data) == evaluation_codes.evaluate(one, *data)
+    assert equal(copy(two.model.vae), copy(one.model.vae))
+    assert np.array_equal(np.array(two.log.rows), np.array(one.log.rows), equal_nan=True)
+    assert evaluation_codes.evaluate(take(two, 0), *data) == evaluation_codes.evaluate(take(one, 0), *data)
 
 
 def test_runs_with_different_stages_do_not_go_in_lockstep():

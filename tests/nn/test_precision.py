@@ -15,8 +15,9 @@ from bench.evaluation.codes import encode
 from bench.method import resolve_hyper
 from bench.nn import layers, networks
 from bench.spec import RunSpec
-from bench.training import checkpoint, loop, torch_setup
+from bench.training import loop, torch_setup
 from bench.training.state import prepare
+from bench.training.trained import weights
 
 NETWORKS = {"mlp": 8, "H": 64, "B": 64, "kim": 64}
 
@@ -56,7 +57,7 @@ def make(precision, *, network="mlp", method="beta_vae", steps=1, seed=0):
 
 def trained(spec, prepared=lambda training: None):
     torch_setup.settings(1)
-    data = Blobs(NETWORKS[spec.network.name])
+    data = Blobs(NETWORKS[spec.train.network])
     training = prepare([spec], data.image_shape, 40)
     prepared(training)
     loop.train(training, data, ImageStore(data))
@@ -68,15 +69,15 @@ def watched(spec):
     given, found = {}, set()
 
     def watch(training):
-        inner = training.method.loss
+        inner = training.model.method.loss
 
         def loss(terms, state, step):
             for part in (terms, terms.encoded):
                 given.update({name: value.dtype for name, value in vars(part).items() if torch.is_tensor(value)})
             return inner(terms, state, step)
 
-        training.method.loss = loss
-        for module in filter(None, (training.vae, training.modules)):
+        training.model.method.loss = loss
+        for module in filter(None, (training.model.vae, training.model.modules)):
             for layer in module.modules():
                 if isinstance(layer, layers.Linear | layers.Conv | layers.ConvTranspose):
                     layer.register_forward_hook(lambda _, __, out: found.add(out.dtype))
@@ -87,14 +88,14 @@ def watched(spec):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_one_step_is_near_float32s_and_not_the_same(network):
     """Within 1 %: 8 bits of mantissa are 0.4 % a product, and most of it averages out."""
-    one, other = (np.array(trained(make(p, network=network)).curves)[0, 0] for p in ("float32", "bfloat16"))
+    one, other = (np.array(trained(make(p, network=network)).log.rows)[0, 0] for p in ("float32", "bfloat16"))
     np.testing.assert_allclose(other[1:3], one[1:3], rtol=0.01)
     assert (other[1:3] != one[1:3]).all()
 
 
 def test_the_bound_would_see_another_seed():
     """Negative control."""
-    one, other = (np.array(trained(make("float32", seed=s)).curves)[0, 0] for s in (0, 1))
+    one, other = (np.array(trained(make("float32", seed=s)).log.rows)[0, 0] for s in (0, 1))
     assert (abs(other[1:3] / one[1:3] - 1) > 0.01).any()
 
 
@@ -105,7 +106,10 @@ def test_layers_are_in_bfloat16_and_everything_else_in_float32(network, method):
     assert set(given.values()) == {torch.float32}
     # The last layer of a convolutional decoder sums its patches in float32.
     assert found == {torch.bfloat16} | ({torch.float32} if network == "H" else set())
-    kept = [*training.vae.parameters(), *(training.modules.parameters() if training.modules is not None else [])]
+    kept = [
+        *training.model.vae.parameters(),
+        *(training.model.modules.parameters() if training.model.modules is not None else []),
+    ]
     kept += [parameter.grad for parameter in kept]
     kept += [
         value for optimizer in training.optimizers for state in optimizer.state.values() for value in state.values()
@@ -121,19 +125,19 @@ def test_float32_has_no_bfloat16():
 def test_evaluation_is_in_float32():
     training, data = trained(make("bfloat16")), Blobs(8)
     twin = networks.build("mlp", 1, data.image_shape, 4)
-    twin.load_state_dict(training.vae.state_dict())
+    twin.load_state_dict(training.model.vae.state_dict())
     rows = np.arange(40)
     expected = twin.encode(torch.from_numpy(data.images(rows)).float().unsqueeze(0))
-    for ours, plain in zip(encode(training, ImageStore(data), rows), expected, strict=True):
+    for ours, plain in zip(encode(training.model, ImageStore(data), rows), expected, strict=True):
         assert np.array_equal(ours, plain[0].detach().double().numpy())
 
 
 @pytest.mark.parametrize(("network", "method"), [("mlp", "factor_vae"), ("H", "dynamic_vae")])
 def test_bfloat16_is_reproducible_bit_for_bit(network, method):
     first, second = (trained(make("bfloat16", network=network, method=method, steps=3)) for _ in range(2))
-    assert checkpoint.weights(first, 0).keys() == checkpoint.weights(second, 0).keys()
-    for key, value in checkpoint.weights(first, 0).items():
-        assert torch.equal(value, checkpoint.weights(second, 0)[key]), key
+    assert weights(first.model).keys() == weights(second.model).keys()
+    for key, value in weights(first.model).items():
+        assert torch.equal(value, weights(second.model)[key]), key
 
 
 def test_it_is_another_run():

@@ -12,6 +12,7 @@ from bench.config.expand import expand
 from bench.config.study import resolve
 from bench.errors import BenchError
 from bench.execution import worker
+from bench.execution.task import Task
 from bench.metrics.measure import Evaluation
 from bench.registry import FIGURES
 from bench.results import scores_by_step
@@ -35,7 +36,7 @@ def run(path, study, specs, **options):
     store = Store(path)
     store.create(study.model_dump(mode="json"), specs)
     for spec in specs:
-        assert worker.execute(worker.Task(spec, store.path, **options)).state == "ok"
+        assert worker.execute_batch((Task(spec, store.path, **options),))[0].state == "ok"
     return store.path
 
 
@@ -88,16 +89,16 @@ def test_a_killed_run_goes_on_with_the_same_rows(scored, tmp_path, monkeypatch):
     save = checkpoint.save
 
     def save_then_die(training, path):
-        if training.step == 30:
+        if training.log.step == 30:
             # Scores of step 30 are written, the last checkpoint is of step 20.
             raise KeyboardInterrupt
         save(training, path)
 
     monkeypatch.setattr(checkpoint, "save", save_then_die)
     with pytest.raises(KeyboardInterrupt):
-        worker.execute(worker.Task(spec, store.path, checkpoint_s=0.0))
+        worker.execute_batch((Task(spec, store.path, checkpoint_s=0.0),))[0]
     monkeypatch.setattr(checkpoint, "save", save)
-    assert worker.execute(worker.Task(spec, store.path, checkpoint_s=0.0)).state == "ok"
+    assert worker.execute_batch((Task(spec, store.path, checkpoint_s=0.0),))[0].state == "ok"
     folder = store.path / "runs" / spec.run_id
     assert json.loads((folder / "provenance.json").read_text())["resumed_at_step"] == 20
     assert (folder / scores_by_step.NAME).read_bytes() == (

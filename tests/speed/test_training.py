@@ -165,7 +165,7 @@ def test_a_job_goes_on_where_it_was():
     _jobs.work(job, 2)
     _jobs.work(job, 3)
     (trained,) = (cell.cell_contents for cell in _jobs._prepared(job).__closure__ if is_training(cell))
-    assert (len(trained.specs), trained.step) == (2, 5)
+    assert (len(trained.specs), trained.log.step) == (2, 5)
 
 
 def test_linear_gaussian_runs_go_in_lockstep_at_a_constant_rate():
@@ -175,7 +175,7 @@ def test_linear_gaussian_runs_go_in_lockstep_at_a_constant_rate():
     assert dataset.known_decoder() is None
     assert dataset.likelihood == "gaussian_unit"
     assert [spec.seed for spec in specs] == [0, 1, 2]
-    assert {(spec.batch_size, spec.optimizer.schedule, spec.optimizer.average) for spec in specs} == {
+    assert {(spec.train.batch_size, spec.train.lr_schedule, spec.train.average) for spec in specs} == {
         (256, "constant", 0.0)
     }
     assert grouping.company(specs[0]) == grouping.MANY

@@ -15,7 +15,7 @@ from bench.errors import BenchError
 from bench.registry import METHODS
 from bench.training import checkpoint, loop, state, torch_setup
 from bench.training.cuda_graph import Replay
-from bench.training.state import COLUMNS
+from bench.training.log import COLUMNS
 from bench.training.step import Forward
 
 STEPS = 12
@@ -37,16 +37,16 @@ def replayed(specs):
     dataset, training = problem(specs)
     store = ResidentImages(dataset, "cpu")
     first = specs[0]
-    names = ("data", "data:second")[: training.method.n_batches]
-    orders = [[Order(spec.seed, store.n, first.batch_size, name) for spec in specs] for name in names]
-    width = len(COLUMNS) + first.network.latent_dim
+    names = ("data", "data:second")[: training.model.method.n_batches]
+    orders = [[Order(spec.seed, store.n, first.train.batch_size, name) for spec in specs] for name in names]
+    width = len(COLUMNS) + first.train.latent_dim
     buffer = torch.zeros(len(specs), STEPS, width, dtype=torch.float64)
     steps = Replay(Forward(training, dataset.likelihood, store), orders, buffer)
     # Blocks of different lengths, of which the second doesn't begin at the buffer's start.
     steps.block(1, 4, 0)
     steps.block(5, 7, 4)
     steps.block(8, STEPS, 7)
-    training.step = STEPS
+    training.log.step = STEPS
     return training, buffer
 
 
@@ -68,12 +68,12 @@ def test_a_replayed_step_has_the_bits_of_a_plain_one(method):
     specs = specs_of(method)
     expected = plain(specs)
     training, _ = replayed(specs)
-    for mine, other in zip(training.vae.state_dict().items(), expected.vae.state_dict().items(), strict=True):
+    for mine, other in zip(training.model.vae.state_dict().items(), expected.model.vae.state_dict().items(), strict=True):
         assert mine[0] == other[0]
         assert torch.equal(mine[1], other[1]), mine[0]
-    assert training.state.keys() == expected.state.keys()
-    for key, value in expected.state.items():
-        assert torch.equal(training.state[key], value), key
+    assert training.model.state.keys() == expected.model.state.keys()
+    for key, value in expected.model.state.items():
+        assert torch.equal(training.model.state[key], value), key
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -86,9 +86,9 @@ def test_a_recorded_step_gives_what_its_kernels_give_one_by_one(method):
     for recorded in (True, False):
         dataset, training = problem(specs)
         store = ResidentImages(dataset, "cuda")
-        names = ("data", "data:second")[: training.method.n_batches]
-        orders = [[Order(spec.seed, store.n, spec.batch_size, name) for spec in specs] for name in names]
-        width = len(COLUMNS) + specs[0].network.latent_dim
+        names = ("data", "data:second")[: training.model.method.n_batches]
+        orders = [[Order(spec.seed, store.n, spec.train.batch_size, name) for spec in specs] for name in names]
+        width = len(COLUMNS) + specs[0].train.latent_dim
         buffer = torch.zeros(2, STEPS, width, dtype=torch.float64, device="cuda")
         forward = Forward(training, dataset.likelihood, store)
         if recorded:
@@ -110,7 +110,7 @@ def test_log_rows_are_those_of_the_plain_loop():
     specs = specs_of("dynamic_vae", log_every=STEPS)
     expected = plain(specs)
     _, buffer = replayed(specs)
-    np.testing.assert_array_equal(buffer.mean(dim=1).numpy(), expected.curves[0][:, 1:])
+    np.testing.assert_array_equal(buffer.mean(dim=1).numpy(), expected.log.rows[0][:, 1:])
 
 
 def test_schedules_move_although_the_step_is_a_tensor():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,8 +19,10 @@ from bench.registry import METHODS
 from bench.seeds import torch_stream
 from bench.spec import RunSpec
 from bench.training import checkpoint, loop, torch_setup
+from bench.training.log import final
 from bench.training.state import prepare
 from bench.training.step import reconstruction
+from bench.training.trained import weights
 
 ALL = ["vae", "beta_vae", "annealed_vae", "factor_vae", "control_vae", "dynamic_vae"]
 
@@ -84,9 +88,9 @@ def test_the_loop_equals_a_plain_one(data):
                 layers.append(nn.ReLU())
         return nn.Sequential(*layers)
 
-    encoder, decoder = mirror(start.vae.encoder), mirror(start.vae.decoder)
+    encoder, decoder = mirror(start.model.vae.encoder), mirror(start.model.vae.decoder)
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
-    order, noise = Order(0, 60, 16), start.noise[0]
+    order, noise = Order(0, 60, 16), start.streams.noise[0]
     losses = []
     for step in range(1, 7):
         x = torch.from_numpy(data[0].images(order(step))).float().flatten(1)
@@ -99,8 +103,8 @@ def test_the_loop_equals_a_plain_one(data):
         optimizer.step()
         losses.append((rec.item(), kl.item()))
     means = np.array(losses).reshape(3, 2, 2).mean(axis=1)
-    np.testing.assert_allclose(np.array(ours.curves)[:, 0, 1:3], means, rtol=2e-5)
-    torch.testing.assert_close(ours.vae.encoder[1].weight[0].T, encoder[0].weight, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(np.array(ours.log.rows)[:, 0, 1:3], means, rtol=2e-5)
+    torch.testing.assert_close(ours.model.vae.encoder[1].weight[0].T, encoder[0].weight, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -110,15 +114,15 @@ def test_lockstep_equals_single_runs(name, data):
     for run, seed in enumerate((0, 1, 2)):
         alone = trained([make(name, seed)], data)
         np.testing.assert_allclose(
-            np.array(alone.curves)[:, 0], np.array(together.curves)[:, run], rtol=2e-4, atol=1e-5
+            np.array(alone.log.rows)[:, 0], np.array(together.log.rows)[:, run], rtol=2e-4, atol=1e-5
         )
 
 
 def test_lockstep_with_different_hyper_parameters(data):
     together = trained([make("beta_vae", 0, beta=1.0), make("beta_vae", 0, beta=16.0)], data)
     vae = trained([make("vae", 0)], data)
-    curves = np.array(together.curves)
-    np.testing.assert_allclose(curves[:, 0], np.array(vae.curves)[:, 0], rtol=1e-4)
+    curves = np.array(together.log.rows)
+    np.testing.assert_allclose(curves[:, 0], np.array(vae.log.rows)[:, 0], rtol=1e-4)
     assert curves[-1, 1, 2] < curves[-1, 0, 2]
 
 
@@ -130,11 +134,11 @@ def test_resumed_equals_uninterrupted_bit_for_bit(name, data, tmp_path):
     checkpoint.save(first, tmp_path / "c.safetensors")
     second = prepare([spec], (1, 8, 8), 60)
     checkpoint.load(second, tmp_path / "c.safetensors")
-    assert second.step == 6
+    assert second.log.step == 6
     loop.train(second, *data)
-    assert np.array_equal(np.array(whole.curves), np.array(second.curves), equal_nan=True)
-    for key, value in checkpoint.weights(whole, 0).items():
-        assert torch.equal(value, checkpoint.weights(second, 0)[key])
+    assert np.array_equal(np.array(whole.log.rows), np.array(second.log.rows), equal_nan=True)
+    for key, value in weights(whole.model).items():
+        assert torch.equal(value, weights(second.model)[key])
 
 
 def test_a_checkpoint_without_the_controller_would_be_seen(data, tmp_path):
@@ -145,9 +149,9 @@ def test_a_checkpoint_without_the_controller_would_be_seen(data, tmp_path):
     checkpoint.save(first, tmp_path / "c.safetensors")
     second = prepare([spec], (1, 8, 8), 60)
     checkpoint.load(second, tmp_path / "c.safetensors")
-    second.state = second.method.initial_state()
+    second.model.state = second.model.method.initial_state()
     loop.train(second, *data)
-    assert not np.array_equal(np.array(whole.curves), np.array(second.curves), equal_nan=True)
+    assert not np.array_equal(np.array(whole.log.rows), np.array(second.log.rows), equal_nan=True)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "other"])
@@ -164,13 +168,13 @@ def test_a_damaged_checkpoint_is_refused(damage, data, tmp_path):
 
 
 def test_methods_share_init_and_data_order(data):
-    curves = {name: np.array(trained([make(name, steps=1)], data).curves)[0, 0, 1:3] for name in ALL}
+    curves = {name: np.array(trained([make(name, steps=1)], data).log.rows)[0, 0, 1:3] for name in ALL}
     for name in ALL:
         assert np.array_equal(curves[name], curves["vae"]), name
 
 
 def test_seeds_differ(data):
-    a, b = (np.array(trained([make("vae", seed)], data).curves) for seed in (0, 1))
+    a, b = (np.array(trained([make("vae", seed)], data).log.rows) for seed in (0, 1))
     assert not np.array_equal(a, b, equal_nan=True)
 
 
@@ -181,10 +185,10 @@ def test_a_diverging_run_stops_and_keeps_its_last_good_step(data):
             return type(objective)(loss=objective.loss * (float("nan") if step > 6 else 1.0), beta=objective.beta)
 
     training = prepare([make("vae", steps=40)], (1, 8, 8), 60)
-    training.method = Exploding([METHODS.get("vae").value.Hyper()], latent_dim=4)
+    training.model.method = Exploding([METHODS.get("vae").value.Hyper()], latent_dim=4)
     loop.train(training, *data)
-    assert training.diverged == [6]
-    assert training.step == 8
+    assert training.log.diverged == [6]
+    assert training.log.step == 8
 
 
 def test_runs_that_differ_in_more_than_floats_do_not_go_in_lockstep():
@@ -202,12 +206,12 @@ def test_runs_that_differ_in_more_than_floats_do_not_go_in_lockstep():
 def test_one_diverged_run_leaves_its_neighbours_alone(data):
     together = prepare([make("vae", 0), make("vae", 1)], (1, 8, 8), 60)
     with torch.no_grad():
-        together.vae.encoder[1].weight[0].fill_(float("nan"))
+        together.model.vae.encoder[1].weight[0].fill_(float("nan"))
     loop.train(together, *data)
-    assert together.diverged[0] is not None
-    assert together.diverged[1] is None
+    assert together.log.diverged[0] is not None
+    assert together.log.diverged[1] is None
     alone = trained([make("vae", 1)], data)
-    np.testing.assert_allclose(np.array(alone.curves)[:, 0, 1:4], np.array(together.curves)[:, 1, 1:4], rtol=2e-4)
+    np.testing.assert_allclose(np.array(alone.log.rows)[:, 0, 1:4], np.array(together.log.rows)[:, 1, 1:4], rtol=2e-4)
 
 
 def test_order_covers_each_epoch_once_and_is_a_function_of_the_step():
@@ -227,9 +231,9 @@ def test_batch_larger_than_the_data():
 
 def test_factor_vae_uses_an_independent_second_batch_and_trains_its_discriminator(data):
     training = prepare([make("factor_vae")], (1, 8, 8), 60)
-    before = [p.clone() for p in training.modules.parameters()]
+    before = [p.clone() for p in training.model.modules.parameters()]
     loop.train(training, *data)
-    assert all(not torch.equal(a, b) for a, b in zip(before, training.modules.parameters(), strict=True))
+    assert all(not torch.equal(a, b) for a, b in zip(before, training.model.modules.parameters(), strict=True))
 
 
 def test_gaussian_reconstruction_has_no_half():
@@ -259,24 +263,24 @@ def same(a, b):
 def test_the_discriminators_loss_does_not_reach_the_vae_nor_the_other_way_round(data):
     plain = trained([make("factor_vae")], data, 1)
     leaky = prepared("factor_vae")
-    loss = leaky.method.loss
+    loss = leaky.model.method.loss
 
     def with_a_term_that_would_move_the_encoder(terms, state, step):
         objective = loss(terms, state, step)
         return type(objective)(objective.loss, objective.beta, auxiliary=objective.auxiliary + terms.encoded.z.sum())
 
-    leaky.method.loss = with_a_term_that_would_move_the_encoder
-    assert same(plain.vae, advanced(leaky, data, 1).vae)
+    leaky.model.method.loss = with_a_term_that_would_move_the_encoder
+    assert same(plain.model.vae, advanced(leaky, data, 1).model.vae)
     other = trained([make("factor_vae", gamma=0.0)], data, 1)
-    assert same(plain.modules, other.modules)
-    assert not same(plain.vae, other.vae)
+    assert same(plain.model.modules, other.model.modules)
+    assert not same(plain.model.vae, other.model.vae)
 
 
 def test_autoencoder_draws_no_noise(data):
     def with_noise(name, seed):
         training = prepared(name)
-        training.noise = (torch_stream(seed, "noise"),)
-        return np.array(advanced(training, data).curves)
+        training.streams = replace(training.streams, noise=(torch_stream(seed, "noise"),))
+        return np.array(advanced(training, data).log.rows)
 
     assert np.array_equal(with_noise("autoencoder", 0), with_noise("autoencoder", 1), equal_nan=True)
     assert not np.array_equal(with_noise("vae", 0), with_noise("vae", 1), equal_nan=True)
@@ -284,8 +288,8 @@ def test_autoencoder_draws_no_noise(data):
 
 def test_autoencoder_has_no_kl_rather_than_none_of_it(data):
     training = trained([make("autoencoder", steps=200)], data)
-    curves = np.array(training.curves)[:, 0]
+    curves = np.array(training.log.rows)[:, 0]
     assert np.isnan(curves[:, [2, *range(5, curves.shape[1])]]).all()
-    assert loop.final(curves)["kl"] is None
-    assert training.diverged == [None]
+    assert final(curves)["kl"] is None
+    assert training.log.diverged == [None]
     assert curves[-1, 1] < 0.8 * curves[0, 1]

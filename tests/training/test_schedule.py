@@ -85,14 +85,14 @@ def test_an_interrupted_run_has_the_same_schedule_and_mean(method, at, tmp_path)
     checkpoint.save(trained(specs, until=at), tmp_path / "half")
     again, dataset, images = prepared(specs)
     checkpoint.load(again, tmp_path / "half")
-    assert again.step == at
+    assert again.log.step == at
     loop.train(again, dataset, images)
     assert checkpoint.same_bits(again, 0, trained(specs))
 
 
 def test_the_schedule_and_the_mean_change_what_is_trained():
     def weights(**train):
-        return trained(specs_of("beta_vae", **train)[:1]).vae.encoder[1].mean.weight
+        return trained(specs_of("beta_vae", **train)[:1]).model.vae.encoder[1].mean.weight
 
     plain = weights(lr_schedule="constant", average=0.0)
     assert not torch.equal(weights(lr_schedule="constant"), plain)
@@ -114,6 +114,6 @@ def test_a_known_decoder_stays_as_it_is():
     training, dataset, images = prepared(specs)
     loop.train(training, dataset, images)
     known = torch.from_numpy(dataset.known_decoder().T.copy()).float()
-    assert torch.equal(training.vae.decoder[0].weight.detach(), known.expand(len(specs), -1, -1))
-    assert not training.vae.decoder[0].bias.any()
-    assert training.vae.encoder[1].mean.weight.std() > 0
+    assert torch.equal(training.model.vae.decoder[0].weight.detach(), known.expand(len(specs), -1, -1))
+    assert not training.model.vae.decoder[0].bias.any()
+    assert training.model.vae.encoder[1].mean.weight.std() > 0

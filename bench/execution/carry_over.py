@@ -1,0 +1,66 @@
+"""A run that was trained before: its weights are taken over, so that it is only measured anew."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from typing import Any
+
+from safetensors.torch import load_file
+
+from bench.errors import BenchError
+from bench.execution.load import Tools
+from bench.execution.task import Attempt, Trained
+from bench.execution.train_group import clear
+from bench.files import sha256
+from bench.metrics.measure import known_version
+from bench.results import scores_by_step
+from bench.results.store import CURVES, WEIGHTS, Store
+from bench.spec import RunSpec
+from bench.training.log import Log
+from bench.training.state import build
+from bench.training.trained import TrainedRun, load_weights
+
+
+def take(attempt: Attempt, store: Store, tools: Tools) -> None:
+    """Carry a training over from the committed folder of the same run.
+
+    Raises
+    ------
+    BenchError
+        If the weights aren't what the run recorded.
+    """
+    clear(attempt.folder)
+    began, clock = time.time(), time.perf_counter()
+    spec, source = _with_earlier_metrics(attempt.spec, store), store.runs / attempt.spec.run_id
+    result = store.result(spec.run_id)
+    if sha256(source / WEIGHTS) != result["files"][WEIGHTS]:
+        raise BenchError(f"'{source / WEIGHTS}' isn't what the run recorded; remove the run's folder")
+    for name in (CURVES, WEIGHTS):
+        shutil.copy2(source / name, attempt.folder / name)
+    if (source / scores_by_step.NAME).exists() and _comparable(store.spec(spec.run_id), spec):
+        shutil.copy2(source / scores_by_step.NAME, attempt.folder / scores_by_step.NAME)
+    dataset = tools.dataset
+    model = build([spec], dataset.image_shape, len(dataset), dataset.known_decoder())
+    load_weights(model, load_file(attempt.folder / WEIGHTS))
+    facts = {key: result[key] for key in ("status", "steps_done", "last_good_step", "final")}
+    before: dict[str, Any] = json.loads((source / "provenance.json").read_text())
+    history = {key: before.get(key) for key in ("train_s", "resumed_at_step", "lockstep")} | {"trained_by": before}
+    run = TrainedRun(spec, model, Log(step=result["steps_done"]))
+    attempt.trained = Trained(run, facts, history, began, time.perf_counter() - clock)
+
+
+def _with_earlier_metrics(spec: RunSpec, store: Store) -> RunSpec:
+    """The spec with the metrics that the run has already, where they are still the same: measuring loses nothing."""
+    earlier = store.spec(spec.run_id).evaluation.metrics
+    kept = {name: version for name, version in earlier.items() if known_version(name) == version}
+    metrics = dict(sorted((kept | spec.evaluation.metrics).items()))
+    return spec.model_copy(update={"evaluation": spec.evaluation.model_copy(update={"metrics": metrics})})
+
+
+def _comparable(before: RunSpec, now: RunSpec) -> bool:
+    """Whether a run that was measured by these settings had the same sample, protocol and versions of metrics."""
+    earlier, wanted = before.evaluation, now.evaluation
+    same = earlier.model_copy(update={"metrics": {}}) == wanted.model_copy(update={"metrics": {}})
+    return same and all(earlier.metrics.get(name, version) == version for name, version in wanted.metrics.items())

@@ -1,0 +1,53 @@
+"""What a batch of runs works with: the images of its data set, and where metrics are measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data.images import ImageStore, store_of
+from bench.dataset import Dataset, load_dataset
+from bench.errors import BenchError
+from bench.execution.metric_pool import Measurers
+from bench.spec import RunSpec
+from bench.training import torch_setup
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What all runs of a batch share.
+
+    Attributes
+    ----------
+    dataset : Dataset
+    images : ImageStore
+    pool : Measurers or None
+        Processes that measure beside this one.
+    plugins : tuple of Path
+        For the record, and loaded in the pool's processes.
+    checkpoint_s : float
+        Seconds between checkpoints.
+    """
+
+    dataset: Dataset
+    images: ImageStore
+    pool: Measurers | None = None
+    plugins: tuple[Path, ...] = ()
+    checkpoint_s: float = 60.0
+
+
+def load(
+    spec: RunSpec, pool: Measurers | None = None, plugins: tuple[Path, ...] = (), checkpoint_s: float = 60.0
+) -> Tools:
+    """Load the images of a batch, one of whose runs this is, and set the process up as the batch wants it.
+
+    Raises
+    ------
+    BenchError
+        If the data aren't what the spec says.
+    """
+    torch_setup.settings(spec.train.threads, spec.train.precision)
+    dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
+    if dataset.fingerprint() != spec.dataset.sha256:
+        raise BenchError(f"dataset '{spec.dataset.name}': its data have changed since this run was planned")
+    return Tools(dataset, store_of(dataset, spec.train.device), pool, plugins, checkpoint_s)

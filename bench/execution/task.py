@@ -1,0 +1,107 @@
+"""What is handed to a worker, what comes back, and how far a run is on its way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.execution.metric_pool import Pending
+from bench.execution.plan import Action
+from bench.spec import RunSpec
+from bench.training.trained import TrainedRun
+
+State = Literal["ok", "diverged", "failed", "locked"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run, as it is handed to a worker: small and picklable."""
+
+    spec: RunSpec
+    path: Path
+    action: Action = "train"
+    plugins: tuple[Path, ...] = ()
+    checkpoint_s: float = 60.0
+    measurers: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one run."""
+
+    run: str
+    state: State
+    message: str = ""
+    scores: dict[str, float] = field(default_factory=dict)
+    wall_s: float = 0.0
+
+    @property
+    def locked(self) -> bool:
+        """Another process holds the run."""
+        return self.state == "locked"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run after its training; its curves and weights are in its working folder.
+
+    Attributes
+    ----------
+    run : TrainedRun
+    facts : dict
+        What ``result.json`` says of the training.
+    history : dict
+        What ``provenance.json`` says of it.
+    began : float
+        When its group began, seconds since the epoch.
+    took_s : float
+        Its share of the time since then.
+    """
+
+    run: TrainedRun
+    facts: dict[str, Any]
+    history: dict[str, Any]
+    began: float
+    took_s: float
+
+
+@dataclass
+class Attempt:
+    """A run on its way through a worker: claimed, then trained, then being evaluated, then over.
+
+    Attributes
+    ----------
+    task : Task
+    folder : Path
+        Working folder, held by this process.
+    keeps_weights : bool
+        Whether the run was trained before and is only measured anew.
+    trained : Trained or None
+        Once it is trained.
+    pending : Pending or None
+        Its scores, once they are asked for; a run that diverged has none.
+    evaluate_s : float
+        This process's time for them so far, waiting for others included.
+    outcome : Outcome or None
+        Once it is there nothing more happens to the run.
+    """
+
+    task: Task
+    folder: Path
+    keeps_weights: bool = False
+    trained: Trained | None = None
+    pending: Pending | None = None
+    evaluate_s: float = 0.0
+    outcome: Outcome | None = None
+
+    @property
+    def spec(self) -> RunSpec:
+        """What the run is."""
+        return self.task.spec
+
+    def after_training(self) -> Trained:
+        """Its training; an error in the order of the stages if there is none yet."""
+        if self.trained is None:
+            raise RuntimeError(f"run '{self.spec.run_id}' isn't trained yet")
+        return self.trained

@@ -1,0 +1,127 @@
+"""Everything about training that isn't the objective: one field an option, in studies, flags and run specs alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from bench.schema import StrictModel
+
+#: Marks an option that does nothing at its default and is left out of specs there, so that runs are named as they were
+#: before there was such an option.
+NEUTRAL: dict[str, Any] = {"neutral": True}
+
+
+class TrainSettings(StrictModel):
+    """How a run is trained; equal for all methods unless a method's table differs.
+
+    Attributes
+    ----------
+    network, init : str
+        Architecture (`bench list networks`) and its initialisation.
+    latent_dim : int
+        Number of latents K.
+    batch_size, steps : int
+        Images per step, and steps.
+    lr, beta1, beta2, eps : float
+        Adam's, of encoder and decoder.
+    lr_schedule : {"constant", "one_cycle"}
+        Of the step size; see `bench.training.schedule.one_cycle`.
+    average : float
+        Share of the steps, the last ones, over which the weights are averaged; 0: the last weights stay.
+    log_every, score_every : int
+        Steps from one row of the curves to the next, and from one measurement of the metrics to the next (0: at the
+        end only). What isn't measured then can't be measured later, so both are a part of a run's identity.
+    threads : int
+        Of the process that trains.
+    precision : {"float32", "tf32", "bfloat16"}
+        Of the networks' products; see `bench.nn.precision`.
+    device : {"cpu", "cuda"}
+    """
+
+    network: str = "H"
+    latent_dim: int = Field(default=10, ge=1, le=1000)
+    init: Literal["he", "normal002", "torch"] = "he"
+    batch_size: int = Field(default=64, ge=1)
+    steps: int = Field(default=300_000, ge=0)
+    lr: float = Field(default=1e-4, gt=0)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    eps: float = Field(default=1e-8, gt=0)
+    lr_schedule: Literal["constant", "one_cycle"] = Field(default="constant", json_schema_extra=NEUTRAL)
+    average: float = Field(default=0.0, ge=0, le=1, json_schema_extra=NEUTRAL)
+    log_every: int = Field(default=100, ge=1)
+    threads: int = Field(default=1, ge=1)
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+    score_every: int = Field(default=0, ge=0, json_schema_extra=NEUTRAL)
+
+    @model_validator(mode="after")
+    def _scored_where_logged(self) -> TrainSettings:
+        if self.score_every % self.log_every:
+            raise ValueError(f"score_every={self.score_every} must be a multiple of log_every={self.log_every}")
+        return self
+
+
+#: Where ``spec.json`` has an option that doesn't stand at its top under its own name. The layout is older than the
+#: settings, and names runs.
+PLACES = {
+    "network": ("network", "name"),
+    "latent_dim": ("network", "latent_dim"),
+    "init": ("network", "init"),
+    "lr": ("optimizer", "lr"),
+    "beta1": ("optimizer", "beta1"),
+    "beta2": ("optimizer", "beta2"),
+    "eps": ("optimizer", "eps"),
+    "lr_schedule": ("optimizer", "schedule"),
+    "average": ("optimizer", "average"),
+}
+#: What the same layout has beside the options.
+OPTIMIZER = "adam"
+#: Options that the layout may leave out at their default though they are always written.
+MAY_BE_MISSING = ("precision", "device")
+
+
+def neutral_options() -> dict[str, Any]:
+    """Options that are left out of specs at these values."""
+    fields = TrainSettings.model_fields
+    return {name: item.default for name, item in fields.items() if item.json_schema_extra == NEUTRAL}
+
+
+def to_layout(train: Mapping[str, Any], network_version: int) -> dict[str, Any]:
+    """Options as ``spec.json`` has them: some nested, neutral ones left out."""
+    neutral = neutral_options()
+    content: dict[str, Any] = {"network": {"version": network_version}, "optimizer": {"name": OPTIMIZER}}
+    for name, value in train.items():
+        if name not in neutral or value != neutral[name]:
+            *table, key = PLACES.get(name, (name,))
+            (content[table[0]] if table else content)[key] = value
+    return content
+
+
+def from_layout(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo `to_layout`: ``{"train": ..., "network_version": ...}`` and what else is in the content.
+
+    Raises
+    ------
+    ValueError
+        If an option that isn't neutral is missing, or something is there that is none.
+    """
+    rest = {key: dict(value) if key in ("network", "optimizer") else value for key, value in content.items()}
+    neutral = neutral_options()
+    train = {}
+    for name in TrainSettings.model_fields:
+        *table, key = PLACES.get(name, (name,))
+        holder = rest.get(table[0], {}) if table else rest
+        if key in holder:
+            train[name] = holder.pop(key)
+        elif name not in neutral and name not in MAY_BE_MISSING:
+            raise ValueError(f"lacks {'.'.join([*table, key])}")
+    version, optimizer = rest.get("network", {}).pop("version", None), rest.get("optimizer", {}).pop("name", OPTIMIZER)
+    if optimizer != OPTIMIZER:
+        raise ValueError(f"optimizer.name={optimizer!r}: it is {OPTIMIZER!r}")
+    if left := [f"{table}.{key}" for table in ("network", "optimizer") for key in rest.pop(table, {})]:
+        raise ValueError(f"unknown key '{left[0]}'")
+    return rest | {"train": train, "network_version": version}
