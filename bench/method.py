@@ -15,15 +15,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from bench.errors import BenchError
 from bench.registry import METHODS
 from bench.settings import neutral as neutral  # methods take it from here
 from bench.settings import validate_dataclass
 
 if TYPE_CHECKING:
-    from bench.data.images import ImageStore
     from bench.nn.networks import VAE, ImageShape
 
 State = Mapping[str, Tensor]
+
+#: Hooks that only a subclass of the named class in `bench.method_kinds` has; on another method nobody would call them.
+HOOKS_OF_KINDS = {
+    "stage_starts": "StagedMethod",
+    "begin_stage": "StagedMethod",
+    "encoder_frozen": "StagedMethod",
+    "fit": "ClosedFormMethod",
+}
 
 
 @dataclass(frozen=True)
@@ -114,28 +122,6 @@ class Objective:
     auxiliary: Tensor | None = None
     state: State = field(default_factory=dict)
     trains: Literal["all", "decoder"] = "all"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What a method may change between two stages.
-
-    Attributes
-    ----------
-    step : int
-        First step of the new stage.
-    state : mapping of str to Tensor
-        The method's.
-    codes : callable
-        Gives posterior means and log-variances of all training images, each (R, N, K).
-    fresh_decoder : callable
-        Initialises the decoder anew, from streams of the given role, and forgets the optimiser's moments.
-    """
-
-    step: int
-    state: State
-    codes: Callable[[], tuple[Tensor, Tensor]]
-    fresh_decoder: Callable[[str], None]
 
 
 def kl_per_latent(mean: Tensor, logvar: Tensor) -> Tensor:
@@ -248,22 +234,6 @@ class Method(ABC):
         """An encoder and decoder of the method's own, or None for the run's network."""
         return None
 
-    def fit(self, vae: VAE, store: ImageStore, seeds: list[int]) -> None:
-        """Set weights in closed form before the first step, for methods that aren't trained by gradients."""
-        return
-
-    def encoder_frozen(self, step: int) -> bool:
-        """Whether the encoder stays as it is from this step on; its codes are then computed once."""
-        return False
-
-    def stage_starts(self) -> tuple[int, ...]:
-        """Steps before which `begin_stage` is called."""
-        return ()
-
-    def begin_stage(self, stage: Stage) -> State:
-        """Change the network or the state between two stages; gives the new state."""
-        return stage.state
-
     def modules(self) -> nn.Module | None:
         """Trainable modules of the method itself (layers of `bench.nn.networks`), or None."""
         return None
@@ -296,8 +266,25 @@ def register_method(
         ``order``: place in lists and tables (50 if not given). ``trains=False``: a control that is only evaluated.
         ``published``: by dataset, what the authors' code sets otherwise than this file's defaults, as
         ``{"train": {...}, "hyper": {...}}``; it is what ``--terms as_published`` runs.
+
+    Raises
+    ------
+    BenchError
+        If the class defines a hook of a kind that it isn't derived from.
     """
-    return METHODS.register(name, version=version, label=label or name, groups=groups, **info)
+    add = METHODS.register(name, version=version, label=label or name, groups=groups, **info)
+
+    def decorate(cls: type[Method]) -> type[Method]:
+        kinds = {base.__name__ for base in cls.__mro__ if base.__module__ == "bench.method_kinds"}
+        for hook, kind in HOOKS_OF_KINDS.items():
+            if hasattr(cls, hook) and kind not in kinds:
+                raise BenchError(
+                    f"method '{name}': '{hook}' is a hook of {kind}: derive from bench.method_kinds.{kind}"
+                )
+        added: type[Method] = add(cls)
+        return added
+
+    return decorate
 
 
 def resolve_hyper(name: str, values: dict[str, Any]) -> dict[str, Any]:

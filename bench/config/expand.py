@@ -13,7 +13,8 @@ from bench.config.study import StudySpec, TrainSettings, one_line
 from bench.data.order import Order
 from bench.dataset import load_dataset, resolve_options
 from bench.errors import BenchError
-from bench.method import Method, resolve_hyper
+from bench.method import resolve_hyper
+from bench.method_kinds import StagedMethod
 from bench.metrics.measure import find_metric, match_metrics
 from bench.nn import networks
 from bench.registry import DATASETS, METHODS, NETWORKS
@@ -76,7 +77,7 @@ def _check_fit(spec: RunSpec) -> None:
         vae = networks.build(spec.network.name, 1, dataset.image_shape, spec.network.latent_dim)
     if (known := dataset.known_decoder()) is not None:
         networks.linear_decoder(vae, known)
-        if method.begin_stage is not Method.begin_stage:
+        if issubclass(method, StagedMethod):
             raise BenchError(
                 f"method '{spec.method.name}' trains a second decoder, dataset '{spec.dataset.name}' comes with its "
                 "own: set the dataset's decoder=learned"

@@ -18,6 +18,7 @@ from torch import Tensor
 from bench.data.images import ImageStore
 from bench.data.order import Order
 from bench.dataset import Dataset
+from bench.method_kinds import ClosedFormMethod, StagedMethod
 from bench.training.cuda_graph import Replay
 from bench.training.state import COLUMNS, Training
 from bench.training.step import Forward
@@ -37,7 +38,7 @@ def train(
     moments at which a checkpoint is exact.
     """
     first = training.specs[0]
-    if training.step == 0:
+    if training.step == 0 and isinstance(training.method, ClosedFormMethod):
         training.method.fit(training.vae, store, [spec.seed for spec in training.specs])
     last = first.steps if until is None else min(until, first.steps)
     if last <= training.step or all(good is not None for good in training.diverged):
@@ -47,7 +48,8 @@ def train(
         for name in ("data", "data:second")[: training.method.n_batches]
     ]
     forward = Forward(training, dataset.likelihood, store)
-    starts = training.method.stage_starts()
+    staged = training.method if isinstance(training.method, StagedMethod) else None
+    starts = staged.stage_starts() if staged else ()
     width = len(COLUMNS) + first.network.latent_dim
     # Runs first: each run's rows are summed as if they were alone.
     buffer = torch.zeros(len(training.specs), first.log_every, width, dtype=torch.float64, device=first.device)
@@ -59,8 +61,8 @@ def train(
     filled = 0
     while step < last:
         begin = step + 1
-        if begin in starts:
-            forward.begin_stage(begin)
+        if staged and begin in starts:
+            forward.begin_stage(staged, begin)
         step = min([last, step + first.log_every - filled, *(start - 1 for start in starts if start > begin)])
         block(begin, step, filled)
         filled += step - begin + 1
