@@ -151,7 +151,7 @@ def resolve_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Every option with its value, JSON-ready, but for those that `neutral` leaves out.
+        Every option with its value, JSON-ready, but for those at their neutral value; see `bench.neutral`.
 
     Raises
     ------

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from bench.errors import BenchError
 from bench.registry import METHODS
-from bench.settings import neutral as neutral  # methods take it from here
 from bench.settings import validate_dataclass
 
 if TYPE_CHECKING:
