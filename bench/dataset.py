@@ -133,9 +133,38 @@ def sample_rows(dataset: Dataset, n: int) -> Index:
     return stream(0, "evaluation").permutation(len(dataset))[:n]
 
 
-def register_dataset(name: str, *, version: int = 1, **info: Any) -> Callable[[type[Dataset]], type[Dataset]]:
-    """Register a `Dataset` subclass; see `bench.registry.Registry.register`."""
-    return DATASETS.register(name, version=version, **info)
+def register_dataset(
+    name: str,
+    *,
+    version: int = 1,
+    label: str | None = None,
+    groups: tuple[str, ...] = (),
+    order: float = 50,
+    **unknown: Any,
+) -> Callable[[type[Dataset]], type[Dataset]]:
+    """Register a `Dataset` subclass.
+
+    Parameters
+    ----------
+    name : str
+        Name in specs and on the command line.
+    version : int
+        Raised by every change that alters the images, the factors or their order.
+    label : str, optional
+        Name in tables and figures; `name` by default.
+    groups : tuple of str
+        Names that select it together with others.
+    order : float
+        Place in lists.
+    **unknown
+        Refused, with the nearest keyword that there is.
+
+    Raises
+    ------
+    BenchError
+        In one line, if a keyword is unknown or a value impossible.
+    """
+    return DATASETS.register(name, version=version, label=label or name, groups=groups, order=order, **unknown)
 
 
 def resolve_options(name: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import BenchError
+from bench.info import Published
 from bench.registry import METHODS
 from bench.settings import validate_dataclass
 
@@ -247,7 +248,15 @@ class Method(ABC):
 
 
 def register_method(
-    name: str, *, version: int = 1, label: str | None = None, groups: tuple[str, ...] = (), **info: Any
+    name: str,
+    *,
+    version: int = 1,
+    label: str | None = None,
+    groups: tuple[str, ...] = (),
+    order: float = 50,
+    trains: bool = True,
+    published: Published | None = None,
+    **unknown: Any,
 ) -> Callable[[type[Method]], type[Method]]:
     """Register a `Method` subclass.
 
@@ -261,17 +270,24 @@ def register_method(
         Name in tables and figures; `name` by default.
     groups : tuple of str
         Names that select it together with others; ``("all",)`` puts it into ``--method all``.
-    **info
-        ``order``: place in lists and tables (50 if not given). ``trains=False``: a control that is only evaluated.
-        ``published``: by dataset, what the authors' code sets otherwise than this file's defaults, as
+    order : float
+        Place in lists and tables.
+    trains : bool
+        False for a control that is only evaluated.
+    published : mapping, optional
+        By dataset, what the authors' code sets otherwise than this file's defaults, as
         ``{"train": {...}, "hyper": {...}}``; it is what ``--terms as_published`` runs.
+    **unknown
+        Refused, with the nearest keyword that there is.
 
     Raises
     ------
     BenchError
-        If the class defines a hook of a kind that it isn't derived from.
+        In one line, if a keyword is unknown or a value impossible, or if the class defines a hook of a kind that it
+        isn't derived from.
     """
-    add = METHODS.register(name, version=version, label=label or name, groups=groups, **info)
+    about = {"label": label or name, "groups": groups, "order": order, "trains": trains, "published": published or {}}
+    add = METHODS.register(name, version=version, **about, **unknown)
 
     def decorate(cls: type[Method]) -> type[Method]:
         kinds = {base.__name__ for base in cls.__mro__ if base.__module__ == "bench.method_kinds"}

@@ -76,7 +76,7 @@ class TwoStage(StagedMethod):
         super().__init__(hypers, **context)
         cls = METHODS.get(self.hyper.base).value
         settings = base_settings(self.hyper.base, self.hyper.base_hyper)
-        trains = METHODS.get(self.hyper.base).info.get("trains", True)
+        trains = METHODS.get(self.hyper.base).info.trains
         share = float(self.hyper.stage2_share[0]) if trains else 1.0
         # 1e-6: (1 - 0.9) * 10 is a little less than 1.
         self.stage2_start = int((1 - share) * self.n_steps + 1e-6) + 1

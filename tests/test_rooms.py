@@ -15,7 +15,7 @@ from helpers.paths import ROOT
 
 #: Packages and the modules at the root, in the order of the flow: each may import what stands before it.
 FLOW = (
-    "errors", "seeds", "formatting", "files", "registry", "provenance", "selectors", "neutral", "settings",
+    "errors", "seeds", "formatting", "files", "info", "registry", "provenance", "selectors", "neutral", "settings",
     "spec", "stats", "analytic", "metric", "dataset", "data", "nn", "method", "method_kinds", "controllers", "metrics",
     "config", "training", "evaluation", "results", "external", "sharing", "execution", "claims", "figures", "reporting",
     "comparison", "testing", "check", "speed", "cli", "__main__",

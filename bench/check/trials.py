@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.dataset import Dataset, load_dataset, resolve_options
 from bench.method import resolve_hyper
-from bench.registry import DATASETS, METHODS, METRICS, NETWORKS, Entry
+from bench.registry import DATASETS, METHODS, METRICS, NETWORKS, MethodEntry
 from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, NetworkSpec, OptimizerSpec, RunSpec
 
 #: The net of small runs.
@@ -38,7 +38,7 @@ def dataset(size: int = 32) -> Dataset:
 
 
 def spec(
-    method: Entry[Any], *, steps: int, log_every: int, network: str = NETWORK, size: int = 32, threads: int = 1
+    method: MethodEntry, *, steps: int, log_every: int, network: str = NETWORK, size: int = 32, threads: int = 1
 ) -> RunSpec:
     """Resolve a small run; methods without training get no steps."""
     options = resolve_options("dsprites", GRIDS[size])
@@ -59,7 +59,7 @@ def spec(
             name="adam", lr=1e-3 if size == 32 else 1e-4, beta1=0.9, beta2=0.999, eps=1e-8, average=0.0
         ),
         batch_size=32,
-        steps=steps if method.info.get("trains", True) else 0,
+        steps=steps if method.info.trains else 0,
         seed=0,
         log_every=log_every,
         evaluation=EvaluationSpec(

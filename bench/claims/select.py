@@ -194,7 +194,7 @@ class Pool:
         """What the study makes of a method, but for what is given; None if that can't be in this study."""
         key = json.dumps([method, dataset, given, sorted(open_ones)], sort_keys=True)
         if key not in self._resolved:
-            published: Mapping[str, Any] = METHODS.get(method).info.get("published", {}).get(dataset, {})
+            published = METHODS.get(method).info.published.get(dataset, {})
             layers = [published.get("hyper", {})] if self.terms == "as_published" else []
             table = {
                 k: v for layer in (*layers, self._meta.get("method", {}).get(method, {})) for k, v in layer.items()

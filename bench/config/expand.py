@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,9 @@ def _run_spec(
     own = table.pop("train", {})
     if not isinstance(own, dict):
         raise BenchError(f"method '{name}': train={own!r}: write it as {name}.train.key=value")
-    published: Table = {}
-    if study.terms == "as_published" and "published" in entry.info:
-        known = entry.info["published"]
+    published: Mapping[str, Table] = {}
+    if study.terms == "as_published" and entry.info.published:
+        known = entry.info.published
         if dataset.name not in known:
             raise BenchError(
                 f"method '{name}' has no published settings on dataset '{dataset.name}' (it has: {', '.join(known)}); "
@@ -132,14 +133,14 @@ def _run_spec(
             average=train.average,
         ),
         batch_size=train.batch_size,
-        steps=train.steps if entry.info.get("trains", True) else 0,
+        steps=train.steps if entry.info.trains else 0,
         seed=seed,
         log_every=train.log_every,
         evaluation=evaluation,
         threads=train.threads,
         precision=train.precision,
         device=train.device,
-        score_every=train.score_every if entry.info.get("trains", True) else 0,
+        score_every=train.score_every if entry.info.trains else 0,
     )
 
 

@@ -8,19 +8,20 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bench.info import DatasetInfo, MethodInfo
 from bench.neutral import neutral_values, with_neutral
 from bench.registry import DATASETS, METHODS, Registry
 
 #: The method every trained score must beat: the network at its initialisation.
 CONTROL = "untrained"
 
-
 Spec = Mapping[str, Any]
+Named = Registry[Any, MethodInfo] | Registry[Any, DatasetInfo]
 
 
-def printed_name(registry: Registry[Any], name: str) -> str:
+def printed_name(registry: Named, name: str) -> str:
     """Return the ``label`` something was registered with, or its name (a plug-in that isn't loaded)."""
-    return str(registry.get(name).info.get("label", name)) if name in registry else name
+    return registry.get(name).info.label or name if name in registry else name
 
 
 def method_settings(spec: Spec) -> dict[str, Any]:
@@ -129,19 +130,17 @@ def _data(specs: Mapping[str, Spec]) -> dict[str, tuple[str, str, Mapping[str, A
     return {run: ("", spec["dataset"]["name"], settings[run]) for run, spec in specs.items()}
 
 
-def _neutral(registry: Registry[Any], name: str, declared: str) -> dict[str, Any]:
+def _neutral(registry: Registry[Any, Any], name: str, declared: str) -> dict[str, Any]:
     """Nothing of a plug-in that isn't loaded."""
     cls = getattr(registry.get(name).value, declared, None) if name in registry else None
     return neutral_values(cls) if cls else {}
 
 
-def _registered_order(name: str) -> int:
-    return int(METHODS.get(name).info.get("order", 50)) if name in METHODS else 50
+def _registered_order(name: str) -> float:
+    return METHODS.get(name).info.order if name in METHODS else MethodInfo.order
 
 
-def _describe(
-    items: Mapping[str, tuple[str, str, Mapping[str, Any]]], registry: Registry[Any]
-) -> dict[str, tuple[str, Any]]:
+def _describe(items: Mapping[str, tuple[str, str, Mapping[str, Any]]], registry: Named) -> dict[str, tuple[str, Any]]:
     """Run to (label, sort key) from run to (context, name, settings)."""
     settings_of: dict[str, list[str]] = defaultdict(list)
     for _, name, settings in items.values():

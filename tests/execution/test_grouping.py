@@ -16,7 +16,7 @@ from bench.registry import METHODS
 from bench.spec import RunSpec
 from bench.training import checkpoint, loop, state, torch_setup
 
-TRAINED = [entry.name for entry in METHODS if entry.info.get("trains", True)]
+TRAINED = [entry.name for entry in METHODS if entry.info.trains]
 
 
 class Blobs(Dataset):

@@ -11,6 +11,7 @@ from bench.data.order import Order
 from bench.dataset import Dataset
 from bench.errors import BenchError
 from bench.evaluation import codes as evaluation_codes
+from bench.info import MethodInfo
 from bench.method import kl_per_latent, resolve_hyper
 from bench.method_kinds import StagedMethod
 from bench.nn import networks
@@ -319,7 +320,7 @@ def test_an_impossible_base_is_one_line(hyper, message):
 
 def test_a_base_with_stages_of_its_own_is_refused(monkeypatch):
     METHODS.load()
-    staged = Entry("staged", type("Staged", (StagedMethod,), {}), 1, {})
+    staged = Entry("staged", type("Staged", (StagedMethod,), {}), 1, MethodInfo())
     monkeypatch.setitem(METHODS._entries, "staged", staged)
     with pytest.raises(BenchError, match="base='staged' has stages of its own, which would be left out"):
         resolve_hyper("two_stage", {"base": "staged"})

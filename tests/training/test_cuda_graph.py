@@ -59,7 +59,7 @@ def plain(specs):
 CAPTURABLE = [
     entry.name
     for entry in METHODS
-    if entry.info.get("trains", True) and entry.value.capturable and entry.value.data in ("any", "images")
+    if entry.info.trains and entry.value.capturable and entry.value.data in ("any", "images")
 ]
 
 
