@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.info import DatasetInfo
 from bench.registry import DATASETS
 from bench.seeds import stream
 from bench.settings import validate_dataclass
@@ -139,7 +140,7 @@ def register_dataset(
     version: int = 1,
     label: str | None = None,
     groups: tuple[str, ...] = (),
-    order: float = 50,
+    order: float = DatasetInfo.order,
     **unknown: Any,
 ) -> Callable[[type[Dataset]], type[Dataset]]:
     """Register a `Dataset` subclass.

@@ -127,9 +127,7 @@ def test_a_typo_in_a_plug_in_is_not_ignored(register, message):
 
 def test_a_plug_in_file_with_a_typo_is_one_line_that_names_it(tmp_path):
     path = tmp_path / "typo.py"
-    path.write_text(
-        "from bench.registry import FIGURES\n\n\n@FIGURES.register('mine', oder=3)\ndef mine(study):\n    pass\n"
-    )
+    path.write_text("from bench.registry import FIGURES\n\nFIGURES.register('mine', oder=3)(print)\n")
     with pytest.raises(BenchError) as caught:
         load_plugin(path)
     assert str(caught.value).startswith(f"plug-in '{path}' can't be imported: figure 'mine': unknown keyword 'oder'")
