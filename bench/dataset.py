@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.info import DatasetInfo
 from bench.registry import DATASETS
 from bench.seeds import stream
 from bench.settings import validate_dataclass
@@ -133,9 +134,38 @@ def sample_rows(dataset: Dataset, n: int) -> Index:
     return stream(0, "evaluation").permutation(len(dataset))[:n]
 
 
-def register_dataset(name: str, *, version: int = 1, **info: Any) -> Callable[[type[Dataset]], type[Dataset]]:
-    """Register a `Dataset` subclass; see `bench.registry.Registry.register`."""
-    return DATASETS.register(name, version=version, **info)
+def register_dataset(
+    name: str,
+    *,
+    version: int = 1,
+    label: str | None = None,
+    groups: tuple[str, ...] = (),
+    order: float = DatasetInfo.order,
+    **unknown: Any,
+) -> Callable[[type[Dataset]], type[Dataset]]:
+    """Register a `Dataset` subclass.
+
+    Parameters
+    ----------
+    name : str
+        Name in specs and on the command line.
+    version : int
+        Raised by every change that alters the images, the factors or their order.
+    label : str, optional
+        Name in tables and figures; `name` by default.
+    groups : tuple of str
+        Names that select it together with others.
+    order : float
+        Place in lists.
+    **unknown
+        Refused, with the nearest keyword that there is.
+
+    Raises
+    ------
+    BenchError
+        In one line, if a keyword is unknown or a value impossible.
+    """
+    return DATASETS.register(name, version=version, label=label or name, groups=groups, order=order, **unknown)
 
 
 def resolve_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +181,7 @@ def resolve_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Every option with its value, JSON-ready, but for those that `neutral` leaves out.
+        Every option with its value, JSON-ready, but for those at their neutral value; see `bench.neutral`.
 
     Raises
     ------

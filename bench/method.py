@@ -7,140 +7,39 @@ tensors carry a leading run axis R: R runs of one architecture advance in lockst
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from bench.errors import BenchError
+from bench.info import MethodInfo, Published
+from bench.objective import Encoded as Encoded  # methods take these from here
+from bench.objective import Objective as Objective
+from bench.objective import State as State
+from bench.objective import Terms as Terms
+from bench.objective import kl_per_latent as kl_per_latent
 from bench.registry import METHODS
-from bench.settings import neutral as neutral  # methods take it from here
 from bench.settings import validate_dataclass
 
 if TYPE_CHECKING:
-    from bench.data.images import ImageStore
     from bench.nn.networks import VAE, ImageShape
 
-State = Mapping[str, Tensor]
+#: Hooks that only a subclass of the named class in `bench.method_kinds` has; on another method nobody would call them.
+HOOKS_OF_KINDS = {
+    "stage_starts": "StagedMethod",
+    "begin_stage": "StagedMethod",
+    "encoder_frozen": "StagedMethod",
+    "fit": "ClosedFormMethod",
+}
 
 
 @dataclass(frozen=True)
 class NoHyper:
     """Hyper-parameters of a method that has none."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Posteriors of a batch.
-
-    Attributes
-    ----------
-    mean, logvar, z : Tensor, (R, B, K), float32
-        Parameters of q(z|x) and one sample of it per image.
-    """
-
-    mean: Tensor
-    logvar: Tensor
-    z: Tensor
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What the forward pass of one step gives.
-
-    Attributes
-    ----------
-    reconstruction : Tensor, (R,)
-        Nats per image, summed over pixels, mean over batch (Bernoulli data), or the summed squared error.
-    kl_per_latent : Tensor, (R, K)
-        Analytic KL(q(z_k|x) || N(0, 1)), nats per image, mean over batch.
-    encoded : Encoded
-        Of the training batch.
-    second : Encoded or None
-        Of an independent batch, without gradient, for methods with ``n_batches = 2``.
-    images, logits : Tensor, (R, B, C, H, W)
-        The training batch in [0, 1], and the decoder's output for it.
-    generators : tuple of torch.Generator
-        One per run, for a method's own draws; checkpointed.
-    """
-
-    reconstruction: Tensor
-    kl_per_latent: Tensor
-    encoded: Encoded
-    second: Encoded | None = None
-    images: Tensor | None = None
-    logits: Tensor | None = None
-    generators: tuple[torch.Generator, ...] = ()
-
-    @property
-    def kl(self) -> Tensor:
-        """Total KL, (R,): summed over latents, nats per image, mean over batch."""
-        return self.kl_per_latent.sum(dim=1)
-
-    def uniform(self, *shape: int) -> Tensor:
-        """Uniform numbers in [0, 1) of shape (R, *shape), each run's from its own generator."""
-        return torch.stack([torch.rand(shape, generator=g, device=g.device) for g in self.generators])
-
-    def normal(self, *shape: int) -> Tensor:
-        """Standard normal numbers of shape (R, *shape), each run's from its own generator."""
-        return torch.stack([torch.randn(shape, generator=g, device=g.device) for g in self.generators])
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a method wants done with one step.
-
-    Attributes
-    ----------
-    loss : Tensor, (R,)
-        Minimised over encoder and decoder.
-    beta : Tensor, (R,)
-        Weight on the KL in this step, for the record.
-    set_point : Tensor or None, (R,)
-        KL the method steers towards in this step, nats.
-    auxiliary : Tensor or None, (R,)
-        Minimised over the method's own modules only (FactorVAE's discriminator).
-    state : mapping of str to Tensor
-        The method's state for the next step; checkpointed.
-    trains : {"all", "decoder"}
-        Which part of the network this step changes.
-    """
-
-    loss: Tensor
-    beta: Tensor
-    set_point: Tensor | None = None
-    auxiliary: Tensor | None = None
-    state: State = field(default_factory=dict)
-    trains: Literal["all", "decoder"] = "all"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What a method may change between two stages.
-
-    Attributes
-    ----------
-    step : int
-        First step of the new stage.
-    state : mapping of str to Tensor
-        The method's.
-    codes : callable
-        Gives posterior means and log-variances of all training images, each (R, N, K).
-    fresh_decoder : callable
-        Initialises the decoder anew, from streams of the given role, and forgets the optimiser's moments.
-    """
-
-    step: int
-    state: State
-    codes: Callable[[], tuple[Tensor, Tensor]]
-    fresh_decoder: Callable[[str], None]
-
-
-def kl_per_latent(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mean, exp(logvar)) || N(0, 1)) per latent, nats per image, mean over batch: (R, B, K) to (R, K)."""
-    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean(dim=1)
 
 
 class Method(ABC):
@@ -248,22 +147,6 @@ class Method(ABC):
         """An encoder and decoder of the method's own, or None for the run's network."""
         return None
 
-    def fit(self, vae: VAE, store: ImageStore, seeds: list[int]) -> None:
-        """Set weights in closed form before the first step, for methods that aren't trained by gradients."""
-        return
-
-    def encoder_frozen(self, step: int) -> bool:
-        """Whether the encoder stays as it is from this step on; its codes are then computed once."""
-        return False
-
-    def stage_starts(self) -> tuple[int, ...]:
-        """Steps before which `begin_stage` is called."""
-        return ()
-
-    def begin_stage(self, stage: Stage) -> State:
-        """Change the network or the state between two stages; gives the new state."""
-        return stage.state
-
     def modules(self) -> nn.Module | None:
         """Trainable modules of the method itself (layers of `bench.nn.networks`), or None."""
         return None
@@ -278,7 +161,15 @@ class Method(ABC):
 
 
 def register_method(
-    name: str, *, version: int = 1, label: str | None = None, groups: tuple[str, ...] = (), **info: Any
+    name: str,
+    *,
+    version: int = 1,
+    label: str | None = None,
+    groups: tuple[str, ...] = (),
+    order: float = MethodInfo.order,
+    trains: bool = True,
+    published: Published | None = None,
+    **unknown: Any,
 ) -> Callable[[type[Method]], type[Method]]:
     """Register a `Method` subclass.
 
@@ -292,12 +183,36 @@ def register_method(
         Name in tables and figures; `name` by default.
     groups : tuple of str
         Names that select it together with others; ``("all",)`` puts it into ``--method all``.
-    **info
-        ``order``: place in lists and tables (50 if not given). ``trains=False``: a control that is only evaluated.
-        ``published``: by dataset, what the authors' code sets otherwise than this file's defaults, as
+    order : float
+        Place in lists and tables.
+    trains : bool
+        False for a control that is only evaluated.
+    published : mapping, optional
+        By dataset, what the authors' code sets otherwise than this file's defaults, as
         ``{"train": {...}, "hyper": {...}}``; it is what ``--terms as_published`` runs.
+    **unknown
+        Refused, with the nearest keyword that there is.
+
+    Raises
+    ------
+    BenchError
+        In one line, if a keyword is unknown or a value impossible, or if the class defines a hook of a kind that it
+        isn't derived from.
     """
-    return METHODS.register(name, version=version, label=label or name, groups=groups, **info)
+    about = {"label": label or name, "groups": groups, "order": order, "trains": trains, "published": published or {}}
+    add = METHODS.register(name, version=version, **about, **unknown)
+
+    def decorate(cls: type[Method]) -> type[Method]:
+        kinds = {base.__name__ for base in cls.__mro__ if base.__module__ == "bench.method_kinds"}
+        for hook, kind in HOOKS_OF_KINDS.items():
+            if hasattr(cls, hook) and kind not in kinds:
+                raise BenchError(
+                    f"method '{name}': '{hook}' is a hook of {kind}: derive from bench.method_kinds.{kind}"
+                )
+        added: type[Method] = add(cls)
+        return added
+
+    return decorate
 
 
 def resolve_hyper(name: str, values: dict[str, Any]) -> dict[str, Any]:

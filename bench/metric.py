@@ -10,55 +10,23 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.info import Input as Input
+from bench.info import Score as Score  # metrics take it from here
 from bench.registry import METRICS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 MetricFunction = Callable[..., dict[str, Any]]
 
-#: What a metric may ask for by name. All rows belong to the same images.
-Input = Literal[
-    "codes",  #    (N, D) float64, posterior means
-    "logvar",  #   (N, D) float64, posterior log-variances
-    "factors",  #  (N, F) int64, factor classes
-    "covariance",  #  (N, D, D) float64, posterior covariances
-    "sources",  #  (N, F) float64, the factors as real numbers of unit variance
-    "true_mean",  #  (N, F) float64, mean of the sources given the data, where that is Gaussian
-    "true_covariance",  #  (N, F, F) float64, and their covariance
-    "images",  #   (M, C, H, W) float32 in [0, 1], the first M rows
-    "decoded",  #  (M, C, H, W) float32, decoder outputs (logits) at the posterior means of the same rows
-]
-
 
 class NotApplicableError(ValueError):
     """A metric has no value here, for a reason that isn't a mistake: no factor with two values, too few rows."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """One column that a metric contributes to the tables.
-
-    Attributes
-    ----------
-    label : str
-        Column heading, with the unit where there is one. ``{option}`` stands for the value of one of the metric's
-        options, for those without which the number can't be read (DCI's predictor).
-    low, high : float
-        Range; infinite where there is no bound.
-    higher_is_better : bool or None
-        None where neither direction is better (KL).
-    """
-
-    label: str
-    low: float = 0.0
-    high: float = 1.0
-    higher_is_better: bool | None = True
 
 
 def register_metric(
@@ -70,6 +38,7 @@ def register_metric(
     optional: tuple[Input, ...] = (),
     cost: Literal["cheap", "seconds", "minutes"] = "cheap",
     groups: tuple[str, ...] = ("all",),
+    **unknown: Any,
 ) -> Callable[[MetricFunction], MetricFunction]:
     """Register a metric, and let each of its results say what it is.
 
@@ -91,7 +60,17 @@ def register_metric(
         On 10,000 codes of dSprites' five factors, one core.
     groups : tuple of str
         Names that select it together with others: ``all``, and ``core`` for what every preset measures.
+    **unknown
+        Refused, with the nearest keyword that there is.
+
+    Raises
+    ------
+    BenchError
+        In one line, if a keyword is unknown or a value impossible.
     """
+    add = METRICS.register(
+        name, version=version, inputs=inputs, scores=scores, optional=optional, cost=cost, groups=groups, **unknown
+    )
     about = {"name": name, "version": version, "scores": {column: _describe(score) for column, score in scores.items()}}
 
     def decorate(function: MetricFunction) -> MetricFunction:
@@ -99,9 +78,7 @@ def register_metric(
         def metric(*args: Any, **options: Any) -> dict[str, Any]:
             return {**function(*args, **options), "metric": about}
 
-        return METRICS.register(
-            name, version=version, inputs=inputs, scores=scores, optional=optional, cost=cost, groups=groups
-        )(metric)
+        return add(metric)
 
     return decorate
 

@@ -12,14 +12,16 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError, did_you_mean, in_words
+from bench.info import DatasetInfo, FigureInfo, Info, MethodInfo, MetricInfo, NetworkInfo
 
 T = TypeVar("T")
+InfoT = TypeVar("InfoT", bound=Info)
 
 #: Group of entry points under which an installed package names the module that registers what it holds.
 PLUGINS = "disbench.plugins"
@@ -28,13 +30,13 @@ PLUGIN = "disbench_plugin_"
 
 
 @dataclass(frozen=True)
-class Entry(Generic[T]):
+class Entry(Generic[T, InfoT]):
     """A registered thing with what is known about it before it runs."""
 
     name: str
     value: T
     version: int
-    info: dict[str, Any] = field(default_factory=dict)
+    info: InfoT
 
     @property
     def summary(self) -> str:
@@ -42,7 +44,7 @@ class Entry(Generic[T]):
         return (self.value.__doc__ or "").strip().split("\n")[0]
 
 
-class Registry(Generic[T]):
+class Registry(Generic[T, InfoT]):
     """Names to values of one kind.
 
     Parameters
@@ -51,12 +53,15 @@ class Registry(Generic[T]):
         What is registered, in the singular, as error messages say it ("method").
     package : str
         The package whose modules register the built-in entries ("bench.methods").
+    info : type
+        The dataclass in `bench.info` whose fields are the keywords of `register`.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, package: str, info: type[InfoT]) -> None:
         self.kind = kind
         self.package = package
-        self._entries: dict[str, Entry[T]] = {}
+        self.info = info
+        self._entries: dict[str, Entry[T, InfoT]] = {}
         self._loaded = False
 
     def register(self, name: str, *, version: int = 1, **info: Any) -> Callable[[T], T]:
@@ -69,13 +74,14 @@ class Registry(Generic[T]):
         version : int
             Raised by every change that alters scores; part of a run's identity.
         **info
-            Facts that are needed without running anything (groups, range, direction, ...).
+            Facts that are needed without running anything: the fields of this kind's dataclass in `bench.info`.
 
         Raises
         ------
-        ValueError
-            If something else of this kind has that name.
+        BenchError
+            If a keyword is unknown, missing or impossible, or something else of this kind has that name.
         """
+        about = self._about(name, info)
 
         def decorate(value: T) -> T:
             known = self._entries.get(name)
@@ -83,10 +89,21 @@ class Registry(Generic[T]):
                 raise BenchError(
                     f"{self.kind} '{name}' is registered twice: {_origin(known.value)} and {_origin(value)}"
                 )
-            self._entries[name] = Entry(name, value, version, info)
+            self._entries[name] = Entry(name, value, version, about)
             return value
 
         return decorate
+
+    def _about(self, name: str, info: dict[str, Any]) -> InfoT:
+        known = [*(item.name for item in fields(self.info)), "version"]
+        for key in info:
+            if key not in known:
+                hint = did_you_mean(key, known)
+                raise BenchError(f"{self.kind} '{name}': unknown keyword '{key}'{hint}; it takes: {', '.join(known)}")
+        try:
+            return self.info(**info)
+        except (TypeError, ValueError) as error:
+            raise BenchError(f"{self.kind} '{name}': {error}") from None
 
     def load(self) -> None:
         """Import the built-in modules and the installed plug-ins, once."""
@@ -103,11 +120,9 @@ class Registry(Generic[T]):
                 point.load()
             except Exception as error:
                 self._loaded = False
-                raise BenchError(
-                    f"plug-in '{point.value}' can't be imported: {type(error).__name__}: {error}"
-                ) from error
+                raise BenchError(f"plug-in '{point.value}' can't be imported: {in_words(error)}") from error
 
-    def get(self, name: str) -> Entry[T]:
+    def get(self, name: str) -> Entry[T, InfoT]:
         """Look `name` up.
 
         Raises
@@ -122,21 +137,21 @@ class Registry(Generic[T]):
         return self._entries[name]
 
     def match(self, pattern: str) -> list[str]:
-        """Names that match a glob, a group ("all"), or are equal to `pattern`, sorted by ``info["order"]``, then name.
+        """Names that match a glob, a group ("all"), or are equal to `pattern`, sorted by their order, then name.
 
         Raises
         ------
         BenchError
             If nothing matches.
         """
-        names = [entry.name for entry in self if pattern in entry.info.get("groups", ())]
+        names = [entry.name for entry in self if pattern in entry.info.groups]
         if not names and any(c in pattern for c in "*?["):
             names = fnmatch.filter([entry.name for entry in self], pattern)
         return names or [self.get(pattern).name]
 
-    def __iter__(self) -> Iterator[Entry[T]]:
+    def __iter__(self) -> Iterator[Entry[T, InfoT]]:
         self.load()
-        return iter(sorted(self._entries.values(), key=lambda entry: (entry.info.get("order", 50), entry.name)))
+        return iter(sorted(self._entries.values(), key=lambda entry: (entry.info.order, entry.name)))
 
     def __contains__(self, name: str) -> bool:
         self.load()
@@ -176,15 +191,20 @@ def load_plugin(path: Path) -> None:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise BenchError(f"plug-in '{path}' can't be imported: {type(error).__name__}: {error}") from error
+        raise BenchError(f"plug-in '{path}' can't be imported: {in_words(error)}") from error
 
 
 def _origin(value: Any) -> str:
     return f"{getattr(value, '__module__', '?')}.{getattr(value, '__qualname__', repr(value))}"
 
 
-METHODS: Registry[Any] = Registry("method", "bench.methods")
-DATASETS: Registry[Any] = Registry("dataset", "bench.datasets")
-METRICS: Registry[Callable[..., dict[str, Any]]] = Registry("metric", "bench.metrics")
-FIGURES: Registry[Callable[..., Any]] = Registry("figure", "bench.figures")
-NETWORKS: Registry[Any] = Registry("network", "bench.nn.networks")
+METHODS: Registry[Any, MethodInfo] = Registry("method", "bench.methods", MethodInfo)
+DATASETS: Registry[Any, DatasetInfo] = Registry("dataset", "bench.datasets", DatasetInfo)
+METRICS: Registry[Callable[..., dict[str, Any]], MetricInfo] = Registry("metric", "bench.metrics", MetricInfo)
+FIGURES: Registry[Callable[..., Any], FigureInfo] = Registry("figure", "bench.figures", FigureInfo)
+NETWORKS: Registry[Any, NetworkInfo] = Registry("network", "bench.nn.networks", NetworkInfo)
+
+MethodEntry: TypeAlias = Entry[Any, MethodInfo]
+MetricEntry: TypeAlias = Entry[Callable[..., dict[str, Any]], MetricInfo]
+FigureEntry: TypeAlias = Entry[Callable[..., Any], FigureInfo]
+NetworkEntry: TypeAlias = Entry[Any, NetworkInfo]

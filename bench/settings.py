@@ -1,14 +1,15 @@
-"""Settings that a method or a data set declares as a frozen dataclass: checked, completed, left out where neutral."""
+"""Settings that a method or a data set declares as a frozen dataclass: checked, and completed as a spec holds them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, asdict, field, fields
+from dataclasses import MISSING, asdict, fields
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from bench.errors import BenchError, did_you_mean
+from bench.neutral import neutral_values, without_neutral
 
 
 def validate_dataclass(cls: type, values: dict[str, Any], *, where: str, what: str) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def validate_dataclass(cls: type, values: dict[str, Any], *, where: str, what: s
     Returns
     -------
     dict
-        All fields, JSON-ready, but for those that `neutral` leaves out.
+        All fields, JSON-ready, but for those at their neutral value; see `bench.neutral`.
 
     Raises
     ------
@@ -51,25 +52,4 @@ def validate_dataclass(cls: type, values: dict[str, Any], *, where: str, what: s
         shown = f"{name}={first['input']!r}" if first["loc"] else reason
         raise BenchError(f"{where}: {shown}" + (f": {reason}" if first["loc"] else "")) from None
     resolved: dict[str, Any] = json.loads(json.dumps(asdict(checked)))
-    unset = neutral_values(cls)
-    return {key: value for key, value in resolved.items() if key not in unset or value != unset[key]}
-
-
-def neutral(default: Any) -> Any:
-    """Default of an option that does nothing at this value: left out of the spec there.
-
-    A method or a dataset can so gain an option without renaming every run that doesn't use it.
-
-    Raises
-    ------
-    TypeError
-        If it isn't a scalar: those alone are sure to be found again in a spec.
-    """
-    if not isinstance(default, bool | int | float | str):
-        raise TypeError(f"a neutral default is a number, a string or a truth value, not {default!r}")
-    return field(default=default, metadata={"neutral": True})
-
-
-def neutral_values(cls: type) -> dict[str, Any]:
-    """Options at the value at which specs leave them out."""
-    return {item.name: item.default for item in fields(cls) if item.metadata.get("neutral")}
+    return without_neutral(resolved, neutral_values(cls))

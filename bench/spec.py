@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from bench.neutral import without_neutral
 from bench.schema import StrictModel
 from bench.train_settings import TrainSettings, from_layout, to_layout
 
@@ -94,9 +95,9 @@ class RunSpec(StrictModel):
         """
         content = self.model_dump(mode="json", exclude={"dataset": {"paths"}, "evaluation": True})
         # The first engine's runs were named before there was a number for it.
-        if content["engine"] == 1:
-            del content["engine"]
-        return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return json.dumps(
+            without_neutral(content, {"engine": 1}), sort_keys=True, separators=(",", ":"), allow_nan=False
+        )
 
     @property
     def digest(self) -> str:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from bench.neutral import Neutral, neutral_values, without_neutral
 from bench.schema import StrictModel
-
-#: Marks an option that does nothing at its default and is left out of specs there, so that runs are named as they were
-#: before there was such an option.
-NEUTRAL: dict[str, Any] = {"neutral": True}
 
 
 class TrainSettings(StrictModel):
@@ -50,13 +47,13 @@ class TrainSettings(StrictModel):
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.999, ge=0, lt=1)
     eps: float = Field(default=1e-8, gt=0)
-    lr_schedule: Literal["constant", "one_cycle"] = Field(default="constant", json_schema_extra=NEUTRAL)
-    average: float = Field(default=0.0, ge=0, le=1, json_schema_extra=NEUTRAL)
+    lr_schedule: Annotated[Literal["constant", "one_cycle"], Neutral] = "constant"
+    average: Annotated[float, Field(ge=0, le=1), Neutral] = 0.0
     log_every: int = Field(default=100, ge=1)
     threads: int = Field(default=1, ge=1)
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
-    score_every: int = Field(default=0, ge=0, json_schema_extra=NEUTRAL)
+    score_every: Annotated[int, Field(ge=0), Neutral] = 0
 
     @model_validator(mode="after")
     def _scored_where_logged(self) -> TrainSettings:
@@ -84,20 +81,12 @@ OPTIMIZER = "adam"
 MAY_BE_MISSING = ("precision", "device")
 
 
-def neutral_options() -> dict[str, Any]:
-    """Options that are left out of specs at these values."""
-    fields = TrainSettings.model_fields
-    return {name: item.default for name, item in fields.items() if item.json_schema_extra == NEUTRAL}
-
-
 def to_layout(train: Mapping[str, Any], network_version: int) -> dict[str, Any]:
     """Options as ``spec.json`` has them: some nested, neutral ones left out."""
-    neutral = neutral_options()
     content: dict[str, Any] = {"network": {"version": network_version}, "optimizer": {"name": OPTIMIZER}}
-    for name, value in train.items():
-        if name not in neutral or value != neutral[name]:
-            *table, key = PLACES.get(name, (name,))
-            (content[table[0]] if table else content)[key] = value
+    for name, value in without_neutral(train, neutral_values(TrainSettings)).items():
+        *table, key = PLACES.get(name, (name,))
+        (content[table[0]] if table else content)[key] = value
     return content
 
 
@@ -110,7 +99,7 @@ def from_layout(content: Mapping[str, Any]) -> dict[str, Any]:
         If an option that isn't neutral is missing, or something is there that is none.
     """
     rest = {key: dict(value) if key in ("network", "optimizer") else value for key, value in content.items()}
-    neutral = neutral_options()
+    neutral = neutral_values(TrainSettings)
     train = {}
     for name in TrainSettings.model_fields:
         *table, key = PLACES.get(name, (name,))

@@ -18,7 +18,7 @@ from bench.dataset import Dataset, Images, Index, register_dataset
 from bench.datasets._dsprites_files import read_source
 from bench.datasets._dsprites_render import FACTORS, VALUES, crop, render
 from bench.errors import BenchError
-from bench.settings import neutral
+from bench.neutral import neutral
 
 #: SHA-256 of all 737,280 images, rendered at 64 px, as packed bits.
 GOLDEN = "3a228f4037ef3d42a42588e0e01f1078aa2df13cfa17584e88c95ed9fb5672da"

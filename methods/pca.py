@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.images import ImageStore
-from bench.method import Method, Objective, State, Terms, register_method
+from bench.method import register_method
+from bench.method_kinds import ClosedFormMethod
 from bench.nn.layers import Linear
 from bench.nn.networks import VAE, ImageShape
 from bench.seeds import stream
@@ -21,7 +22,7 @@ MARGIN = 1e-3
 
 
 @register_method("pca", label="PCA", order=23, groups=("control_methods",), trains=False)
-class PCA(Method):
+class PCA(ClosedFormMethod):
     """Principal component analysis of the pixels, as many components as latents, codes of unit variance.
 
     A linear, deterministic, closed-form control: a metric or a claim that can't tell a deep model from it says little.
@@ -66,10 +67,6 @@ class PCA(Method):
                 encoder.bias[run, : len(axes)] = -(axes @ mean) / deviation
                 decoder.weight[run, : len(axes)] = axes * deviation[:, None]
                 decoder.bias[run] = mean
-
-    def loss(self, terms: Terms, state: State, step: int) -> Objective:
-        """Reconstruction; nothing is trained."""
-        return Objective(loss=terms.reconstruction, beta=self.full(0.0))
 
 
 class PixelLogits(nn.Module):

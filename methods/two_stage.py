@@ -11,13 +11,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.errors import BenchError
-from bench.method import Method, Objective, Stage, State, Terms, register_method, resolve_hyper
+from bench.method import Method, Objective, State, Terms, register_method, resolve_hyper
+from bench.method_kinds import ClosedFormMethod, Stage, StagedMethod
 from bench.registry import METHODS
 from bench.selectors import parse_value
 
 
 @register_method("two_stage", label="two-stage", order=21, groups=("control_methods",))
-class TwoStage(Method):
+class TwoStage(StagedMethod):
     """Two stages: first the base method's objective, then ``min R`` over a decoder alone, the encoder frozen.
 
     Stage 1 is ``base`` with ``base_hyper`` for ``1 - stage2_share`` of the steps. Stage 2 freezes the encoder, takes a
@@ -66,16 +67,16 @@ class TwoStage(Method):
             object.__setattr__(self, "base_hyper", spelt)
             object.__setattr__(self, "base_version", METHODS.get(self.base).version)
             cls = METHODS.get(self.base).value
-            if cls.build is not Method.build or cls.fit is not Method.fit:
+            if issubclass(cls, StagedMethod):
+                raise ValueError(f"base='{self.base}' has stages of its own, which would be left out")
+            if cls.build is not Method.build or issubclass(cls, ClosedFormMethod):
                 raise ValueError(f"base='{self.base}' isn't trained on the run's network: it has no decoder to replace")
-
-    capturable = False
 
     def __init__(self, hypers: Sequence[Any], **context: Any) -> None:
         super().__init__(hypers, **context)
         cls = METHODS.get(self.hyper.base).value
         settings = base_settings(self.hyper.base, self.hyper.base_hyper)
-        trains = METHODS.get(self.hyper.base).info.get("trains", True)
+        trains = METHODS.get(self.hyper.base).info.trains
         share = float(self.hyper.stage2_share[0]) if trains else 1.0
         # 1e-6: (1 - 0.9) * 10 is a little less than 1.
         self.stage2_start = int((1 - share) * self.n_steps + 1e-6) + 1

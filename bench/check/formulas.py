@@ -14,7 +14,7 @@ from bench.check.baselines import Measured, Numbers
 from bench.check.finding import Finding
 from bench.check.request import Request
 from bench.check.run import check_numbers
-from bench.registry import Entry
+from bench.registry import MetricEntry
 from bench.seeds import stream
 
 FILE = "check_metrics.json"
@@ -84,20 +84,20 @@ def checksum(given: Arrays) -> str:
     return digest.hexdigest()[:16]
 
 
-def score(entry: Entry[Any], **options: Any) -> Numbers:
+def score(entry: MetricEntry, **options: Any) -> Numbers:
     """Scores of a metric on everything that has what it needs: column to name of the codes to score."""
-    found: Numbers = {column: {} for column in entry.info["scores"]}
+    found: Numbers = {column: {} for column in entry.info.scores}
     for name, given in inputs().items():
-        if set(entry.info["inputs"]) <= set(given):
-            extra = {need: given[need] for need in entry.info["optional"] if need in given}
-            arguments = [given[need] for need in entry.info["inputs"]]
+        if set(entry.info.inputs) <= set(given):
+            extra = {need: given[need] for need in entry.info.optional if need in given}
+            arguments = [given[need] for need in entry.info.inputs]
             result = entry.value(*arguments, **extra, **options, rng=stream(0, f"metric:{entry.name}"))
             for column in found:
                 found[column][f"'{name}'"] = None if result[column] is None else float(result[column])
     return {column: cases for column, cases in found.items() if cases}
 
 
-def measure(entry: Entry[Any], **options: Any) -> Measured:
+def measure(entry: MetricEntry, **options: Any) -> Measured:
     """One metric's scores, ready to be compared."""
     subject = f"metric {entry.name}"
     numbers = score(entry, **options)
@@ -105,7 +105,7 @@ def measure(entry: Entry[Any], **options: Any) -> Measured:
     return Measured(subject, {subject: entry.version}, numbers, bounds)
 
 
-def subjects(entries: list[Entry[Any]]) -> Iterator[tuple[str, Callable[[], Measured]]]:
+def subjects(entries: list[MetricEntry]) -> Iterator[tuple[str, Callable[[], Measured]]]:
     """What there is to measure of these metrics: name and how."""
     for entry in entries:
         yield f"metric {entry.name}", partial(measure, entry)

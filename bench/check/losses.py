@@ -20,7 +20,7 @@ from bench.check.run import check_numbers
 from bench.data.images import store_of
 from bench.method import Encoded, Method, Terms, resolve_hyper
 from bench.nn import networks
-from bench.registry import METHODS, Entry
+from bench.registry import METHODS, MethodEntry
 from bench.seeds import torch_stream
 from bench.training import loop, torch_setup
 from bench.training.log import COLUMNS
@@ -43,7 +43,7 @@ STEERED = {
 }
 
 
-def objective(entry: Entry[Any]) -> Numbers:
+def objective(entry: MethodEntry) -> Numbers:
     """Objective of a method with its default hyper-parameters on frozen posteriors, and the norms of its gradients.
 
     Everything is float32, as in training. The state is handed on from step to step.
@@ -89,7 +89,7 @@ def objective(entry: Entry[Any]) -> Numbers:
     return found.numbers
 
 
-def first_steps(entry: Entry[Any]) -> Numbers:
+def first_steps(entry: MethodEntry) -> Numbers:
     """A small net's objective at its initialisation and after one optimiser step, and how far its weights went."""
     data = trials.dataset()
     spec = trials.spec(entry, steps=2, log_every=1)
@@ -122,7 +122,7 @@ def first_steps(entry: Entry[Any]) -> Numbers:
     return found.numbers
 
 
-def measure(entry: Entry[Any]) -> Measured:
+def measure(entry: MethodEntry) -> Measured:
     """One method's numbers, ready to be compared."""
     torch_setup.settings(1)
     numbers = objective(entry) | first_steps(entry)
@@ -137,7 +137,7 @@ def measure_controller(name: str) -> Measured:
     return Measured(f"controller {name}", known, numbers, dict.fromkeys(numbers, TOLERANCE_DOUBLE))
 
 
-def subjects(entries: Sequence[Entry[Any]], *, everything: bool) -> Iterator[tuple[str, Callable[[], Measured]]]:
+def subjects(entries: Sequence[MethodEntry], *, everything: bool) -> Iterator[tuple[str, Callable[[], Measured]]]:
     """What there is to measure: name and how. Controllers belong to no single method."""
     for entry in entries:
         yield f"method {entry.name}", partial(measure, entry)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from bench.registry import METHODS, METRICS, Entry, Registry
+from bench.registry import METHODS, METRICS, Entry, InfoT, MethodEntry, MetricEntry, Registry, T
 
 #: ``compare``: look only. ``record``: also store what isn't stored yet. ``update``: also store what moved, if allowed.
 Mode = Literal["compare", "record", "update"]
@@ -47,11 +47,11 @@ class Request:
     night: int = 0
     tell: Callable[[str], None] = field(default=lambda line: None)
 
-    def chosen_methods(self) -> list[Entry[Any]]:
+    def chosen_methods(self) -> list[MethodEntry]:
         """Registered methods that are to be checked."""
         return self._chosen(METHODS, self.methods, self.metrics)
 
-    def chosen_metrics(self) -> list[Entry[Any]]:
+    def chosen_metrics(self) -> list[MetricEntry]:
         """Registered metrics that are to be checked."""
         return self._chosen(METRICS, self.metrics, self.methods)
 
@@ -69,8 +69,8 @@ class Request:
         return self.methods is None and self.metrics is None
 
     def _chosen(
-        self, registry: Registry[Any], own: Sequence[str] | None, other: Sequence[str] | None
-    ) -> list[Entry[Any]]:
+        self, registry: Registry[T, InfoT], own: Sequence[str] | None, other: Sequence[str] | None
+    ) -> list[Entry[T, InfoT]]:
         if own is None:
             return list(registry) if other is None else []
         names = dict.fromkeys(name for pattern in own for name in registry.match(pattern))

@@ -23,7 +23,7 @@ from bench.check.request import Request
 from bench.check.shift_findings import findings, missing
 from bench.config.expand import expand
 from bench.errors import BenchError
-from bench.registry import Entry
+from bench.registry import MethodEntry
 from bench.seeds import stream
 from bench.spec import RunSpec
 
@@ -179,7 +179,7 @@ def _store(
     return renew(2, stored, [measured(name, scores[name], versions[name], seeds) for name in methods], request.mode)
 
 
-def _fitting(entries: Sequence[Entry[Any]], stored: Stored) -> tuple[dict[str, RunSpec], list[Finding]]:
+def _fitting(entries: Sequence[MethodEntry], stored: Stored) -> tuple[dict[str, RunSpec], list[Finding]]:
     """A spec of each method that can be trained on this tier's study, and why the others can't."""
     specs: dict[str, RunSpec] = {}
     found = []

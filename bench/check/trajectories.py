@@ -24,7 +24,7 @@ from bench.check.request import Request
 from bench.check.run import check_numbers
 from bench.data.images import store_of
 from bench.evaluation import codes
-from bench.registry import METHODS, NETWORKS, Entry, load_plugin
+from bench.registry import METHODS, NETWORKS, MethodEntry, NetworkEntry, load_plugin
 from bench.spec import RunSpec
 from bench.training import loop, state, torch_setup
 from bench.training.log import COLUMNS
@@ -86,13 +86,13 @@ def follow(spec: RunSpec, size: int = 32, *, nudge: int = 0) -> tuple[Numbers, d
     return numbers, {"curves": curves.hexdigest(), "weights": digest.hexdigest()}
 
 
-def measure(entry: Entry[Any], *, threads: int = 1, nudge: int = 0) -> Measured:
+def measure(entry: MethodEntry, *, threads: int = 1, nudge: int = 0) -> Measured:
     """One method's trajectory on the dense net."""
     spec = trials.spec(entry, steps=trials.STEPS[0], log_every=trials.STEPS[1], threads=threads)
     return _measured(f"method {entry.name}", spec, nudge=nudge)
 
 
-def measure_network(entry: Entry[Any], *, threads: int = 1, nudge: int = 0) -> Measured:
+def measure_network(entry: NetworkEntry, *, threads: int = 1, nudge: int = 0) -> Measured:
     """One network's trajectory under a plain VAE."""
     method = METHODS.get(CARRIER)
     spec = trials.spec(
@@ -110,9 +110,9 @@ def subjects(request: Request, *, threads: int = 1, nudge: int = 0) -> Iterator[
     """What there is to measure: name and how. Networks belong to no single method."""
     for entry in request.chosen_methods():
         yield f"method {entry.name}", partial(measure, entry, threads=threads, nudge=nudge)
-    for entry in NETWORKS if request.everything else ():
-        if entry.name != trials.NETWORK:
-            yield f"network {entry.name}", partial(measure_network, entry, threads=threads, nudge=nudge)
+    for network in NETWORKS if request.everything else ():
+        if network.name != trials.NETWORK:
+            yield f"network {network.name}", partial(measure_network, network, threads=threads, nudge=nudge)
 
 
 def check(request: Request, *, threads: int = 1) -> list[Finding]:

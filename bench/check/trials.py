@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.dataset import Dataset, load_dataset, resolve_options
 from bench.method import resolve_hyper
-from bench.registry import DATASETS, METHODS, METRICS, NETWORKS, Entry
+from bench.registry import DATASETS, METHODS, METRICS, NETWORKS, MethodEntry
 from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, RunSpec
 from bench.train_settings import TrainSettings
 
@@ -39,7 +39,7 @@ def dataset(size: int = 32) -> Dataset:
 
 
 def spec(
-    method: Entry[Any], *, steps: int, log_every: int, network: str = NETWORK, size: int = 32, threads: int = 1
+    method: MethodEntry, *, steps: int, log_every: int, network: str = NETWORK, size: int = 32, threads: int = 1
 ) -> RunSpec:
     """Resolve a small run; methods without training get no steps."""
     options = resolve_options("dsprites", GRIDS[size])
@@ -60,7 +60,7 @@ def spec(
             network=network,
             latent_dim=6,
             batch_size=32,
-            steps=steps if method.info.get("trains", True) else 0,
+            steps=steps if method.info.trains else 0,
             lr=1e-3 if size == 32 else 1e-4,
             log_every=log_every,
             threads=threads,

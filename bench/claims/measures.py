@@ -94,7 +94,7 @@ OF_CURVES = _named(kl_overshoot, tracking_error, late_tracking_error, floor_shar
 
 def known_measures() -> list[str]:
     """Everything a claim may measure, by name."""
-    return [*OF_RUNS, *OF_CURVES, *FINALS, *(column for entry in METRICS for column in entry.info["scores"])]
+    return [*OF_RUNS, *OF_CURVES, *FINALS, *(column for entry in METRICS for column in entry.info.scores)]
 
 
 def measure(name: str, run: Run, curves: Callable[[], pd.DataFrame | None]) -> float:

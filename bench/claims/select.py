@@ -21,10 +21,9 @@ from bench.errors import BenchError
 from bench.method import resolve_hyper
 from bench.registry import METHODS
 from bench.results.curves import read_curves
-from bench.results.labels import all_options, printed_name
+from bench.results.labels import all_hyper, all_options, printed_name
 from bench.results.study import Study
 from bench.results.versions import refuse_mixed
-from bench.settings import neutral_values
 
 #: What must be equal on equal terms; as published each method has its own.
 TRAINING = ("network", "optimizer", "batch_size", "steps")
@@ -160,8 +159,7 @@ class Pool:
         return self._measured.get((run, name), math.nan)
 
     def _hyper(self, row: dict[str, Any]) -> dict[str, Any]:
-        own: dict[str, Any] = self._specs[row["run"]]["method"].get("hyper", {})
-        return neutral_values(METHODS.get(row["method"]).value.Hyper) | own
+        return all_hyper(row["method"], self._specs[row["run"]]["method"].get("hyper", {}))
 
     def _curves(self, run: str) -> pd.DataFrame | None:
         study = self._home[run]
@@ -196,16 +194,14 @@ class Pool:
         """What the study makes of a method, but for what is given; None if that can't be in this study."""
         key = json.dumps([method, dataset, given, sorted(open_ones)], sort_keys=True)
         if key not in self._resolved:
-            published: Mapping[str, Any] = METHODS.get(method).info.get("published", {}).get(dataset, {})
+            published = METHODS.get(method).info.published.get(dataset, {})
             layers = [published.get("hyper", {})] if self.terms == "as_published" else []
             table = {
                 k: v for layer in (*layers, self._meta.get("method", {}).get(method, {})) for k, v in layer.items()
             }
             table = {k: v for k, v in table.items() if k != "train" and k not in open_ones}
             try:
-                self._resolved[key] = neutral_values(METHODS.get(method).value.Hyper) | resolve_hyper(
-                    method, table | dict(given)
-                )
+                self._resolved[key] = all_hyper(method, resolve_hyper(method, table | dict(given)))
             except BenchError:
                 self._resolved[key] = None
         return self._resolved[key]

@@ -96,7 +96,7 @@ def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None
     from bench import registry
     from bench.config.study import PRESETS, presets
 
-    registries = {
+    registries: dict[str, registry.Registry[Any, Any]] = {
         "methods": registry.METHODS,
         "datasets": registry.DATASETS,
         "metrics": registry.METRICS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from bench.config.study import StudySpec, one_line
 from bench.data.order import Order
 from bench.dataset import load_dataset, resolve_options
 from bench.errors import BenchError
-from bench.method import Method, resolve_hyper
+from bench.method import resolve_hyper
+from bench.method_kinds import StagedMethod
 from bench.metrics.measure import find_metric, match_metrics
 from bench.nn import networks
 from bench.registry import DATASETS, METHODS, NETWORKS
@@ -84,7 +86,7 @@ def _check_fit(spec: RunSpec) -> None:
         vae = networks.build(spec.train.network, 1, dataset.image_shape, spec.train.latent_dim)
     if (known := dataset.known_decoder()) is not None:
         networks.linear_decoder(vae, known)
-        if method.begin_stage is not Method.begin_stage:
+        if issubclass(method, StagedMethod):
             raise BenchError(
                 f"method '{spec.method.name}' trains a second decoder, dataset '{spec.dataset.name}' comes with its "
                 "own: set the dataset's decoder=learned"
@@ -104,9 +106,9 @@ def _run_spec(
     own = table.pop("train", {})
     if not isinstance(own, dict):
         raise BenchError(f"method '{name}': train={own!r}: write it as {name}.train.key=value")
-    published: Table = {}
-    if study.terms == "as_published" and "published" in entry.info:
-        known = entry.info["published"]
+    published: Mapping[str, Table] = {}
+    if study.terms == "as_published" and entry.info.published:
+        known = entry.info.published
         if dataset.name not in known:
             raise BenchError(
                 f"method '{name}' has no published settings on dataset '{dataset.name}' (it has: {', '.join(known)}); "
@@ -123,7 +125,7 @@ def _run_spec(
     except ValidationError as error:
         raise BenchError(one_line(error, f"method '{name}', table 'train'")) from None
     hyper = resolve_hyper(name, published.get("hyper", {}) | table | values)
-    if not entry.info.get("trains", True):
+    if not entry.info.trains:
         train = train.model_copy(update={"steps": 0, "score_every": 0})
     return RunSpec(
         engine=ENGINE_VERSION,

@@ -14,7 +14,7 @@ import torch
 from torch.nn import Module
 
 from bench.dataset import load_dataset
-from bench.method import Method
+from bench.method_kinds import ClosedFormMethod
 from bench.nn import networks
 from bench.nn.layers import Conv, ConvTranspose, Linear, Narrow
 from bench.registry import METHODS
@@ -91,7 +91,7 @@ def company(spec: RunSpec) -> int:
     multiply-adds a step. Kernels were seen to give every run the bits that it gets alone in dense layers on one thread,
     if a run's part of each tensor fills whole vector registers, and in narrow layers.
     """
-    if METHODS.get(spec.method.name).value.fit is not Method.fit:
+    if issubclass(METHODS.get(spec.method.name).value, ClosedFormMethod):
         return 1
     if spec.train.device == "cuda":
         return LARGEST_ON_GPU

@@ -119,7 +119,7 @@ def _version(column: str) -> str:
     from bench.registry import METRICS
 
     base = column.partition("[")[0]
-    return next(str(entry.version) for entry in METRICS if base in entry.info["scores"])
+    return next(str(entry.version) for entry in METRICS if base in entry.info.scores)
 
 
 def _per_factor(item: Scored) -> list[tuple[str, list[Any]]]:

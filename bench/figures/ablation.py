@@ -24,7 +24,7 @@ from bench.figures.axes import (
 )
 from bench.figures.palette import CYCLE, Dashes
 from bench.registry import FIGURES, METHODS
-from bench.results.labels import method_settings, neutral_settings, printed_name
+from bench.results.labels import method_settings, printed_name
 from bench.results.study import Study
 
 #: Lines in a panel at most; a method with more configurations gets a row for each setting that was varied.
@@ -92,7 +92,7 @@ def groups(study: Study, dataset: str, labels: list[str]) -> list[dict[str, str]
         Label to what the legend says of it, the first configuration first in each; `MOST_LINES` at most.
     """
     specs = {label: study.specs[runs_of(study, dataset, label)["run"].iloc[0]] for label in labels}
-    settings = {label: neutral_settings(spec) | method_settings(spec) for label, spec in specs.items()}
+    settings = {label: method_settings(spec) for label, spec in specs.items()}
     base, *others = labels
     keys = list(dict.fromkeys(key for each in settings.values() for key in each))
     varied = {label: tuple(k for k in keys if settings[base].get(k) != settings[label].get(k)) for label in others}

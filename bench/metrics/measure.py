@@ -135,10 +135,10 @@ def find_metric(name: str) -> Metric:
         base=chosen.name,
         version=entry.version,
         function=entry.value,
-        inputs=entry.info["inputs"],
-        optional=entry.info["optional"],
+        inputs=entry.info.inputs,
+        optional=entry.info.optional,
         options=options,
-        columns={column: column + suffix for column in entry.info["scores"]},
+        columns={column: column + suffix for column in entry.info.scores},
     )
 
 
@@ -155,7 +155,7 @@ def column_info(name: str) -> dict[str, Score]:
     metric = find_metric(name)
     values = _signature(metric.base) | metric.options
     out = {}
-    for column, score in METRICS.get(metric.base).info["scores"].items():
+    for column, score in METRICS.get(metric.base).info.scores.items():
         others = [f"{k}={_show(v)}" for k, v in sorted(metric.options.items()) if f"{{{k}}}" not in score.label]
         label = score.label.format_map(values) + (f" ({', '.join(others)})" if others else "")
         out[metric.columns[column]] = replace(score, label=label)

@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 from bench.execution import processes
 from bench.figures.axes import style
 from bench.figures.frames import Animation
-from bench.registry import FIGURES, Entry, load_plugin, loaded_plugins
+from bench.registry import FIGURES, FigureEntry, load_plugin, loaded_plugins
 from bench.results.study import Study
 
 DPI = 200
@@ -92,7 +92,7 @@ def pictures(study: Study, folder: Path, begun: Path, n_jobs: int = 1) -> Iterat
             gc.unfreeze()
 
 
-def draw(study: Study, entry: Entry[Callable[..., Any]], folder: Path) -> list[Picture]:
+def draw(study: Study, entry: FigureEntry, folder: Path) -> list[Picture]:
     """Draw what one function makes of a study, which may be several figures, or none."""
     out = []
     with style():
@@ -148,14 +148,12 @@ def with_palette(pixels: NDArray[np.uint8]) -> Image.Image:
     return reduced
 
 
-def _wanted(study: Study) -> list[Entry[Callable[..., Any]]]:
+def _wanted(study: Study) -> list[FigureEntry]:
     wanted = [FIGURES.get(name) for name in study.meta.get("figures", [])] or list(FIGURES)
-    return sorted(wanted, key=lambda entry: (entry.info.get("order", 99), entry.name))
+    return sorted(wanted, key=lambda entry: (entry.info.order, entry.name))
 
 
-def _share(
-    study: Study, entries: Sequence[Entry[Callable[..., Any]]], folder: Path, begun: Path
-) -> dict[str, list[Picture]]:
+def _share(study: Study, entries: Sequence[FigureEntry], folder: Path, begun: Path) -> dict[str, list[Picture]]:
     """Draw figures that no other process has begun."""
     drawn = {}
     for entry in entries:

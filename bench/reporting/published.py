@@ -12,7 +12,7 @@ from pydantic import Field
 
 from bench.dataset import resolve_options
 from bench.registry import DATASETS, METHODS
-from bench.results.labels import all_options, printed_name
+from bench.results.labels import all_hyper, all_options, printed_name
 from bench.results.study import Study
 from bench.results.summary import score_info
 from bench.schema import StrictModel
@@ -126,4 +126,5 @@ def _matches(spec: Mapping[str, Any], entry: Entry, whole: Mapping[str, Any]) ->
         return False
     options = all_options(entry.dataset, dataset.get("options", {}))
     same_data = all(options.get(key) == value for key, value in whole.items())
-    return same_data and all(method.get("hyper", {}).get(key) == value for key, value in entry.hyper.items())
+    hyper = all_hyper(entry.method, method.get("hyper", {}))
+    return same_data and all(hyper.get(key) == value for key, value in entry.hyper.items())

@@ -8,24 +8,26 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bench.info import DatasetInfo, MethodInfo
+from bench.neutral import neutral_values, with_neutral
 from bench.registry import DATASETS, METHODS, Registry
-from bench.settings import neutral_values
 
 #: The method every trained score must beat: the network at its initialisation.
 CONTROL = "untrained"
 
-
 Spec = Mapping[str, Any]
+Named = Registry[Any, MethodInfo] | Registry[Any, DatasetInfo]
 
 
-def printed_name(registry: Registry[Any], name: str) -> str:
+def printed_name(registry: Named, name: str) -> str:
     """Return the ``label`` something was registered with, or its name (a plug-in that isn't loaded)."""
-    return str(registry.get(name).info.get("label", name)) if name in registry else name
+    return registry.get(name).info.label or name if name in registry else name
 
 
 def method_settings(spec: Spec) -> dict[str, Any]:
     """Everything but data and seed that makes a run what it is, under the names the labels use."""
-    settings: dict[str, Any] = {"version": spec["method"].get("version"), **spec["method"].get("hyper", {})}
+    method = spec["method"]
+    settings = all_hyper(method["name"], {"version": method.get("version"), **method.get("hyper", {})})
     for key, value in spec.items():
         if key in ("schema_version", "method", "dataset", "seed"):
             continue
@@ -43,9 +45,14 @@ def dataset_settings(spec: Spec) -> dict[str, Any]:
     return all_options(dataset["name"], dataset.get("options", {})) | settings
 
 
+def all_hyper(name: str, hyper: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's hyper-parameters with those that specs leave out, so that they compare with runs that set them."""
+    return with_neutral(hyper, _neutral(METHODS, name, "Hyper"))
+
+
 def all_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """A data set's options with those that specs leave out at their value."""
-    return {**_neutral(DATASETS, name, "Options"), **options}
+    """A data set's options with those that specs leave out."""
+    return with_neutral(options, _neutral(DATASETS, name, "Options"))
 
 
 def config_id(spec: Spec) -> str:
@@ -85,7 +92,7 @@ def label_runs(specs: Mapping[str, Spec], methods: Iterable[str] = ()) -> dict[s
     def settings(spec: Spec) -> dict[str, Any]:
         taken = spec.get("evaluation", {}).get("metrics", {})
         metrics = {f"metric {name}": taken[name] for name in conflicting & taken.keys()}
-        return neutral_settings(spec) | method_settings(spec) | metrics
+        return method_settings(spec) | metrics
 
     labels = _describe(
         {run: (datasets[run][0], spec["method"]["name"], settings(spec)) for run, spec in specs.items()}, METHODS
@@ -123,23 +130,17 @@ def _data(specs: Mapping[str, Spec]) -> dict[str, tuple[str, str, Mapping[str, A
     return {run: ("", spec["dataset"]["name"], settings[run]) for run, spec in specs.items()}
 
 
-def neutral_settings(spec: Spec) -> dict[str, Any]:
-    """Options at the value at which specs leave them out, so that they compare with runs that set them."""
-    return _neutral(METHODS, spec["method"]["name"], "Hyper")
-
-
-def _neutral(registry: Registry[Any], name: str, options: str) -> dict[str, Any]:
-    cls = getattr(registry.get(name).value, options, None) if name in registry else None
+def _neutral(registry: Registry[Any, Any], name: str, declared: str) -> dict[str, Any]:
+    """Nothing of a plug-in that isn't loaded."""
+    cls = getattr(registry.get(name).value, declared, None) if name in registry else None
     return neutral_values(cls) if cls else {}
 
 
-def _registered_order(name: str) -> int:
-    return int(METHODS.get(name).info.get("order", 50)) if name in METHODS else 50
+def _registered_order(name: str) -> float:
+    return METHODS.get(name).info.order if name in METHODS else MethodInfo.order
 
 
-def _describe(
-    items: Mapping[str, tuple[str, str, Mapping[str, Any]]], registry: Registry[Any]
-) -> dict[str, tuple[str, Any]]:
+def _describe(items: Mapping[str, tuple[str, str, Mapping[str, Any]]], registry: Named) -> dict[str, tuple[str, Any]]:
     """Run to (label, sort key) from run to (context, name, settings)."""
     settings_of: dict[str, list[str]] = defaultdict(list)
     for _, name, settings in items.values():

@@ -72,7 +72,7 @@ def score_info(column: str) -> Score:
     """Heading, range and direction of a score; one that no metric registers is headed by its own name."""
     base, bracket, options = column.partition("[")
     for entry in METRICS:
-        if base in entry.info["scores"]:
+        if base in entry.info.scores:
             return column_info(entry.name + bracket + options)[column]
     return Score(column, low=-math.inf, high=math.inf, higher_is_better=None)
 
@@ -81,9 +81,9 @@ def place(column: str) -> tuple[int, str, int, str]:
     """Reconstruction, KL beside it, what needs no factors, what needs them, what nobody registered."""
     base, _, options = column.partition("[")
     for entry in METRICS:
-        scores = list(entry.info["scores"])
+        scores = list(entry.info.scores)
         if base in scores:
-            inputs, index = entry.info["inputs"], scores.index(base)
+            inputs, index = entry.info.inputs, scores.index(base)
             kind = (0 if index == 0 else 2) if "decoded" in inputs else 4 if "factors" in inputs else 3
             return 1 if base == "kl" else kind, entry.name, index, options
     return 5, column, 0, ""

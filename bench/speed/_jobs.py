@@ -115,7 +115,7 @@ def trained_on_images() -> list[str]:
     """Names of the methods that learn by gradients, from images."""
     from bench.registry import METHODS
 
-    return [entry.name for entry in METHODS if entry.info.get("trains", True) and entry.value.data != "vectors"]
+    return [entry.name for entry in METHODS if entry.info.trains and entry.value.data != "vectors"]
 
 
 def problem(job: Job) -> tuple[Any, Any, list[Any]]:

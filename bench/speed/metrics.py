@@ -69,8 +69,8 @@ def whole_set(repeats: int, *, n_codes: int, n_images: int, sizes: Sequence[int]
         "images": images,
         "decoded": decoded,
     }
-    chosen = [entry for entry in METRICS if set(entry.info["inputs"]) <= inputs.keys()]
-    given = {entry.name: [inputs[need] for need in entry.info["inputs"]] for entry in chosen}
+    chosen = [entry for entry in METRICS if set(entry.info.inputs) <= inputs.keys()]
+    given = {entry.name: [inputs[need] for need in entry.info.inputs] for entry in chosen}
     for entry in chosen:
         # Imports and first calls, on a few rows.
         _score(entry.value, [each[:300] for each in given[entry.name]])

@@ -51,7 +51,7 @@ def documents_itself(name: str, settings: Settings) -> None:
     """It documents its equation, its reduction, its source and its deviations."""
     doc = " ".join((inspect.getdoc(METHODS.get(name).value) or "").split())
     require("Source: " in doc, "the docstring has no 'Source: '")
-    if METHODS.get(name).info.get("trains", True):
+    if METHODS.get(name).info.trains:
         require("min R" in doc, "the docstring doesn't give the objective as an equation: 'min R + ...'")
         for words in ("summed over pixels", "averaged over the batch"):
             require(words in doc, f"the docstring doesn't say how R is reduced: '{words}'")

@@ -38,14 +38,14 @@ def inputs(name: str) -> list[NDArray[Any]]:
         "true_covariance": np.tile(0.1 * np.eye(3), (len(codes), 1, 1)),
     }
     info = METRICS.get(name).info
-    return [table[need] for need in (*info["inputs"], *info["optional"])]
+    return [table[need] for need in (*info.inputs, *info.optional)]
 
 
 def scores_lie_in_their_range(name: str, settings: Settings) -> None:
     """Its scores are all there and lie in their range."""
     entry = METRICS.get(name)
     result = entry.value(*inputs(name), rng=stream(0, "metric"))
-    for column, score in entry.info["scores"].items():
+    for column, score in entry.info.scores.items():
         require(column in result, f"the result has no '{column}'; it has {', '.join(result)}")
         inside = score.low <= result[column] <= score.high
         require(inside, f"{column} is {result[column]}, outside its range of {score.low} to {score.high}")
@@ -74,17 +74,17 @@ def result_is_json(name: str, settings: Settings) -> None:
 def survives_a_constant_latent(name: str, settings: Settings) -> None:
     """A latent that is constant leaves its scores finite."""
     entry, given = METRICS.get(name), inputs(name)
-    if "codes" in entry.info["inputs"]:
-        given[entry.info["inputs"].index("codes")][:, 4] = 1.0
+    if "codes" in entry.info.inputs:
+        given[entry.info.inputs.index("codes")][:, 4] = 1.0
     result = entry.value(*given, rng=stream(0, "metric"))
-    for column in entry.info["scores"]:
+    for column in entry.info.scores:
         require(np.isfinite(result[column]), f"{column} is {result[column]} if one latent is constant")
 
 
 def refuses_nan(name: str, settings: Settings) -> None:
     """NaN in its inputs is refused with a ValueError that says so."""
     entry, given = METRICS.get(name), inputs(name)
-    at = entry.info["inputs"].index("codes") if "codes" in entry.info["inputs"] else 1
+    at = entry.info.inputs.index("codes") if "codes" in entry.info.inputs else 1
     given[at].flat[0] = np.nan
     try:
         entry.value(*given, rng=stream(0, "metric"))
@@ -99,7 +99,7 @@ def documents_itself(name: str, settings: Settings) -> None:
     doc = inspect.getdoc(METRICS.get(name).value) or ""
     require("References" in doc or "Source" in doc, "the docstring has neither 'Source' nor 'References'")
     require("Returns" in doc, "the docstring has no section 'Returns'")
-    cost = METRICS.get(name).info["cost"]
+    cost = METRICS.get(name).info.cost
     require(cost in ("cheap", "seconds", "minutes"), f"cost is '{cost}'; it is cheap, seconds or minutes")
 
 

@@ -11,7 +11,7 @@ from bench.errors import BenchError, did_you_mean
 from bench.registry import DATASETS, METHODS, METRICS, PLUGINS, Entry, Registry, load_plugin, plugin_module
 from bench.testing.checks import Kind
 
-REGISTRIES: dict[Kind, Registry[Any]] = {"method": METHODS, "dataset": DATASETS, "metric": METRICS}
+REGISTRIES: dict[Kind, Registry[Any, Any]] = {"method": METHODS, "dataset": DATASETS, "metric": METRICS}
 
 #: Kind and name of something registered.
 Target = tuple[Kind, str]
@@ -67,7 +67,7 @@ def _of(module: str) -> Iterator[Target]:
                 yield kind, entry.name
 
 
-def _comes_from(entry: Entry[object], module: str) -> bool:
+def _comes_from(entry: Entry[object, Any], module: str) -> bool:
     origin: str = getattr(entry.value, "__module__", "")
     return origin == module or origin.startswith(f"{module}.")
 

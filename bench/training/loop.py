@@ -17,6 +17,7 @@ from torch import Tensor
 from bench.data.images import ImageStore
 from bench.data.order import Order
 from bench.dataset import Dataset
+from bench.method_kinds import ClosedFormMethod, StagedMethod
 from bench.training.cuda_graph import Replay
 from bench.training.log import COLUMNS
 from bench.training.state import Training
@@ -37,7 +38,7 @@ def train(
     moments at which a checkpoint is exact.
     """
     settings, method, log = training.specs[0].train, training.model.method, training.log
-    if log.step == 0:
+    if log.step == 0 and isinstance(method, ClosedFormMethod):
         method.fit(training.model.vae, store, [spec.seed for spec in training.specs])
     last = settings.steps if until is None else min(until, settings.steps)
     if last <= log.step or log.over:
@@ -47,7 +48,8 @@ def train(
         for name in ("data", "data:second")[: method.n_batches]
     ]
     forward = Forward(training, dataset.likelihood, store)
-    starts = method.stage_starts()
+    staged = method if isinstance(method, StagedMethod) else None
+    starts = staged.stage_starts() if staged else ()
     width = len(COLUMNS) + settings.latent_dim
     # Runs first: each run's rows are summed as if they were alone.
     shape = (len(training.specs), settings.log_every, width)
@@ -59,8 +61,8 @@ def train(
     step, filled = log.step, 0
     while step < last:
         begin = step + 1
-        if begin in starts:
-            forward.begin_stage(begin)
+        if staged and begin in starts:
+            forward.begin_stage(staged, begin)
         step = min([last, step + settings.log_every - filled, *(start - 1 for start in starts if start > begin)])
         block(begin, step, filled)
         filled += step - begin + 1

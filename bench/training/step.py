@@ -11,7 +11,8 @@ import torch.nn.functional as F  # noqa: N812  (the field's own alias)
 from torch import Tensor
 
 from bench.data.images import ImageStore
-from bench.method import Encoded, Stage, Terms
+from bench.method import Encoded, Terms
+from bench.method_kinds import Stage, StagedMethod
 from bench.nn import networks
 from bench.nn.precision import in_precision
 from bench.training.log import COLUMNS
@@ -46,7 +47,7 @@ class Forward:
         means, logvars = zip(*parts, strict=True)
         return torch.cat(means, dim=1), torch.cat(logvars, dim=1)
 
-    def begin_stage(self, step: int) -> None:
+    def begin_stage(self, method: StagedMethod, step: int) -> None:
         """Let the method change what it wants to before this step."""
         t = self.training
 
@@ -57,12 +58,12 @@ class Forward:
             t.model.vae.decoder.to(self.device)
             t.optimizers[0] = network_adam(t.model.vae, t.specs[0])
 
-        t.model.state = t.model.method.begin_stage(Stage(step, t.model.state, self.all_codes, fresh_decoder))
+        t.model.state = method.begin_stage(Stage(step, t.model.state, self.all_codes, fresh_decoder))
 
     def encode(self, x: Tensor, rows: Any, step: Any) -> Encoded:
         """Posteriors and samples of a batch; stored ones if the encoder is frozen."""
         t = self.training
-        if t.model.method.encoder_frozen(step):
+        if isinstance(t.model.method, StagedMethod) and t.model.method.encoder_frozen(step):
             self.frozen = self.frozen or self.all_codes()
             index = torch.as_tensor(rows, device=self.device)
             runs = torch.arange(len(rows), device=self.device)[:, None]

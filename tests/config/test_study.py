@@ -11,7 +11,6 @@ import torch
 from bench.config.expand import expand
 from bench.config.study import find_study, presets, resolve, studies
 from bench.errors import BenchError
-from bench.settings import neutral
 from bench.spec import RunSpec
 from helpers.paths import REFERENCE, ROOT
 
@@ -283,13 +282,6 @@ def test_an_option_at_its_neutral_value_does_not_rename_runs():
     same = smoke(methods=["beta_vae[free_bits=0]"], controls=[], seeds=[0])[0]
     other = smoke(methods=["beta_vae[free_bits=0.1]"], controls=[], seeds=[0])[0]
     assert same.run_id == spec.run_id != other.run_id
-
-
-@pytest.mark.parametrize("default", [(), None, {}])
-def test_only_scalars_can_be_neutral(default):
-    """A tuple comes back from a spec as a list, which isn't equal to it."""
-    with pytest.raises(TypeError, match="a neutral default is a number, a string or a truth value"):
-        neutral(default)
 
 
 def test_the_committed_reference_is_what_this_code_would_run():

@@ -16,7 +16,7 @@ from bench.spec import RunSpec
 from bench.training import agreement, checkpoint, loop, state, torch_setup
 from bench.training.trained import take, weights
 
-TRAINED = [entry.name for entry in METHODS if entry.info.get("trains", True)]
+TRAINED = [entry.name for entry in METHODS if entry.info.trains]
 
 
 class Blobs(Dataset):

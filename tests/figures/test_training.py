@@ -30,6 +30,7 @@ from bench.figures import (
 from bench.figures._montage import Montage
 from bench.figures.axes import style
 from bench.figures.frames import Animation
+from bench.info import FigureInfo
 from bench.registry import FIGURES, Entry
 from bench.reporting.render import render
 from bench.results.study import read_study
@@ -247,7 +248,7 @@ def test_many_traversals_are_spread_over_pages(study_builder: Build) -> None:
 def test_a_figure_that_is_none_is_left_out_of_the_report(
     study_builder: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FIGURES, "_entries", {"absent": Entry("absent", lambda study: None, 1, {})})
+    monkeypatch.setattr(FIGURES, "_entries", {"absent": Entry("absent", lambda study: None, 1, FigureInfo())})
     monkeypatch.setattr(FIGURES, "_loaded", True)
     page = render(study_builder().fill([0], ["vae"], rows=3), tmp_path / "out")
     assert "absent" not in page.read_text(encoding="utf-8")

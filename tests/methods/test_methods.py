@@ -253,7 +253,7 @@ IDS = [f"{number}-{case[0]}" for number, case in enumerate(CASES)]
 
 
 def test_every_trained_method_has_a_reference():
-    ours = [e for e in METHODS if e.info.get("trains", True) and e.value.__module__.startswith("bench.methods")]
+    ours = [e for e in METHODS if e.info.trains and e.value.__module__.startswith("bench.methods")]
     # What is for vectors only is held to closed forms, in test_inference_optimum.py.
     assert {e.name for e in ours if e.value.data != "vectors"} == {name for name, *_ in CASES}
 

@@ -11,8 +11,11 @@ from bench.data.order import Order
 from bench.dataset import Dataset
 from bench.errors import BenchError
 from bench.evaluation import codes as evaluation_codes
+from bench.info import MethodInfo
 from bench.method import kl_per_latent, resolve_hyper
+from bench.method_kinds import StagedMethod
 from bench.nn import networks
+from bench.registry import METHODS, Entry
 from bench.spec import RunSpec
 from bench.training import checkpoint, loop, step, torch_setup
 from bench.training import state as training_state
@@ -314,7 +317,7 @@ def test_runs_with_different_stages_do_not_go_in_lockstep():
         ({"base_hyper": "beta"}, "'beta' isn't key=value"),
         ({"base_hyper": "beta=-1"}, "beta=-1"),
         ({"base_hyper": "beta=high"}, "beta='high'"),
-        ({"base": "pca", "base_hyper": ""}, "pca"),
+        ({"base": "pca", "base_hyper": ""}, "base='pca' isn't trained on the run's network"),
         ({"stage2_share": 1.5}, "stage2_share=1.5"),
         ({"code_mode": "std"}, "code_mode='std'"),
     ],
@@ -324,3 +327,11 @@ def test_an_impossible_base_is_one_line(hyper, message):
         resolve_hyper("two_stage", hyper)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_base_with_stages_of_its_own_is_refused(monkeypatch):
+    METHODS.load()
+    staged = Entry("staged", type("Staged", (StagedMethod,), {}), 1, MethodInfo())
+    monkeypatch.setitem(METHODS._entries, "staged", staged)
+    with pytest.raises(BenchError, match="base='staged' has stages of its own, which would be left out"):
+        resolve_hyper("two_stage", {"base": "staged"})

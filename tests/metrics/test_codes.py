@@ -17,8 +17,8 @@ from bench.registry import METRICS
 def test_are_registered_with_the_columns_they_return():
     codes = np.arange(6.0).reshape(3, 2)
     for name, result in (("active_units", active_units(codes)), ("kl", kl(codes, -codes))):
-        assert set(METRICS.get(name).info["scores"]) <= set(result)
-        assert METRICS.get(name).info["scores"][name].higher_is_better is None
+        assert set(METRICS.get(name).info.scores) <= set(result)
+        assert METRICS.get(name).info.scores[name].higher_is_better is None
         json.dumps(result, allow_nan=False)
 
 

@@ -36,8 +36,8 @@ def inputs() -> dict[str, np.ndarray]:
 
 def score(name: str, table: dict[str, np.ndarray], **options) -> dict[str, float]:
     entry = METRICS.get(name)
-    result = entry.value(*(table[need] for need in entry.info["inputs"]), rng=rng(), **options)
-    return {column: result[column] for column in entry.info["scores"]}
+    result = entry.value(*(table[need] for need in entry.info.inputs), rng=rng(), **options)
+    return {column: result[column] for column in entry.info.scores}
 
 
 def test_all_is_all_and_the_core_is_what_it_was():
@@ -48,7 +48,7 @@ def test_all_is_all_and_the_core_is_what_it_was():
 
 
 def test_no_two_metrics_share_a_column():
-    columns = [column for entry in METRICS for column in entry.info["scores"]]
+    columns = [column for entry in METRICS for column in entry.info.scores]
     assert len(columns) == len(set(columns))
 
 
@@ -56,13 +56,13 @@ def test_no_two_metrics_share_a_column():
 def test_the_guide_names_it_and_its_columns(entry):
     guide = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     assert f"`{entry.name}`" in guide
-    assert all(f"`{column}`" in guide for column in entry.info["scores"])
+    assert all(f"`{column}`" in guide for column in entry.info.scores)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_says_what_it_measured(name):
     entry, table = METRICS.get(name), inputs()
-    result = entry.value(*(table[need] for need in entry.info["inputs"]), rng=rng())
+    result = entry.value(*(table[need] for need in entry.info.inputs), rng=rng())
     assert (result["metric"]["name"], result["metric"]["version"]) == (name, entry.version)
     for column, about in result["metric"]["scores"].items():
         low, high = (-np.inf if about["low"] is None else about["low"], about["high"] or np.inf)
@@ -71,8 +71,8 @@ def test_says_what_it_measured(name):
     json.dumps(result, allow_nan=False)
     assert result["settings"] or name in ("reconstruction", "inference")
     assert {"n_samples", "n_rows", "n_train", "n_images"} & set(result)
-    assert "n_active" in result or "codes" not in entry.info["inputs"] or name == "inference"
-    if "factors" in entry.info["inputs"]:
+    assert "n_active" in result or "codes" not in entry.info.inputs or name == "inference"
+    if "factors" in entry.info.inputs:
         assert result["factors_left_out"] == []
         assert any(key.endswith("_per_factor") and len(result[key]) == 3 for key in result)
 
@@ -85,18 +85,18 @@ def test_order_of_rows_does_not_matter(name):
     assert score(name, shuffled) == pytest.approx(score(name, table), abs=1e-9)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if "factors" in METRICS.get(n).info["inputs"]])
+@pytest.mark.parametrize("name", [n for n in NAMES if "factors" in METRICS.get(n).info.inputs])
 def test_factors_of_other_rows_score_less(name):
     table = inputs()
     wrong = {**table, "factors": table["factors"][rng(7).permutation(300)]}
     for column, value in score(name, table).items():
         if column == "modularity":
             continue  # the tiny information of a noise code has a largest entry too
-        better = METRICS.get(name).info["scores"][column].higher_is_better
+        better = METRICS.get(name).info.scores[column].higher_is_better
         assert (score(name, wrong)[column] < value) == better, column
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if "codes" in METRICS.get(n).info["inputs"]])
+@pytest.mark.parametrize("name", [n for n in NAMES if "codes" in METRICS.get(n).info.inputs])
 def test_single_precision_is_worked_on_in_double(name):
     table = inputs()
     single = {key: value.astype(np.float32) if value.dtype == np.float64 else value for key, value in table.items()}

@@ -29,7 +29,7 @@ def test_is_registered_with_the_columns_it_returns():
     entry = METRICS.get("dci")
     result = dci(PERFECT, FACTORS, rng=rng())
     assert entry.value is dci
-    assert set(entry.info["scores"]) <= set(result)
+    assert set(entry.info.scores) <= set(result)
     json.dumps(result, allow_nan=False)
 
 

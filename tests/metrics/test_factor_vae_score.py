@@ -29,7 +29,7 @@ def test_is_registered_with_the_columns_it_returns():
     entry = METRICS.get("factor_vae_score")
     result = factor_vae_score(PERFECT, FACTORS, **FEW, rng=rng())
     assert entry.value is factor_vae_score
-    assert set(entry.info["scores"]) <= set(result)
+    assert set(entry.info.scores) <= set(result)
     json.dumps(result, allow_nan=False)
 
 

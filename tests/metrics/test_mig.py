@@ -42,7 +42,7 @@ def test_is_registered_with_the_columns_it_returns():
     codes, factors = noisy_code()
     result = mig(codes, factors, rng=rng())
     assert entry.value is mig
-    assert set(entry.info["scores"]) <= set(result)
+    assert set(entry.info.scores) <= set(result)
     json.dumps(result, allow_nan=False)
 
 

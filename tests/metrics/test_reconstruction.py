@@ -23,8 +23,8 @@ def logit(p):
 def test_is_registered_with_the_columns_it_returns():
     entry = METRICS.get("reconstruction")
     result = reconstruction(np.zeros(SHAPE), np.zeros(SHAPE))
-    assert set(entry.info["scores"]) <= set(result)
-    assert [s.higher_is_better for s in entry.info["scores"].values()] == [False, False, True]
+    assert set(entry.info.scores) <= set(result)
+    assert [s.higher_is_better for s in entry.info.scores.values()] == [False, False, True]
     json.dumps(result, allow_nan=False)
 
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from bench.errors import BenchError
 from bench.execution import processes
 from bench.figures.axes import new_figure
+from bench.info import FigureInfo
 from bench.registry import FIGURES, Entry, load_plugin, loaded_plugins
 from bench.reporting import figure_files
 from bench.reporting.render import render
@@ -63,7 +64,7 @@ def test_what_only_this_process_knows_is_drawn_here(
         return new_figure(1, 1)
 
     FIGURES.load()
-    entries = {name: FIGURES.get(name) for name in ("strip", "curves")} | {"own": Entry("own", own, 1)}
+    entries = {name: FIGURES.get(name) for name in ("strip", "curves")} | {"own": Entry("own", own, 1, FigureInfo())}
     monkeypatch.setattr(FIGURES, "_entries", entries)
     file = study / "study.toml"
     file.write_text(file.read_text().replace('"reconstructions", "kl_per_latent"', '"own"'))

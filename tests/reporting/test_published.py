@@ -11,7 +11,7 @@ from bench.reporting import published
 from bench.results.study import read_study
 
 FULL = {"name": "dsprites", "version": 1, "options": resolve_options("dsprites", {}), "sha256": "ab" * 32}
-COLUMNS = {column for entry in METRICS for column in entry.info["scores"]}
+COLUMNS = {column for entry in METRICS for column in entry.info.scores}
 
 
 def study_of(builder, values, gamma=10.0, **changes):

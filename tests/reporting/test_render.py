@@ -16,6 +16,7 @@ from PIL import Image
 from bench.errors import BenchError
 from bench.figures import axes as figures_axes
 from bench.figures import palette
+from bench.info import FigureInfo
 from bench.registry import FIGURES, Entry
 from bench.reporting.figure_files import with_palette
 from bench.reporting.render import render
@@ -167,7 +168,7 @@ def test_a_crash_leaves_the_old_report(
     def crash(study: object) -> Figure:
         raise RuntimeError("a figure with a fault")
 
-    monkeypatch.setitem(FIGURES._entries, "faulty", Entry("faulty", crash, 1, {}))
+    monkeypatch.setitem(FIGURES._entries, "faulty", Entry("faulty", crash, 1, FigureInfo()))
     with pytest.raises(RuntimeError, match="fault"):
         render(path, out)
     assert digests(out) == before

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from bench.errors import BenchError
+from bench.info import MethodInfo
 from bench.registry import METHODS, Entry
 from bench.results.curves import read_curves
 from bench.results.read import write_runs_jsonl
@@ -58,7 +59,7 @@ def test_a_score_nobody_registers_is_kept_under_its_own_name(study_builder: Buil
 
 def test_labels_name_only_what_differs(study_builder: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     METHODS.load()
-    monkeypatch.setitem(METHODS._entries, "toy_vae", Entry("toy_vae", None, 1, {"label": "ToyVAE"}))
+    monkeypatch.setitem(METHODS._entries, "toy_vae", Entry("toy_vae", None, 1, MethodInfo(label="ToyVAE")))
     builder = study_builder()
     for beta in (16.0, 1.0, 4.0):
         builder.run("toy_vae", 0, {"kl": 1.0}, hyper={"beta": beta, "gamma": 2.0})

@@ -59,7 +59,7 @@ def plain(specs):
 CAPTURABLE = [
     entry.name
     for entry in METHODS
-    if entry.info.get("trains", True) and entry.value.capturable and entry.value.data in ("any", "images")
+    if entry.info.trains and entry.value.capturable and entry.value.data in ("any", "images")
 ]
 
 
@@ -68,7 +68,9 @@ def test_a_replayed_step_has_the_bits_of_a_plain_one(method):
     specs = specs_of(method)
     expected = plain(specs)
     training, _ = replayed(specs)
-    for mine, other in zip(training.model.vae.state_dict().items(), expected.model.vae.state_dict().items(), strict=True):
+    for mine, other in zip(
+        training.model.vae.state_dict().items(), expected.model.vae.state_dict().items(), strict=True
+    ):
         assert mine[0] == other[0]
         assert torch.equal(mine[1], other[1]), mine[0]
     assert training.model.state.keys() == expected.model.state.keys()

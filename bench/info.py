@@ -1,0 +1,144 @@
+"""What is known about a registered thing before it runs: a frozen dataclass per kind, whose fields are the keywords."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from bench.errors import did_you_mean
+
+#: What a metric may ask for by name. All rows belong to the same images.
+Input = Literal[
+    "codes",  #    (N, D) float64, posterior means
+    "logvar",  #   (N, D) float64, posterior log-variances
+    "factors",  #  (N, F) int64, factor classes
+    "covariance",  #  (N, D, D) float64, posterior covariances
+    "sources",  #  (N, F) float64, the factors as real numbers of unit variance
+    "true_mean",  #  (N, F) float64, mean of the sources given the data, where that is Gaussian
+    "true_covariance",  #  (N, F, F) float64, and their covariance
+    "images",  #   (M, C, H, W) float32 in [0, 1], the first M rows
+    "decoded",  #  (M, C, H, W) float32, decoder outputs (logits) at the posterior means of the same rows
+]
+
+#: By data set what the authors' code sets otherwise than the method's file: ``{"train": {...}, "hyper": {...}}``.
+Published = Mapping[str, Mapping[str, dict[str, Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info:
+    """What anything registered may say.
+
+    Attributes
+    ----------
+    order : float
+        Place in lists and tables; names decide between equals.
+    groups : tuple of str
+        Names that select it together with others.
+    """
+
+    order: float = 50
+    groups: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.groups, str):
+            raise ValueError(f"groups={self.groups!r} is a string, write ({self.groups!r},)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodInfo(Info):
+    """Of a method.
+
+    Attributes
+    ----------
+    label : str
+        Name in tables and figures; its own name if empty.
+    trains : bool
+        False for a control that is only evaluated.
+    published : mapping
+        Settings for ``--terms as_published``; see `Published`.
+    """
+
+    label: str = ""
+    trains: bool = True
+    published: Published = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for dataset, tables in self.published.items():
+            for table in tables:
+                if table not in ("train", "hyper"):
+                    raise ValueError(f"published settings on '{dataset}': '{table}' is neither 'train' nor 'hyper'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetInfo(Info):
+    """Of a data set.
+
+    Attributes
+    ----------
+    label : str
+        Name in tables and figures; its own name if empty.
+    """
+
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One column that a metric contributes to the tables.
+
+    Attributes
+    ----------
+    label : str
+        Column heading, with the unit where there is one. ``{option}`` stands for the value of one of the metric's
+        options, for those without which the number can't be read (DCI's predictor).
+    low, high : float
+        Range; infinite where there is no bound.
+    higher_is_better : bool or None
+        None where neither direction is better (KL).
+    """
+
+    label: str
+    low: float = 0.0
+    high: float = 1.0
+    higher_is_better: bool | None = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricInfo(Info):
+    """Of a metric.
+
+    Attributes
+    ----------
+    inputs, optional : tuple of str
+        What it is called with, by position, and by keyword where there is such a thing; see `Input`.
+    scores : mapping of str to Score
+        The keys of its result that become columns.
+    cost : {"cheap", "seconds", "minutes"}
+        On 10,000 codes of dSprites' five factors, one core.
+    """
+
+    inputs: tuple[Input, ...]
+    scores: Mapping[str, Score]
+    optional: tuple[Input, ...] = ()
+    cost: Literal["cheap", "seconds", "minutes"] = "cheap"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = get_args(Input)
+        for need in (*self.inputs, *self.optional):
+            if need not in known:
+                raise ValueError(f"unknown input '{need}'{did_you_mean(need, known)}; there are: {', '.join(known)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureInfo(Info):
+    """Of a figure, whose `order` is its place in the report: after all others if it isn't given."""
+
+    order: float = 99
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkInfo(Info):
+    """Of a network."""
