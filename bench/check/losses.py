@@ -24,7 +24,7 @@ from bench.registry import METHODS, MethodEntry
 from bench.seeds import torch_stream
 from bench.training import loop, torch_setup
 from bench.training.log import COLUMNS
-from bench.training.state import prepare
+from bench.training.state import prepare_for
 from bench.training.step import reconstruction
 
 FILE = "check_losses.json"
@@ -93,7 +93,7 @@ def first_steps(entry: MethodEntry) -> Numbers:
     """A small net's objective at its initialisation and after one optimiser step, and how far its weights went."""
     data = trials.dataset()
     spec = trials.spec(entry, steps=2, log_every=1)
-    training = prepare([spec], data.image_shape, len(data))
+    training = prepare_for([spec], data)
     parts = {
         "encoder": training.model.vae.encoder,
         "decoder": training.model.vae.decoder,

@@ -61,7 +61,7 @@ def follow(spec: RunSpec, size: int = 32, *, nudge: int = 0) -> tuple[Numbers, d
     torch_setup.settings(spec.train.threads)
     data = trials.dataset(size)
     images = store_of(data)
-    training = state.prepare([spec], data.image_shape, len(data))
+    training = state.prepare_for([spec], data)
     if nudge:
         generator = torch.Generator().manual_seed(nudge)
         with torch.no_grad():

@@ -14,13 +14,12 @@ from bench.execution import metric_pool
 from bench.execution.load import Tools
 from bench.execution.task import Attempt, Trained
 from bench.files import write_bytes
-from bench.metrics.measure import Evaluation
 from bench.results import scores_by_step
 from bench.results.store import CHECKPOINT, CURVES, PROGRESS, WEIGHTS
 from bench.training import checkpoint, loop
 from bench.training.agreement import agrees
 from bench.training.log import final, to_csv
-from bench.training.state import Training, prepare
+from bench.training.state import Training, prepare_for
 from bench.training.trained import TrainedRun, take, weights
 
 
@@ -41,90 +40,95 @@ def train(attempts: Sequence[Attempt], tools: Tools) -> None:
     for step, some in at_step.items():
         together = len(some) == 1 or agrees([one.spec for one in some], tools.dataset, tools.images)
         for part in [some] if together else [[one] for one in some]:
-            _Part(part, tools, step).train()
+            _train_part(part, tools, step)
 
 
-class _Part:
-    """Runs that are trained together from the same step on."""
+def _train_part(attempts: Sequence[Attempt], tools: Tools, step: int | None) -> None:
+    """Train runs together from their checkpoints' step on; leaves curves and weights in each run's folder."""
+    began, clock = time.time(), time.perf_counter()
+    training = _at_checkpoint(attempts, tools) if step is not None else None
+    resumed_at = step if training else None
+    training = training or _at_the_beginning(attempts, tools)
+    watch = _Watch(attempts, tools)
+    watch.set_aside(training)
+    start = training.log.step
+    loop.train(training, tools.dataset, tools.images, on_log=watch.on_log)
+    if training.log.step > start:
+        # A failing measurement must not cost the training.
+        watch.save(training)
+    alone = [watch.ended.get(run) or take(training, run) for run in range(len(attempts))]
+    took_s = (time.perf_counter() - clock) / len(attempts)
+    history = {"train_s": round(took_s, 3), "resumed_at_step": resumed_at, "lockstep": len(attempts)}
+    for attempt, run in zip(attempts, alone, strict=True):
+        attempt.trained = Trained(run, record(run, attempt.folder), history, began, took_s)
 
-    def __init__(self, attempts: Sequence[Attempt], tools: Tools, step: int | None) -> None:
-        self.attempts, self.tools, self.step = attempts, tools, step
-        self.specs = [attempt.spec for attempt in attempts]
-        self.files = [attempt.folder / CHECKPOINT for attempt in attempts]
+
+def _at_the_beginning(attempts: Sequence[Attempt], tools: Tools) -> Training:
+    for attempt in attempts:
+        (attempt.folder / CHECKPOINT).unlink(missing_ok=True)
+    return prepare_for([attempt.spec for attempt in attempts], tools.dataset)
+
+
+def _at_checkpoint(attempts: Sequence[Attempt], tools: Tools) -> Training | None:
+    """The runs as their checkpoints have them; None if one was cut off by a full disk, or is another torch's."""
+    training = prepare_for([attempt.spec for attempt in attempts], tools.dataset)
+    try:
+        checkpoint.load(training, *(attempt.folder / CHECKPOINT for attempt in attempts))
+    except BenchError:
+        return None
+    return training
+
+
+class _Watch:
+    """Looks at runs that are trained together each time that they log: what diverged, what to measure, what to save."""
+
+    def __init__(self, attempts: Sequence[Attempt], tools: Tools) -> None:
+        self.attempts, self.tools = attempts, tools
         #: Runs that have diverged, as they were when it was seen: alone, they would have stopped there.
         self.ended: dict[int, TrainedRun] = {}
-        self.last = {"checkpoint": time.monotonic(), "progress": 0.0}
+        self.saved, self.told = time.monotonic(), 0.0
 
-    def train(self) -> None:
-        """Train them to the end; leaves curves and weights in each run's folder."""
-        began, clock = time.time(), time.perf_counter()
-        training = self._start()
-        start = training.log.step
-        self._set_aside(training)
-        loop.train(training, self.tools.dataset, self.tools.images, on_log=self._on_log)
-        if training.log.step > start:
-            # A failing measurement must not cost the training.
-            self._save(training)
-        alone = [self.ended.get(run) or take(training, run) for run in range(len(self.specs))]
-        took_s = (time.perf_counter() - clock) / len(self.specs)
-        history = {"train_s": round(took_s, 3), "resumed_at_step": self.step, "lockstep": len(self.specs)}
-        for attempt, run in zip(self.attempts, alone, strict=True):
-            attempt.trained = Trained(run, record(run, attempt.folder), history, began, took_s)
-
-    def _start(self) -> Training:
-        """The runs at their checkpoint's step, or at the beginning where a checkpoint is no good."""
-        dataset = self.tools.dataset
-        training = prepare(self.specs, dataset.image_shape, len(dataset), dataset.known_decoder())
-        if self.step is not None:
-            try:
-                checkpoint.load(training, *self.files)
-            except BenchError:
-                # Cut off by a full disk, or written under another version of torch: don't fail for ever.
-                self.step = None
-                return self._start()
-        else:
-            for file in self.files:
-                file.unlink(missing_ok=True)
-        return training
-
-    def _on_log(self, training: Training) -> None:
-        self._set_aside(training)
-        self._measure(training)
+    def on_log(self, training: Training) -> None:
+        """See `bench.training.loop.train`."""
+        self.set_aside(training)
+        self.measure(training)
         now = time.monotonic()
-        if now - self.last["progress"] >= 1:
-            self.last["progress"] = now
+        if now - self.told >= 1:
+            self.told = now
             for attempt in self.attempts:
                 (attempt.folder / PROGRESS).write_text(str(training.log.step))
-        if now - self.last["checkpoint"] >= self.tools.checkpoint_s:
-            self.last["checkpoint"] = now
-            self._save(training)
+        if now - self.saved >= self.tools.checkpoint_s:
+            self.saved = now
+            self.save(training)
 
-    def _measure(self, training: Training) -> None:
+    def measure(self, training: Training) -> None:
         """Take the scores of `TrainSettings.score_every`; those at the end are taken by `finish_run`."""
-        settings, step = self.specs[0].train, training.log.step
+        settings, step, tools = training.specs[0].train, training.log.step, self.tools
         if not settings.score_every or step % settings.score_every or step == settings.steps:
             return
         well = [run for run, good in enumerate(training.log.diverged) if good is None]
-        tools = self.tools
         begun = [
             metric_pool.begin(take(training, run), tools.dataset, tools.images, tools.pool, tools.plugins)
             for run in well
         ]
         for run, pending in zip(well, begun, strict=True):
-            self._add(self.attempts[run].folder, pending.result(), step)
+            row = scores_by_step.row(step, pending.result(), tools.dataset.factor_names)
+            scores_by_step.add(self.attempts[run].folder / scores_by_step.NAME, row)
 
-    def _add(self, folder: Path, measured: Evaluation, step: int) -> None:
-        row = scores_by_step.row(step, measured, self.tools.dataset.factor_names)
-        scores_by_step.add(folder / scores_by_step.NAME, row)
-
-    def _set_aside(self, training: Training) -> None:
+    def set_aside(self, training: Training) -> None:
+        """Keep runs that have just diverged as they are, beside a training that goes on."""
         for run, good in enumerate(training.log.diverged):
-            if good is not None and run not in self.ended and len(self.specs) > 1:
+            if good is not None and run not in self.ended and len(self.attempts) > 1:
                 self.ended[run] = take(training, run)
-                checkpoint.save(training, *[file if other == run else None for other, file in enumerate(self.files)])
+                self._checkpoint(training, [run])
 
-    def _save(self, training: Training) -> None:
-        checkpoint.save(training, *[None if run in self.ended else file for run, file in enumerate(self.files)])
+    def save(self, training: Training) -> None:
+        """Write the checkpoints of all runs that go on."""
+        self._checkpoint(training, [run for run in range(len(self.attempts)) if run not in self.ended])
+
+    def _checkpoint(self, training: Training, runs: Sequence[int]) -> None:
+        files = [attempt.folder / CHECKPOINT for attempt in self.attempts]
+        checkpoint.save(training, *[file if run in runs else None for run, file in enumerate(files)])
 
 
 def record(run: TrainedRun, folder: Path) -> dict[str, Any]:

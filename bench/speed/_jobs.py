@@ -65,7 +65,7 @@ def _ours(job: Job) -> Callable[[int], None]:
 
     dataset, images, specs = problem(job)
     torch_setup.settings(1)
-    training = state.prepare(specs, dataset.image_shape, len(dataset))
+    training = state.prepare_for(specs, dataset)
 
     def go_on(n_steps: int) -> None:
         until = training.log.step + n_steps
@@ -156,7 +156,7 @@ def peak_of_one_process() -> float:
     )
     torch_setup.settings(1)
     dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
-    training = state.prepare([spec], dataset.image_shape, len(dataset))
+    training = state.prepare_for([spec], dataset)
     loop.train(training, dataset, store_of(dataset), until=5)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Bytes on macOS, KiB elsewhere.

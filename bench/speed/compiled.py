@@ -41,7 +41,7 @@ def compare(name: str, job: Job, n_steps: int, repeats: int) -> tuple[list[Row],
 
     dataset, images, specs = problem(job)
     torch_setup.settings(1)
-    trainings = [state.prepare(specs, dataset.image_shape, len(dataset)) for _ in range(2)]
+    trainings = [state.prepare_for(specs, dataset) for _ in range(2)]
     compiled = trainings[1].model.vae
     compiled.encode = torch.compile(compiled.encode)  # type: ignore[method-assign]
     compiled.decode = torch.compile(compiled.decode)  # type: ignore[method-assign]

@@ -219,7 +219,7 @@ def problem(device: str, setting: Setting) -> tuple[Any, Any, Any]:
     from bench.data.images import ResidentImages, store_of
     from bench.dataset import load_dataset
     from bench.training import torch_setup
-    from bench.training.state import prepare
+    from bench.training.state import prepare_for
 
     changed = [f"train.batch_size={BATCH_SIZE}", f"train.network={NETWORK}", "train.steps=1000000000"]
     changed += [f"train.device={device}", f"train.precision={setting.precision}", *DATA]
@@ -229,7 +229,7 @@ def problem(device: str, setting: Setting) -> tuple[Any, Any, Any]:
     dataset = load_dataset(specs[0].dataset.name, specs[0].dataset.all_options)
     torch_setup.settings(1, setting.precision)
     store = store_of(dataset, device) if device != "cpu" else ResidentImages(dataset, device)
-    return prepare(specs, dataset.image_shape, len(dataset)), dataset, store
+    return prepare_for(specs, dataset), dataset, store
 
 
 def agreement(device: str, n_runs: int = 2) -> float:

@@ -65,7 +65,7 @@ def _alone(spec: RunSpec) -> None:
 
     dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
     images = store_of(dataset)
-    training = state.prepare([spec], dataset.image_shape, len(dataset))
+    training = state.prepare_for([spec], dataset)
     loop.train(training, dataset, images)
     evaluate(take(training, 0), dataset, images)
 

@@ -9,7 +9,7 @@ from bench.dataset import Dataset
 from bench.spec import RunSpec
 from bench.training.checkpoint import same_bits
 from bench.training.loop import train
-from bench.training.state import Training, prepare
+from bench.training.state import Training, prepare_for
 
 #: Steps after which runs trained together are compared with the same runs trained alone.
 STEPS_COMPARED = 3
@@ -28,6 +28,6 @@ def agrees(specs: Sequence[RunSpec], dataset: Dataset, images: ImageStore) -> bo
 
 
 def _first_steps(specs: Sequence[RunSpec], dataset: Dataset, images: ImageStore) -> Training:
-    training = prepare(specs, dataset.image_shape, len(dataset), dataset.known_decoder())
+    training = prepare_for(specs, dataset)
     train(training, dataset, images, until=STEPS_COMPARED)
     return training

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from bench.dataset import Dataset
 from bench.method import Method, State, shared_hyper
 from bench.nn import networks
 from bench.nn.adam import Adam
@@ -117,6 +118,11 @@ def prepare(
         ),
         log=Log(diverged=[None] * len(specs)),
     )
+
+
+def prepare_for(specs: Sequence[RunSpec], dataset: Dataset) -> Training:
+    """`prepare` for the images of a data set."""
+    return prepare(specs, dataset.image_shape, len(dataset), dataset.known_decoder())
 
 
 def build(
