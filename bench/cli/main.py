@@ -7,10 +7,11 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
+from typing import Annotated, NoReturn, Optional
 
 import typer
 
+from bench import __version__
 from bench.cli import check, claims, doctor, score, share, speed, test
 from bench.cli.common import load_plugins, resolve_study, study_folder
 from bench.cli.options import (
@@ -33,17 +34,29 @@ from bench.cli.options import (
 )
 from bench.errors import BenchError, did_you_mean
 
-if TYPE_CHECKING:
-    pass
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"disbench {__version__}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="bench",
     help="Which VAEs disentangle, and at what price in reconstruction: train, measure, compare, report.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _bench(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
