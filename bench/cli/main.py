@@ -32,6 +32,7 @@ from bench.cli.options import (
     Terms,
 )
 from bench.errors import BenchError, did_you_mean
+from bench.files import write_out
 
 if TYPE_CHECKING:
     pass
@@ -200,10 +201,7 @@ def aggregate(
     if out is None:
         typer.echo(table, nl=False)
         return
-    try:
-        out.write_text(table)
-    except OSError as error:
-        raise BenchError(f"--out '{out}': {error.strerror}") from None
+    write_out(out, table)
 
 
 @app.command()
