@@ -85,11 +85,11 @@ def latex_table(head: Sequence[str], groups: Iterable[Sequence[Sequence[str]]], 
 
 
 def csv_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table in CSV: numbers with all their digits, nothing where a value is None or NaN."""
+    """A table in CSV: numbers with all their digits, texts quoted where they must be, nothing for None and NaN."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
-    writer.writerows(["" if isinstance(cell, float) and math.isnan(cell) else cell for cell in row] for row in rows)
+    writer.writerows(map(_csv_cell, row) for row in rows)
     return out.getvalue()
 
 
@@ -107,6 +107,13 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
 
 def _markdown_cell(text: str) -> str:
     return _BAR.sub(r"\1\\|", " ".join(text.splitlines()))
+
+
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, str):
+        # The writer quotes newlines only, but a reader takes a carriage return for one.
+        return value.replace("\r\n", "\n").replace("\r", "\n")
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _tex_row(cells: Sequence[str]) -> str:
