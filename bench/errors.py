@@ -11,8 +11,20 @@ class BenchError(Exception):
 
 
 def in_words(error: Exception) -> str:
-    """One line for a record: a `BenchError`'s own words, the type before those of any other."""
-    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+    """What a record says of an error: a `BenchError`'s own words, the type before those of any other."""
+    text = str(error)
+    if isinstance(error, BenchError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in a few words on one line, for a message that names the file or the function itself.
+
+    The operating system's words where it has some, else the first line of the error's own, else its type.
+    """
+    text = str(getattr(error, "strerror", None) or error).strip()
+    return (text or type(error).__name__).splitlines()[0]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -1,18 +1,35 @@
-"""Files, written whole or not at all."""
+"""Files: written whole or not at all, read with one clear line about what is wrong, and their checksums."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
+from bench.errors import BenchError, reason
+
+
+def json_text(value: Any, *, sort_keys: bool = False) -> str:
+    """JSON for people and diffs: indented, full float precision, no NaN, a newline at the end."""
+    return json.dumps(value, indent=1, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON as records are written: as `json_text`, with sorted keys, so that the same record is the same bytes."""
+    return json_text(value, sort_keys=True).encode()
+
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: indented, sorted keys, full float precision, no NaN."""
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, (text + "\n").encode())
+    """Write a record atomically, as `json_bytes` has it."""
+    write_bytes(path, json_bytes(value))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file atomically with a text in UTF-8, its newlines as they are."""
+    write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -28,6 +45,77 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def write_out(path: Path, text: str, option: str = "--out") -> None:
+    """Write what a user asked to have in a file of theirs: in place, because it may be a link or no plain file.
+
+    Raises
+    ------
+    BenchError
+        If it can't be written; the line names the option that named the file.
+    """
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise BenchError(f"{option} '{path}': {reason(error)}") from None
+
+
+def read_json(path: Path, *, where: str = "", way_out: str = "") -> Any:
+    """Read a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+    where : str
+        How the message names the file; by default its path in quotes.
+    way_out : str
+        What the user can do about it, for the message.
+
+    Raises
+    ------
+    BenchError
+        One line, if there is no such file, it can't be read, or it isn't JSON.
+    """
+    return parse_json(_content(path, where, way_out), where or f"'{path}'", way_out)
+
+
+def parse_json(content: bytes, where: str, way_out: str = "") -> Any:
+    """Parse what is in a JSON file; parameters and errors as in `read_json`."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(where, error, way_out) from None
+
+
+def read_toml(path: Path, *, where: str = "", way_out: str = "") -> dict[str, Any]:
+    """Read a TOML file; parameters and errors as in `read_json`."""
+    return parse_toml(_content(path, where, way_out), where or f"'{path}'", way_out)
+
+
+def parse_toml(content: bytes, where: str, way_out: str = "") -> dict[str, Any]:
+    """Parse what is in a TOML file; parameters and errors as in `read_json`."""
+    try:
+        return tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(where, error, way_out) from None
+
+
+def sha256(source: Path | bytes) -> str:
+    """SHA-256 of a file, or of what would be in it, as 64 hex digits."""
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    with source.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _content(path: Path, where: str, way_out: str) -> bytes:
+    where = where or f"'{path}'"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BenchError(f"{where}: no such file" + (f"; {way_out}" if way_out else "")) from None
+    except OSError as error:
+        raise _unreadable(where, error, way_out) from None
+
+
+def _unreadable(where: str, error: Exception, way_out: str) -> BenchError:
+    return BenchError(f"{where} can't be read: {reason(error)}" + (f"; {way_out}" if way_out else ""))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.dataset import Dataset, Images, Index, register_dataset
-from bench.errors import BenchError
+from bench.errors import BenchError, in_words
 
 #: Trailing or leading axes of at most this many entries are taken for channels.
 MAX_CHANNELS = 4
@@ -75,8 +75,7 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         # Damaged bytes make the zip, zlib, header and HDF5 parsers raise anything, KeyError to zlib.error.
-        said = (str(error).strip() or "unreadable").splitlines()[0]
-        what = f"{type(error).__name__}: {said}"
+        what = in_words(error).splitlines()[0]
         raise BenchError(f"{path}: damaged or not the right kind of file ({what})") from error
 
 

@@ -6,7 +6,6 @@ release that stored them, a bound per column, the numbers by column and case, an
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.errors import BenchError
+from bench.errors import BenchError, reason
+from bench.files import read_json, write_json
 
 #: Layout of the files.
 FORMAT = 1
@@ -77,12 +77,11 @@ class Stored:
             "environments": {key: facts for key, facts in self.environments.items() if key in used},
             "subjects": self.subjects,
         }
-        text = json.dumps({key: value for key, value in content.items() if value}, indent=1, sort_keys=True)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(text + "\n", encoding="utf-8", newline="\n")
+            write_json(self.path, {key: value for key, value in content.items() if value})
         except OSError as error:
-            raise BenchError(f"baselines '{self.path}': {error.strerror}") from None
+            raise BenchError(f"baselines '{self.path}': {reason(error)}") from None
 
 
 def read(path: Path) -> Stored:
@@ -93,15 +92,13 @@ def read(path: Path) -> Stored:
     BenchError
         If it can't be read.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise BenchError(f"baselines '{path}': format {content['format']}, this release reads {FORMAT}")
-        return Stored(path, content.get("inputs", {}), content.get("environments", {}), content.get("subjects", {}))
-    except FileNotFoundError:
+    if not path.exists():
         return Stored(path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BenchError(f"baselines '{path}' can't be read: {type(error).__name__}: {error}") from None
+    content = read_json(path, where=f"baselines '{path}'")
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise BenchError(f"baselines '{path}': format {found}, this release reads {FORMAT}")
+    return Stored(path, content.get("inputs", {}), content.get("environments", {}), content.get("subjects", {}))
 
 
 def baseline_folder() -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from bench.config.study import StudySpec
 from bench.execution.run import Watcher, run_study
 from bench.execution.task import Outcome
+from bench.files import read_toml
 from bench.spec import RunSpec
 
 SETTING = Path(__file__).with_name("statistics.toml")
@@ -45,7 +45,7 @@ def fresh_seeds(night: int, again: bool = False) -> list[int]:
 
 def setting() -> dict[str, Any]:
     """What is in ``statistics.toml``."""
-    return tomllib.loads(SETTING.read_text(encoding="utf-8"))
+    return read_toml(SETTING)
 
 
 def study(methods: Sequence[str], seeds: Sequence[int]) -> StudySpec:
@@ -62,7 +62,7 @@ def checksum() -> str:
     from bench.config.study import PRESETS
 
     table = setting()["study"]
-    preset = tomllib.loads((PRESETS / f"{table['preset']}.toml").read_text(encoding="utf-8"))
+    preset = read_toml(PRESETS / f"{table['preset']}.toml")
     settings = {key: value for key, value in preset.items() if key in ("train", "evaluation", "method", "dataset")}
     return hashlib.sha256(json.dumps([table, settings], sort_keys=True).encode()).hexdigest()[:16]
 

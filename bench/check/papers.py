@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.check.finding import Finding, Status
 from bench.check.request import Request
 from bench.errors import BenchError
+from bench.formatting import interval, number
 from bench.registry import METHODS
 from bench.reporting import published
 from bench.results.labels import printed_name
@@ -48,11 +49,11 @@ def studies(results: Path) -> list[Path]:
 
 def _finding(study: str, method: str, item: published.Comparison) -> Finding:
     ours, label = item.ours, score_info(item.score).label
-    interval = f" [{ours.low:.3f}, {ours.high:.3f}]" if ours.low is not None and ours.high is not None else ""
+    shown = f"{number(ours.mean, 3)} {interval(ours.low, ours.high, 3)}".rstrip()
     spread = "" if item.spread is None else f" ± {item.spread:g}"
     status: Status = "within" if item.within else "outside"
     text = (
-        f"{item.label}, {label}: ours {ours.mean:.3f}{interval} over {ours.n} seed{'s' * (ours.n > 1)} of '{study}', "
+        f"{item.label}, {label}: ours {shown} over {ours.n} seed{'s' * (ours.n > 1)} of '{study}', "
         f"published {item.value:g}{spread}: {'within' if item.within else 'not within'} ({item.source.title})"
     )
     quantity = f"{item.label}, {label}, {ours.n} seeds of {study}"

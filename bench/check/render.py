@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import bench
 from bench.check.finding import REGRESSIONS, Finding, Status
 from bench.check.run import TIERS
+from bench.formatting import markdown_table, number
 
 #: Status words in the order in which they are counted.
 ORDER: tuple[Status, ...] = ("moved", "missing", "outside", "undecided", "new", "skipped", "within", "same")
@@ -85,17 +86,13 @@ def markdown(findings: Sequence[Finding]) -> str:
     lines = ["### bench check", "", f"**{verdict(findings)}**", ""]
     shown = _shown(findings)
     if shown:
-        lines += ["| tier | what | finding |", "|---:|---|---|"]
-        for finding in shown:
-            message = finding.message.replace("|", "\\|").replace("\n", " ")
-            lines.append(f"| {finding.tier} | {finding.status} | {message} |")
-        lines.append("")
+        rows = [[str(finding.tier), finding.status, finding.message] for finding in shown]
+        lines += [markdown_table(["tier", "what", "finding"], rows, "rl"), ""]
     table = _published(findings)
     lines += [*table, ""] if table else []
-    lines += ["| tier | | findings |", "|---:|---|---|"]
-    for tier in sorted({finding.tier for finding in findings}):
-        lines.append(f"| {tier} | {TIERS[tier][0]} | {_counts(findings, tier)} |")
-    return "\n".join(lines) + "\n"
+    tiers = sorted({finding.tier for finding in findings})
+    rows = [[str(tier), TIERS[tier][0], _counts(findings, tier)] for tier in tiers]
+    return "\n".join([*lines, markdown_table(["tier", "", "findings"], rows, "rl")]) + "\n"
 
 
 def _counts(findings: Sequence[Finding], tier: int) -> str:
@@ -114,11 +111,12 @@ def _is_published(finding: Finding) -> bool:
 
 
 def _published(findings: Sequence[Finding]) -> list[str]:
-    """Ours beside published values as a Markdown table, no lines without any."""
+    """Ours beside published values as a Markdown table, nothing without any."""
     rows = []
     for finding in findings:
         if _is_published(finding):
             spread = "" if finding.bound is None else f" ± {finding.bound:g}"
+            ours = finding.got if isinstance(finding.got, float) else None
             within = "yes" if finding.status == "within" else "no"
-            rows.append(f"| {finding.quantity} | {finding.got:.3f} | {finding.expected}{spread} | {within} |")
-    return ["| | ours | published | within |", "|---|---:|---:|---|", *rows] if rows else []
+            rows.append([finding.quantity, number(ours, 3), f"{finding.expected}{spread}", within])
+    return [markdown_table(["", "ours", "published", "within"], rows, "lrrl")] if rows else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from bench.claims.measures import known_measures
 from bench.claims.schema import Claim, Paper
 from bench.claims.sweeps import SWEEPS
 from bench.errors import BenchError, did_you_mean
+from bench.files import read_toml
 from bench.registry import DATASETS, METHODS
 
 CLAIMS = Path(__file__).parent / "papers"
@@ -55,10 +55,7 @@ def load_claims(names: Iterable[str] | None = None, folder: Path = CLAIMS) -> di
 
 
 def _read(path: Path) -> Paper:
-    try:
-        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BenchError(f"claims '{path}' can't be read: {error}") from None
+    table = read_toml(path, where=f"claims '{path}'")
     for claim in table.get("claim", []):
         claim.setdefault("dataset", table.get("dataset", ""))
         if "id" in claim:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from bench.claims.outcome import Outcome, claimed
 from bench.claims.verdict import Verdict
+from bench.files import json_text
+from bench.formatting import csv_table, decimals_for, interval, markdown_table, number
 from bench.results.summary import score_info
 
 HOW_TO_READ = """\
@@ -34,7 +33,7 @@ COLUMNS = (
 def render(verdicts: Sequence[Verdict], suffix: str, *, tests: bool = True) -> str:
     """Print as ``.md``, ``.csv`` or ``.json``."""
     if suffix == ".json":
-        return json.dumps([_record(item) for item in verdicts], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json_text([_record(item) for item in verdicts])
     return to_csv(verdicts) if suffix == ".csv" else markdown(verdicts, tests=tests)
 
 
@@ -54,11 +53,12 @@ def markdown(verdicts: Sequence[Verdict], *, tests: bool = True) -> str:
         blocks += [f"### {own[0].paper.paper}", f"Read: {own[0].paper.read}"]
         rows = [[_short(v), v.claim.statement, verdict_words(v), _effect(v), _n(v), v.preset or "–", _code(v.next)]
                 for v in own]  # fmt: skip
-        blocks.append(_table(["id", "statement", "verdict", "effect [95 %]", "n", "preset", "next"], rows))
+        heads = ["id", "statement", "verdict", "effect [95 %]", "n", "preset", "next"]
+        blocks.append(markdown_table(heads, rows, style="spaced"))
         detail = [_test_row(verdict, item) for verdict in own for item in verdict.outcomes]
         if tests and detail:
             heads = ["id", "measure", "of", "effect [95 %]", "claimed", "n", "verdict", "seeds it takes"]
-            blocks.append(_table(heads, detail))
+            blocks.append(markdown_table(heads, detail, style="spaced"))
         if tests:
             notes = {v.claim.id: f"- {_short(v)} ({_section(v)}): {_notes(v)}" for v in own}
             blocks.append("\n".join(notes.values()))
@@ -84,15 +84,9 @@ def brief(verdicts: Sequence[Verdict]) -> list[dict[str, str]]:
 
 def to_csv(verdicts: Sequence[Verdict]) -> str:
     """Print a row per test, and one for a claim without any; empty where there is no value."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for verdict in verdicts:
-        record = _record(verdict)
-        for test in record["tests"] or [{}]:
-            row = {**record, **test, "paper": verdict.name}
-            writer.writerow(["" if row.get(column) is None else row[column] for column in COLUMNS])
-    return out.getvalue()
+    records = [(verdict.name, _record(verdict)) for verdict in verdicts]
+    rows = [{**record, **test, "paper": name} for name, record in records for test in record["tests"] or [{}]]
+    return csv_table(COLUMNS, [[row.get(column) for column in COLUMNS] for row in rows])
 
 
 def verdict_words(item: Verdict) -> str:
@@ -165,9 +159,10 @@ def _interval(one: Outcome) -> str:
     scale = min(filter(None, (one.test.margin, abs(one.test.bar or 0))), default=0.01)
     # But for one more where the effect would else be printed as its bar.
     scale = min(scale, max(abs(one.gap), scale / 10))
-    digits = max(0, 1 - math.floor(math.log10(scale)))
-    effect, low, high = (f"{value + 0.0:.{digits}f}" for value in (one.effect, one.low, one.high))
-    return effect + ("" if math.isnan(one.low) else f" [{low}, {high}]")
+    digits = decimals_for(scale, 2, most=15)
+    # On which side of zero an effect lies may decide, so what rounds to it keeps its sign.
+    effect = number(one.effect, digits, negative_zero=True)
+    return f"{effect} {interval(one.low, one.high, digits, negative_zero=True)}".rstrip()
 
 
 def _n(item: Verdict) -> str:
@@ -212,8 +207,3 @@ def _code(text: str) -> str:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -11,6 +11,7 @@ import typer
 from bench.cli.common import load_plugins
 from bench.cli.options import Jobs, Json, Metrics, Plugins, Quiet, Results
 from bench.errors import BenchError
+from bench.files import write_out
 
 
 def check(
@@ -93,12 +94,9 @@ def check(
         tell=tell,
     )
     findings = run(request, tiers)
-    for file, rendered in ((junit, as_junit), (markdown, as_markdown)):
+    for option, file, rendered in (("--junit", junit, as_junit), ("--markdown", markdown, as_markdown)):
         if file is not None:
-            try:
-                file.write_text(rendered(findings), encoding="utf-8", newline="\n")
-            except OSError as error:
-                raise BenchError(f"'{file}': {error.strerror}") from None
+            write_out(file, rendered(findings), option)
     typer.echo(as_json(findings) if json else text(findings), nl=False)
     raise typer.Exit(3 if regressions(findings) else 0)
 

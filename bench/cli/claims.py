@@ -10,6 +10,7 @@ import typer
 from bench.cli.common import load_plugins
 from bench.cli.options import Json, Plugins, Results
 from bench.errors import BenchError, did_you_mean
+from bench.files import write_out
 
 FORMATS = (".md", ".csv", ".json")
 
@@ -56,10 +57,7 @@ def claims(
     if claim:
         verdicts = choose(verdicts, claim)
     if out is not None:
-        try:
-            out.write_text(render(verdicts, out.suffix), encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise BenchError(f"--out '{out}': {error.strerror}") from None
+        write_out(out, render(verdicts, out.suffix))
     typer.echo(render(verdicts, ".json" if json else ".md", tests=bool(claim)), nl=False)
 
 

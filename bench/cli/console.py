@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from bench.errors import BenchError, did_you_mean
+from bench.files import read_toml
 from bench.formatting import ranges
 from bench.results.store import Store
 
@@ -155,9 +156,7 @@ def print_one(name: str, results: Path, *, as_json: bool) -> None:
 
 
 def _summary_of(file: Path) -> dict[str, Any]:
-    import tomllib
-
-    return {"name": file.stem, "summary": tomllib.loads(file.read_text())["description"]}
+    return {"name": file.stem, "summary": read_toml(file)["description"]}
 
 
 def _settings(value: Any) -> dict[str, Any]:

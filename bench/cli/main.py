@@ -33,6 +33,7 @@ from bench.cli.options import (
     Terms,
 )
 from bench.errors import BenchError, did_you_mean
+from bench.files import write_out
 
 
 def _print_version(asked: bool) -> None:
@@ -213,10 +214,7 @@ def aggregate(
     if out is None:
         typer.echo(table, nl=False)
         return
-    try:
-        out.write_text(table)
-    except OSError as error:
-        raise BenchError(f"--out '{out}': {error.strerror}") from None
+    write_out(out, table)
 
 
 @app.command()

@@ -10,6 +10,7 @@ import typer
 from bench.cli.common import load_plugins
 from bench.cli.options import Json, Plugins
 from bench.errors import BenchError, did_you_mean
+from bench.files import write_out
 
 FORMATS = (".md", ".csv", ".json")
 
@@ -86,10 +87,7 @@ def score(
         scored = score_all(found, chosen, seed=seed, tell=lambda text: status.update(text))
     ranking = rank_without_labels(found, seed=seed) if udr else None
     if out is not None:
-        try:
-            out.write_text(render.render(scored, out.suffix, seed=seed, udr=ranking), encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise BenchError(f"--out '{out}': {error.strerror}") from None
+        write_out(out, render.render(scored, out.suffix, seed=seed, udr=ranking))
     typer.echo(render.render(scored, ".json" if json else ".md", seed=seed, udr=ranking), nl=False)
 
 

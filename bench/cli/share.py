@@ -10,6 +10,7 @@ import typer
 from bench.cli.common import load_plugins, study_folder
 from bench.cli.options import Json, Mixed, Plugins, Results
 from bench.errors import BenchError, did_you_mean
+from bench.files import write_out
 
 EXPORTS = (".zip", ".parquet")
 FORMATS = (".md", ".csv", ".json")
@@ -93,10 +94,7 @@ def compare(
     sides = [Path(name) if Path(name).is_file() else study_folder(name, results) for name in (a, b)]
     found = comparison_compare.compare(*map(comparison_compare.load_study, sides), margins=margins, mixed=mixed)
     if out is not None:
-        try:
-            out.write_text(render(found, out.suffix), encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise BenchError(f"--out '{out}': {error.strerror}") from None
+        write_out(out, render(found, out.suffix))
     typer.echo(render(found, ".json" if json else ".md"), nl=False)
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from bench.comparison.compare import SIDES, Comparisons, Row
 from bench.comparison.difference import DIFFERENT, HIGHER, LOWER
-from bench.metric import Score
+from bench.files import json_text
+from bench.formatting import csv_table, decimals_for, heading, interval, markdown_table, number
 from bench.results.study import Study
 from bench.results.summary import score_info
 from bench.stats import MIN_SEEDS
 
 HEAD = ("method", "score", "n", "A", "B", "B − A", "95 % interval", "effect", "p (Holm)", "seen")
+ALIGN = "llrrrrrrrl"
 
 
 def render(found: Comparisons, suffix: str) -> str:
@@ -30,7 +27,7 @@ def markdown(found: Comparisons) -> str:
     blocks = [f"A: {_about(found.a)}  \nB: {_about(found.b)}"]
     for dataset in dict.fromkeys(row.a[0] for row in found.rows):
         rows = [row for row in found.rows if row.a[0] == dataset]
-        blocks += [f"## {dataset}", _table([list(HEAD), *map(_cells, rows)])]
+        blocks += [f"## {dataset}", markdown_table(HEAD, map(_cells, rows), ALIGN, style="padded")]
     lines = [_how(found.rows), *found.notes]
     lines += [f"Only in {side}: {'; '.join(found.only[side])}." for side in SIDES if found.only[side]]
     return "\n\n".join([*blocks, "\n".join(f"- {line}" for line in lines)]) + "\n"
@@ -38,12 +35,8 @@ def markdown(found: Comparisons) -> str:
 
 def to_csv(found: Comparisons) -> str:
     """Print a row per difference, full precision; empty where there is no value."""
-    out = io.StringIO()
     records = [_record(row) for row in found.rows]
-    writer = csv.DictWriter(out, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: repr(v) if isinstance(v, float) else v for key, v in record.items()} for record in records)
-    return out.getvalue()
+    return csv_table(list(records[0]), [list(record.values()) for record in records])
 
 
 def to_json(found: Comparisons) -> str:
@@ -57,7 +50,7 @@ def to_json(found: Comparisons) -> str:
         "only": found.only,
         "notes": found.notes,
     }
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(content)
 
 
 def _record(row: Row) -> dict[str, Any]:
@@ -77,21 +70,18 @@ def _cells(row: Row) -> list[str]:
     found, info = row.found, score_info(row.score)
     size = max(abs(found.mean_a), abs(found.mean_b))
     # Four digits of the means but never fewer than one decimal; a difference is smaller than what differs.
-    digits = min(max(3 - math.floor(math.log10(size)), 1), 8) if size else 1
+    digits = decimals_for(size, 4, least=1) if size else 1
     fine = digits + 1
-    interval = "–"
-    if found.low is not None and found.high is not None:
-        interval = f"[{_signed(found.low, fine)}, {_signed(found.high, fine)}]"
     return [
         row.a[1] if row.a[1] == row.b[1] else f"{row.a[1]} / {row.b[1]}",
-        _heading(info),
+        heading(info.label, info.higher_is_better),
         str(found.n) if found.paired else f"{found.n_a} and {found.n_b}, unpaired",
-        f"{found.mean_a:.{digits}f}",
-        f"{found.mean_b:.{digits}f}",
-        _signed(found.difference, fine),
-        interval,
-        "–" if found.effect is None else _signed(found.effect, 2),
-        "–" if row.p_holm is None else "< 0.001" if row.p_holm < 0.001 else f"{row.p_holm:.3f}",
+        number(found.mean_a, digits),
+        number(found.mean_b, digits),
+        number(found.difference, fine, sign=True),
+        interval(found.low, found.high, fine, sign=True) or "–",
+        number(found.effect, 2, sign=True, missing="–"),
+        "< 0.001" if row.p_holm is not None and row.p_holm < 0.001 else number(row.p_holm, 3, missing="–"),
         _words(row),
     ]
 
@@ -128,25 +118,3 @@ def _how(rows: list[Row]) -> str:
 def _contains_zero(row: Row) -> bool:
     low, high = row.found.low, row.found.high
     return low is None or high is None or low <= 0 <= high
-
-
-def _heading(info: Score) -> str:
-    return info.label + {True: " ↑", False: " ↓", None: ""}[info.higher_is_better]
-
-
-def _signed(value: float, digits: int) -> str:
-    text = f"{value:+.{digits}f}"
-    return text if float(text) and math.isfinite(value) else text.lstrip("+-")
-
-
-def _table(rows: list[list[str]]) -> str:
-    cells = [[text.replace("|", "\\|") for text in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    left = (0, 1, len(widths) - 1)
-    rule = "|" + "|".join("-" * (w + 1) + ("-" if k in left else ":") for k, w in enumerate(widths)) + "|"
-    lines = ["| " + " | ".join(_padded(row, widths, left)) + " |" for row in cells]
-    return "\n".join([lines[0], rule, *lines[1:]])
-
-
-def _padded(row: list[str], widths: list[int], left: Iterable[int]) -> Iterable[str]:
-    return (text.ljust(w) if k in left else text.rjust(w) for k, (text, w) in enumerate(zip(row, widths, strict=True)))

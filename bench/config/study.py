@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from bench.errors import BenchError, did_you_mean
+from bench.files import read_toml
 from bench.registry import DATASETS, METHODS
 from bench.schema import StrictModel
 from bench.selectors import parse_value
@@ -96,7 +96,7 @@ def resolve(
     BenchError
         Unknown names or keys, values of the wrong type or range, unreadable files.
     """
-    file = _read_toml(study_file) if study_file is not None else {}
+    file = read_toml(study_file, where=f"study file '{study_file}'") if study_file is not None else {}
     # What a run recorded in its study.toml isn't part of what was asked for.
     file.pop("record", None)
     at = file.pop("at", {})
@@ -107,7 +107,7 @@ def resolve(
     file = _merge(file, at.get(chosen, {}))
     settled = _settings_table(settings or [])
     given = {key: value for key, value in flags.items() if value is not None}
-    merged: Table = _read_toml(PRESETS / f"{chosen}.toml")
+    merged: Table = read_toml(PRESETS / f"{chosen}.toml")
     plain = dict(merged)
     for layer in (file, settled, given, {"preset": chosen}):
         merged = _merge(merged, layer)
@@ -172,15 +172,6 @@ def _merge(low: Table, high: Table) -> Table:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merge(merged[key], value) if both else value
     return merged
-
-
-def _read_toml(path: Path) -> Table:
-    try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise BenchError(f"study file '{path}': no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BenchError(f"study file '{path}' can't be read: {error}") from None
 
 
 def one_line(error: ValidationError, where: str) -> str:

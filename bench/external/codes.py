@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import sys
 import traceback
@@ -16,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.dataset import Dataset, load_dataset, sample_rows
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError, did_you_mean, in_words
+from bench.files import sha256
 from bench.metrics import reconstruction
 from bench.selectors import parse_selection
 
@@ -124,7 +124,7 @@ def read_codes(path: Path, dataset: Dataset | None = None) -> Representation:
         "factors": "the dataset has no factors" if dataset is not None else "the file has no 'factors'",
         "images": "codes alone are measured",
     }
-    source = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    source = {"file": path.name, "sha256": sha256(path)}
     return Representation(path.stem, inputs, names, reasons, source)
 
 
@@ -154,11 +154,8 @@ def encode_with(target: str, dataset: Dataset, n_codes: int) -> Representation:
             found = function(images)
         except Exception as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{Path(frame.filename).name}:{frame.lineno}"
-            raise BenchError(
-                f"encoder '{target}' failed on images of shape {images.shape}: {type(error).__name__}: "
-                f"{_first_line(error)} ({place})"
-            ) from error
+            said = f"{in_words(error).splitlines()[0]} ({Path(frame.filename).name}:{frame.lineno})"
+            raise BenchError(f"encoder '{target}' failed on images of shape {images.shape}: {said}") from error
         arrays = tuple(map(_to_numpy, found if isinstance(found, tuple | list) else (found,)))
         shapes = [array.shape for array in arrays]
         if len(arrays) > 2 or len({*shapes}) != 1 or len(shapes[0]) != 2 or shapes[0][0] != len(images):
@@ -213,12 +210,7 @@ def encode_with_weights(
     inputs |= {"images": store.gather(rows[part]).numpy(), "decoded": decode_codes(vae, mean[part])}
     if dataset.factor_names:
         inputs["factors"] = dataset.factors(rows)
-    source = {
-        "weights": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "network": network,
-        "rows": len(rows),
-    }
+    source = {"weights": path.name, "sha256": sha256(path), "network": network, "rows": len(rows)}
     warning = _reads_wrong(inputs["images"], inputs["decoded"])
     return Representation(path.stem, inputs, dataset.factor_names, {}, source, f"{path}: {warning}" if warning else "")
 
@@ -263,9 +255,7 @@ def _import(target: str) -> Callable[[NDArray[np.float32]], Any]:
     try:
         function = getattr(importlib.import_module(module), name, None)
     except Exception as error:
-        raise BenchError(
-            f"--encoder '{target}' can't be imported: {type(error).__name__}: {_first_line(error)}"
-        ) from error
+        raise BenchError(f"--encoder '{target}' can't be imported: {in_words(error).splitlines()[0]}") from error
     finally:
         sys.path.remove("")
     if not callable(function):
@@ -278,7 +268,3 @@ def _to_numpy(value: Any) -> NDArray[Any]:
     for step in ("detach", "cpu"):
         value = getattr(value, step, lambda value=value: value)()
     return np.asarray(value)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).split("\n")[0] or type(error).__name__

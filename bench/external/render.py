@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 from bench.external.score import Scored
+from bench.files import json_text
+from bench.formatting import csv_table, decimals_for, heading, markdown_table, number
 from bench.metric import Score
 from bench.metrics.measure import find_metric
 from bench.results.summary import place, score_info
@@ -27,30 +26,28 @@ def render(scored: Sequence[Scored], suffix: str, *, seed: int, udr: Mapping[str
         return to_csv(scored, udr=udr)
     if udr is None:
         return markdown(scored)
-    rows = [["UDR ↑ (agreement of seeds)", *map(_number, udr["udr"])]]
+    rows = [[heading("UDR", True) + " (agreement of seeds)", *map(_number, udr["udr"])]]
     rows += [["informative codes", *map(str, udr["n_informative"])]]
     table = _table(["without labels", *(item.representation.name for item in scored)], rows)
-    return markdown(scored) + "\n" + "\n".join(table) + "\n"
+    return f"{markdown(scored)}\n{table}\n"
 
 
 def markdown(scored: Sequence[Scored]) -> str:
     """Print a table with a row per score, a table per representation with a column per factor, and what is missing."""
     columns = _columns(scored)
     heads = [item.representation.name for item in scored]
-    lines = _table(
-        ["score", *heads, "range", "version"],
-        [
-            [_heading(column), *(_number(item.evaluation.scores.get(column)) for item in scored), *_about(column)]
-            for column in columns
-        ],
-    )
+    rows = [
+        [_heading(column), *(_number(item.evaluation.scores.get(column)) for item in scored), *_about(column)]
+        for column in columns
+    ]
+    lines = [_table(["score", *heads, "range", "version"], rows)]
     for item in scored:
         where = f" ({item.representation.name})" if len(scored) > 1 else ""
         names = item.representation.factor_names
         factors = _per_factor(item)
         if factors:
-            lines += ["", f"Per factor{where}:", ""]
-            lines += _table(["value", *names], [[label, *map(_number, values)] for label, values in factors])
+            table = _table(["value", *names], [[label, *map(_number, values)] for label, values in factors])
+            lines += ["", f"Per factor{where}:", "", table]
         reasons: dict[str, list[str]] = {}
         for name, reason in item.evaluation.not_applicable.items():
             reasons.setdefault(reason, []).append(name)
@@ -61,20 +58,18 @@ def markdown(scored: Sequence[Scored]) -> str:
 
 def to_csv(scored: Sequence[Scored], *, udr: Mapping[str, Any] | None = None) -> str:
     """Print a row per representation and score, full precision; empty where there is no value."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["representation", "score", "value", "low", "high", "higher_is_better", "version"])
+    head = ["representation", "score", "value", "low", "high", "higher_is_better", "version"]
+    rows: list[list[Any]] = []
     for item in scored:
         for column in _columns(scored):
             info, value = score_info(column), item.evaluation.scores.get(column)
-            bounds = ["" if math.isinf(bound) else bound for bound in (info.low, info.high)]
-            better = "" if info.higher_is_better is None else str(info.higher_is_better).lower()
-            shown = "" if value is None else repr(value)
-            writer.writerow([item.representation.name, column, shown, *bounds, better, _version(column)])
+            bounds = [None if math.isinf(bound) else bound for bound in (info.low, info.high)]
+            better = None if info.higher_is_better is None else str(info.higher_is_better).lower()
+            rows.append([item.representation.name, column, value, *bounds, better, _version(column)])
     if udr is not None:
         for item, value in zip(scored, udr["udr"], strict=True):
-            writer.writerow([item.representation.name, "udr", repr(value), 0.0, 1.0, "true", ""])
-    return out.getvalue()
+            rows.append([item.representation.name, "udr", value, 0.0, 1.0, "true", None])
+    return csv_table(head, rows)
 
 
 def to_json(scored: Sequence[Scored], *, seed: int, udr: Mapping[str, Any] | None = None) -> str:
@@ -97,7 +92,7 @@ def to_json(scored: Sequence[Scored], *, seed: int, udr: Mapping[str, Any] | Non
         "representations": found,
     }
     content |= {} if udr is None else {"udr": udr}
-    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return json_text(content)
 
 
 def _columns(scored: Sequence[Scored]) -> list[str]:
@@ -106,7 +101,7 @@ def _columns(scored: Sequence[Scored]) -> list[str]:
 
 def _heading(column: str) -> str:
     info: Score = score_info(column)
-    return info.label + {True: " ↑", False: " ↓", None: ""}[info.higher_is_better]
+    return heading(info.label, info.higher_is_better)
 
 
 def _about(column: str) -> list[str]:
@@ -136,20 +131,9 @@ def _per_factor(item: Scored) -> list[tuple[str, list[Any]]]:
     return rows
 
 
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    cells = [[text.replace("|", "\\|") for text in row] for row in [head, *rows]]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(head))]
-    padded = ["| " + " | ".join(_pad(text, widths[k], k) for k, text in enumerate(row)) + " |" for row in cells]
-    rule = "|" + "|".join("-" * (width + 1) + (":" if k else "-") for k, width in enumerate(widths)) + "|"
-    return [padded[0], rule, *padded[1:]]
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    return markdown_table(head, rows, "lr", style="padded")
 
 
-def _pad(text: str, width: int, column: int) -> str:
-    return text.rjust(width) if column else text.ljust(width)
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return "n/a"
-    size = abs(float(value))
-    return f"{value:.{1 if size >= 100 else 2 if size >= 10 else 3}f}"
+def _number(value: float | None) -> str:
+    return number(value, decimals_for(abs(value), 4, most=3) if value else 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError, did_you_mean, reason
+from bench.files import read_toml
 from bench.schema import StrictModel
 
 
@@ -95,9 +95,7 @@ def read_key_map(path: Path) -> KeyMap:
     """
     where = f"key map '{path}'"
     try:
-        return KeyMap.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise BenchError(f"{where}: no such file") from None
+        return KeyMap.model_validate(read_toml(path, where=where))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -105,8 +103,6 @@ def read_key_map(path: Path) -> KeyMap:
             raise BenchError(f"{where}: unknown key '{field}'{did_you_mean(field, KeyMap.model_fields)}") from None
         given = f"{field}={first['input']!r}: " if field else ""
         raise BenchError(f"{where}: {given}{first['msg'].removeprefix('Value error, ')}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BenchError(f"{where} can't be read: {_first_line(error)}") from None
 
 
 def read_state(path: Path, inside: str = "") -> State:
@@ -131,7 +127,7 @@ def read_state(path: Path, inside: str = "") -> State:
     try:
         content = _unpickle(path, where) if ordered else load_file(path)
     except (OSError, SafetensorError) as error:
-        raise BenchError(f"{where} can't be read: {_first_line(error)}") from None
+        raise BenchError(f"{where} can't be read: {reason(error)}") from None
     found = dict(_state_dicts(content))
     if not found:
         raise BenchError(f"{where}: holds no state dict, which is names to tensors and nothing else")
@@ -183,8 +179,3 @@ def _leaves(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
         name = f"{path}.{key}" if path else key
         yield from _leaves(value, name) if isinstance(value, dict) else ((name, value),)
-
-
-def _first_line(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text.strip().split("\n")[0] or type(error).__name__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.figures.axes import runs_of
+from bench.results.read import read_json
 from bench.results.study import Study
 
 #: Grey of the gaps between cells, as `bench.evaluation.montages.grid` leaves them.
@@ -72,6 +72,6 @@ def read_montages(study: Study, dataset: str, labels: list[str], name: str) -> l
 
 def final_kl(study: Study, run: str) -> list[float] | None:
     """KL of every latent on the evaluation sample (nats), largest first; None where it wasn't measured."""
-    result = json.loads((study.path / "runs" / run / "result.json").read_bytes())
+    result = read_json(study.path / "runs" / run / "result.json", ())
     per_latent = result.get("details", {}).get("kl", {}).get("kl_per_latent")
     return None if per_latent is None else sorted(map(float, per_latent), reverse=True)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from bench.figures.axes import DOUBLE, new_figure, per_dataset, trained, wrapped
+from bench.formatting import heading
 from bench.registry import FIGURES
 from bench.results.study import Study
 from bench.results.summary import score_info
@@ -85,7 +86,7 @@ def aligned(table: pd.DataFrame) -> pd.DataFrame:
 
 def _heading(score: str) -> str:
     info = score_info(score)
-    return wrapped(info.label, 24) + {True: " ↑", False: " ↓", None: ""}[info.higher_is_better]
+    return heading(wrapped(info.label, 24), info.higher_is_better)
 
 
 def _matrix(axes: Axes, table: pd.DataFrame) -> AxesImage:

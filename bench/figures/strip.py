@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.figures.axes import DOUBLE, cell, control_label, new_figure, per_dataset, runs_of, trained, wrapped
 from bench.figures.palette import Look, looks
+from bench.formatting import three_digits
 from bench.registry import FIGURES
 from bench.results.study import Study
 from bench.results.summary import score_info
@@ -112,7 +113,7 @@ def _control(axes: Axes, study: Study, dataset: str, control: str, score: str, p
     axes.set_xlim(low, high)
     right = item["mean"] > high
     axes.annotate(
-        f"{item['mean']:,.0f}" if abs(item["mean"]) >= 1000 else f"{item['mean']:.3g}",
+        three_digits(item["mean"]),
         xy=(0.99 if right else 0.01, place), xytext=(0.8 if right else 0.2, place),
         xycoords=("axes fraction", "data"), textcoords=("axes fraction", "data"),
         ha="right" if right else "left", va="center", fontsize=7, color=look.colour,

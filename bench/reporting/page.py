@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from PIL import Image
 
 from bench.figures.axes import slug
 from bench.figures.frames import halved
-from bench.reporting import run_rows
+from bench.formatting import escape_html, html_table
+from bench.reporting import published, run_rows
 from bench.reporting.summary import PARTIAL, command, facts, troubles
 from bench.reporting.tables import Table, printed
+from bench.results import per_factor
 from bench.results.study import Study
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -47,8 +49,8 @@ def page(
     pictures: Sequence[tuple[str, str]],
     folder: Path,
     *,
-    of_factors: Mapping[str, str],
-    beside: str,
+    of_factors: Mapping[str, Sequence[per_factor.Table]],
+    beside: Sequence[published.Comparison],
     how_to_read: str,
     claims: Sequence[Mapping[str, str]] = (),
 ) -> str:
@@ -63,10 +65,12 @@ def page(
         Stem and caption of figures that have been drawn.
     folder : Path
         Where ``<stem>.png``, or ``<stem>.gif``, lies; the page links to the files beside it.
-    of_factors : mapping of str to str
-        Data set to its tables factor by factor, as `bench.results.per_factor.markdown` prints them.
-    beside, how_to_read : str
-        Ours beside published values (may be empty) and how to read the page, in the Markdown of reports.
+    of_factors : mapping of str to sequence of tables
+        Data set to its tables factor by factor, from `bench.results.per_factor.tables`.
+    beside : sequence of Comparison
+        Ours beside published values.
+    how_to_read : str
+        In the Markdown of reports.
     claims : sequence of mappings
         ``id``, ``statement``, ``verdict`` ("reproduced", "contradicted (at quick only)", ...), ``effect`` with its
         interval, ``n`` and ``next``, the command that would tell more; all plain text. What is missing stays empty.
@@ -86,7 +90,7 @@ def page(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"rich": rich, "cell": cell, "heading": heading, "slug": slug}
+    environment.filters |= {"rich": rich, "cell": cell, "heading": heading, "slug": slug, "table": scrolled}
     return environment.get_template("report.html").render(
         study=study,
         policy=_policy(style, script),
@@ -95,8 +99,9 @@ def page(
         data=Markup(data.replace("<", "\\u003c")),  # noqa: S704  (nothing in it can end the element)
         facts=facts(study),
         partial=PARTIAL,
-        tables=[(table, *printed(table), of_factors.get(table.dataset, "")) for table in tables],
-        published=beside,
+        tables=[(table, *printed(table), of_factors.get(table.dataset, ())) for table in tables],
+        published=published.table(beside) if beside else None,
+        notes=published.notes(beside),
         many=len(study.datasets) > 1,
         how_to_read=how_to_read,
         claims=[{key: str(claim.get(key, "")) for key in CLAIM} for claim in claims],
@@ -110,27 +115,30 @@ def page(
 
 
 def rich(text: str) -> Markup:
-    """Turn the little Markdown that reports are written in into HTML: tables, lists, paragraphs, bold, code."""
+    """Turn the little Markdown that reports are written in into HTML: lists, paragraphs, bold, code."""
     out = []
     for block in re.split(r"\n\s*\n", text.strip()):
-        lines = block.split("\n")
-        upto = next((i for i, line in enumerate(lines) if not line.startswith("|")), len(lines))
-        if upto > 2:
-            out.append(_table([_cells(line) for line in lines[:upto]]))
-        rest = lines[upto:] if upto > 2 else lines
-        if rest and rest[0].startswith("- "):
-            items = re.split(r"^- ", "\n".join(rest), flags=re.MULTILINE)[1:]
+        if block.startswith("- "):
+            items = re.split(r"^- ", block, flags=re.MULTILINE)[1:]
             points = Markup("").join(Markup("<li>{}</li>").format(_inline(item)) for item in items)
             out.append(Markup("<ul>{}</ul>").format(points))
-        elif rest:
-            out.append(Markup("<p>{}</p>").format(_inline("\n".join(rest))))
+        elif block:
+            out.append(Markup("<p>{}</p>").format(_inline(block)))
     return Markup("\n").join(out)
+
+
+def scrolled(table: tuple[Sequence[str], Sequence[Sequence[str]]]) -> Markup:
+    """A table of texts, headings and rows, that scrolls by itself where it is wider than the page."""
+    head, rows = table
+    return Markup('<div class="scroll" role="region" tabindex="0" aria-label="{}">{}</div>').format(
+        head[0], html_table(head, [[first, *map(cell, others)] for first, *others in rows])
+    )
 
 
 def cell(text: str) -> Markup:
     """Put the interval of "mean ± sd [low, high]" below the number, smaller."""
     number, _, interval = text.partition(" [")
-    return Markup("{} <small>[{}</small>").format(number, interval) if interval else escape(text)
+    return Markup("{} <small>[{}</small>").format(number, interval) if interval else escape_html(text)
 
 
 def heading(text: str) -> str:
@@ -139,26 +147,8 @@ def heading(text: str) -> str:
 
 
 def _inline(text: str) -> Markup:
-    words = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)), flags=re.DOTALL)
+    words = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape_html(text)), flags=re.DOTALL)
     return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", words))  # noqa: S704  (escaped above)
-
-
-def _cells(line: str) -> list[str]:
-    parts = re.split(r"(?<!\\)\|", line.strip().strip("|"))
-    return [re.sub(r"\\(.)", r"\1", part.strip()) for part in parts]
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Markup:
-    head, _, *body = rows
-    heads = Markup("").join(Markup('<th scope="col">{}</th>').format(text) for text in head)
-    lines = []
-    for first, *others in body:
-        cells = Markup("").join(Markup("<td>{}</td>").format(cell(text)) for text in others)
-        lines.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(first, cells))
-    return Markup(
-        '<div class="scroll" role="region" tabindex="0" aria-label="{}"><table>\n'
-        "<thead><tr>{}</tr></thead>\n<tbody>{}</tbody></table></div>"
-    ).format(head[0], heads, Markup("\n").join(lines))
 
 
 def _picture(folder: Path, stem: str, caption: str) -> Picture:

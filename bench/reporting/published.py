@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 from pydantic import Field
 
 from bench.dataset import resolve_options
+from bench.files import read_toml
+from bench.formatting import interval, markdown_table, number
 from bench.registry import DATASETS, METHODS
 from bench.results.labels import all_hyper, all_options, printed_name
 from bench.results.study import Study
@@ -70,7 +71,7 @@ class Comparison:
 
 def read(path: Path = FILE) -> tuple[dict[str, Source], list[Entry]]:
     """Read the file of published values."""
-    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    content = read_toml(path)
     sources = {name: Source.model_validate(table) for name, table in content["source"].items()}
     return sources, [Entry.model_validate(table) for table in content["entry"]]
 
@@ -101,22 +102,36 @@ def compare(study: Study, path: Path = FILE) -> list[Comparison]:
     return found
 
 
-def markdown(study: Study, path: Path = FILE) -> str:
-    """Print "ours, published, within" as Markdown with the sources below; empty where nothing can be compared."""
-    comparisons = compare(study, path)
-    if not comparisons:
-        return ""
-    lines = ["| method | score | ours [95 % interval] (seeds) | published | within |", "|---|---|---:|---:|---|"]
+def table(comparisons: Sequence[Comparison]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of "ours, published, within"."""
+    rows = []
     for item in comparisons:
-        ours, interval = item.ours, ""
-        if ours.low is not None and ours.high is not None:
-            interval = f" [{ours.low:.3f}, {ours.high:.3f}]"
-        published = f"{item.value:g}" + ("" if item.spread is None else f" ± {item.spread:g}")
-        cells = [item.label, score_info(item.score).label, f"{ours.mean:.3f}{interval} ({ours.n})", published]
-        lines.append(f"| {' | '.join([*cells, 'yes' if item.within else 'no'])} |")
+        ours = f"{number(item.ours.mean, 3)} {interval(item.ours.low, item.ours.high, 3)}".rstrip()
+        rows.append(
+            [
+                item.label,
+                score_info(item.score).label,
+                f"{ours} ({item.ours.n})",
+                f"{item.value:g}" + ("" if item.spread is None else f" ± {item.spread:g}"),
+                "yes" if item.within else "no",
+            ]
+        )
+    return ["method", "score", "ours [95 % interval] (seeds)", "published", "within"], rows
+
+
+def notes(comparisons: Sequence[Comparison]) -> str:
+    """What "within" means, and the sources with their cautions, a line each."""
     sources = dict.fromkeys(f"{item.source.title}: {item.source.caution}." for item in comparisons)
     rule = "Within: the published value, give or take its ±, reaches our interval. Settings may differ from ours."
-    return "\n".join([*lines, "", rule, *sources])
+    return "\n".join([rule, *sources])
+
+
+def markdown(comparisons: Sequence[Comparison]) -> str:
+    """Print the table as Markdown with the notes below; empty where nothing can be compared."""
+    if not comparisons:
+        return ""
+    head, rows = table(comparisons)
+    return f"{markdown_table(head, rows, 'llrrl')}\n\n{notes(comparisons)}"
 
 
 def _matches(spec: Mapping[str, Any], entry: Entry, whole: Mapping[str, Any]) -> bool:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from bench.claims.render import brief
 from bench.claims.verdict import ledger_for
-from bench.errors import BenchError
+from bench.errors import BenchError, reason
 from bench.figures.axes import slug
+from bench.formatting import markdown_table
 from bench.reporting import figure_files, published
 from bench.reporting import page as reporting_page
 from bench.reporting.summary import PARTIAL, command, facts, troubles
@@ -89,7 +90,7 @@ def render(
                 _write(study, draft, found, take_pictures)
             _swap(draft, out_dir, Path(name) / "old")
     except OSError as error:
-        raise BenchError(f"the report can't be written to {out_dir}: {error.strerror or error}") from error
+        raise BenchError(f"the report can't be written to {out_dir}: {reason(error)}") from error
     return out_dir / "report.md"
 
 
@@ -104,8 +105,8 @@ def _write(
         stem = f"table_{slug(table.dataset)}"
         for suffix, text in (("md", markdown(table)), ("tex", latex(table)), ("csv", to_csv(table))):
             (folder / f"{stem}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
-    of_factors = {table.dataset: per_factor.markdown(study, table.dataset) for table in tables}
-    beside = published.markdown(study)
+    of_factors = {table.dataset: per_factor.tables(study, table.dataset) for table in tables}
+    beside = published.compare(study)
     pictures = take_pictures()
     (folder / "report.md").write_text(
         _page(study, tables, pictures, folder, of_factors, beside, claims), encoding="utf-8", newline="\n"
@@ -138,8 +139,8 @@ def _page(
     tables: list[Table],
     pictures: list[tuple[str, str]],
     folder: Path,
-    of_factors: Mapping[str, str],
-    beside: str,
+    of_factors: Mapping[str, Sequence[per_factor.Table]],
+    beside: Sequence[published.Comparison],
     claims: Sequence[Mapping[str, str]],
 ) -> str:
     meta = study.meta
@@ -156,9 +157,9 @@ def _page(
     ]
     for table in tables:
         blocks += [f"## {table.dataset}", markdown(table).strip(), _files(table)]
-        shown = of_factors[table.dataset]
+        shown = per_factor.markdown(of_factors[table.dataset])
         blocks += [f"### Factor by factor ({table.dataset})", shown] if shown else []
-    blocks += ["### Ours and published", beside] if beside else []
+    blocks += ["### Ours and published", published.markdown(beside)] if beside else []
     blocks += ["### How to read it", HOW_TO_READ.strip()]
     blocks += ["## Claims", _claims(claims)] if claims else []
     blocks += ["## Figures"]
@@ -172,12 +173,10 @@ def _page(
 
 def _claims(claims: Sequence[Mapping[str, str]]) -> str:
     """Verdicts of this study's runs alone; `bench claims` pools studies and lists what no run speaks to."""
-    lines = ["| claim | statement | verdict | effect [95 %] | n |", "|---|---|---|---|---:|"]
-    for claim in claims:
-        cells = [claim.get(key, "").replace("|", "\\|") for key in ("id", "statement", "verdict", "effect", "n")]
-        lines.append(f"| {' | '.join(cells)} |")
+    rows = [[claim.get(key, "") for key in ("id", "statement", "verdict", "effect", "n")] for claim in claims]
+    table = markdown_table(["claim", "statement", "verdict", "effect [95 %]", "n"], rows, "llllr")
     rest = "Of these runs alone; `bench claims` pools studies, and lists the claims that no run speaks to and why."
-    return "\n".join([*lines, "", rest])
+    return f"{table}\n\n{rest}"
 
 
 def _picture(folder: Path, stem: str, caption: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.figures.axes import runs_of, shown
+from bench.formatting import heading, number
 from bench.reporting.summary import run_command, run_facts
 from bench.reporting.tables import Table, decimals
 from bench.results.curves import read_curves
@@ -45,9 +46,9 @@ class Row:
 
 def headings(study: Study, tables: Sequence[Table]) -> list[str]:
     """Headings of `Row.cells`: steps, scores with the arrow of the better direction, seconds, `ORIGIN` if need be."""
-    arrows = {True: " ↑", False: " ↓", None: ""}
     infos = (tables[0].scores if tables else {}).values()
-    return ["Steps", *(f"{info.label}{arrows[info.higher_is_better]}" for info in infos), "Time (s)", *_origin(study)]
+    scores = [heading(info.label, info.higher_is_better) for info in infos]
+    return ["Steps", *scores, "Time (s)", *_origin(study)]
 
 
 def _origin(study: Study) -> list[str]:
@@ -64,8 +65,8 @@ def rows(study: Study, tables: Sequence[Table]) -> list[Row]:
     for record in study.runs.to_dict("records"):
         places = digits[record["dataset_label"]]
         cells = [_steps(record)]
-        cells += [_number(record[score], 0 if score in counts else places[score]) for score in places]
-        cells.append(_number(record["wall_s"], 1))
+        cells += [number(record[score], 0 if score in counts else places[score], missing="") for score in places]
+        cells.append(number(record["wall_s"], 1, missing=""))
         cells += [study.imported_from(record["run"]) for _ in origin]
         run, label, dataset, status = (str(record[key]) for key in ("run", "label", "dataset_label", "status"))
         out.append(Row(run, label, dataset, int(record["seed"]), status, cells))
@@ -160,8 +161,3 @@ def _steps(record: dict[Any, Any]) -> str:
     if pd.isna(done):
         return ""
     return f"{done:,}" if pd.isna(asked) or done == asked else f"{done:,} of {asked:,}"
-
-
-def _number(value: float, digits: int) -> str:
-    # "z": a rounded negative number must not read as "-0.00".
-    return "" if math.isnan(value) else f"{value:z.{digits}f}"

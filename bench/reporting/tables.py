@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench.formatting import (
+    csv_table,
+    escape_markdown,
+    escape_tex,
+    heading,
+    interval,
+    latex_table,
+    markdown_table,
+    number,
+)
 from bench.metric import Score
 from bench.results.labels import CONTROL
 from bench.results.study import Study
@@ -96,22 +104,24 @@ def markdown(table: Table, *, intervals: bool = True) -> str:
         Without them the table is narrow enough for a terminal.
     """
     head, rows = printed(table, intervals=intervals)
-    lines = [_md_row([_escape_md(text) for text in head]), _md_row(["---", *["---:"] * (len(head) - 1)])]
-    for (label, _), *cells in rows:
-        lines.append(_md_row([_escape_md(label), *(f"**{text}**" if best else text for text, best in cells)]))
-    return "\n".join([*lines, *(f"\n{note}" for note in table.notes)]) + "\n"
+    cells = [
+        [escape_markdown(label), *(f"**{text}**" if best else text for text, best in others)]
+        for (label, _), *others in rows
+    ]
+    shown = markdown_table([escape_markdown(text) for text in head], cells, "lr", style="spaced")
+    return "\n".join([shown, *(f"\n{note}" for note in table.notes)]) + "\n"
 
 
 def printed(table: Table, *, intervals: bool = True) -> tuple[list[str], list[list[tuple[str, bool]]]]:
     """Headings, and row by row each cell's text with whether it is marked as best; nothing is escaped."""
     counts = _counts(table)
-    head = ["method", *counts, *(_heading(info, "↑", "↓") for info in table.scores.values())]
+    head = ["method", *counts, *_headings(table)]
     digits = decimals(table)
     rows = []
     for row in table.rows:
         cells = [(text, False) for text in (row.label, *(str(getattr(row, key)) for key in counts.values()))]
         for score in table.scores:
-            text = _cell(row, score, digits[score], "±", intervals=intervals)
+            text = _cell(row, score, digits[score], intervals=intervals)
             cells.append((text, table.best.get(score) == row.label))
         rows.append(cells)
     return head, rows
@@ -119,59 +129,39 @@ def printed(table: Table, *, intervals: bool = True) -> tuple[list[str], list[li
 
 def latex(table: Table) -> str:
     """Print as a LaTeX ``table*`` for booktabs: mean ± sd, and the interval in a second, smaller line."""
-    counts = _counts(table)
-    headings = [_escape_tex(_heading(info, "↑", "↓")) for info in table.scores.values()]
-    digits = decimals(table)
-    notes = "".join(f" {_escape_tex(note)}" for note in table.notes)
-    lines = [
-        "% \\usepackage{booktabs}; \\usepackage{graphicx}",
-        "\\begin{table*}",
-        "\\centering",
-        f"\\caption{{{_escape_tex(table.dataset)}: mean $\\pm$ sd over seeds,",
-        f"  95\\,\\% bootstrap interval below.{notes}}}",
-        "\\resizebox{\\textwidth}{!}{%",
-        f"\\begin{{tabular}}{{l{'r' * (len(counts) + len(headings))}}}",
-        "\\toprule",
-        " & ".join(["method", *counts, *headings]) + r" \\",
-        "\\midrule",
-    ]
+    counts, digits = _counts(table), decimals(table)
+    notes = "".join(f" {escape_tex(note)}" for note in table.notes)
+    groups: list[list[list[str]]] = [[]]
     for row in table.rows:
-        upper = [_escape_tex(row.label), *(str(getattr(row, key)) for key in counts.values())]
+        upper = [escape_tex(row.label), *(str(getattr(row, key)) for key in counts.values())]
         lower = [""] * len(upper)
         for score in table.scores:
-            text = _cell(row, score, digits[score], "\\pm", intervals=False)
-            text = f"${text}$" if "\\pm" in text else _escape_tex(text)
+            text = _cell(row, score, digits[score], intervals=False)
+            text = "$" + text.replace("±", "\\pm") + "$" if "±" in text else escape_tex(text)
             upper.append(f"\\textbf{{\\boldmath{text}}}" if table.best.get(score) == row.label else text)
-            lower.append(f"{{\\scriptsize {_interval(row.scores[score], digits[score])}}}".replace("−", "$-$"))
+            item = row.scores[score]
+            lower.append(f"{{\\scriptsize {interval(item.low, item.high, digits[score])}}}".replace("−", "$-$"))
         if row.control:
-            lines.append("\\midrule")
-        lines += [" & ".join(upper) + r" \\", " & ".join(lower) + r" \\"]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}}", "\\end{table*}"]) + "\n"
+            groups.append([])
+        groups[-1] += [upper, lower]
+    return latex_table(
+        ["method", *counts, *map(escape_tex, _headings(table))],
+        groups,
+        align=f"l{'r' * (len(counts) + len(table.scores))}",
+        caption=f"{escape_tex(table.dataset)}: mean $\\pm$ sd over seeds,\n  95\\,\\% bootstrap interval below.{notes}",
+    )
 
 
 def to_csv(table: Table) -> str:
     """Print as CSV, full precision: per score n, mean, sd, median, low, high (empty where undefined)."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     parts = ("n", "mean", "sd", "median", "low", "high")
-    writer.writerow(
-        [
-            "dataset",
-            "method",
-            "n_ok",
-            "n_diverged",
-            "n_failed",
-            *(f"{s}_{p}" for s in table.scores for p in parts),
-        ]
-    )
-    for row in table.rows:
-        cells: list[Any] = [table.dataset, row.label, row.n_ok, row.n_diverged, row.n_failed]
-        for score in table.scores:
-            for part in parts:
-                value = getattr(row.scores[score], part)
-                cells.append("" if value is None or math.isnan(value) else repr(value))
-        writer.writerow(cells)
-    return out.getvalue()
+    head = ["dataset", "method", "n_ok", "n_diverged", "n_failed", *(f"{s}_{p}" for s in table.scores for p in parts)]
+    rows = [
+        [table.dataset, row.label, row.n_ok, row.n_diverged, row.n_failed]
+        + [getattr(row.scores[score], part) for score in table.scores for part in parts]
+        for row in table.rows
+    ]
+    return csv_table(head, rows)
 
 
 def _summary(record: Mapping[Any, Any]) -> Summary:
@@ -216,9 +206,9 @@ def _notes(study: Study, dataset: str, rows: list[Row]) -> list[str]:
 def _counts(table: Table) -> dict[str, str]:
     """Heading to attribute of the columns that count runs; diverged and failed only where there are any."""
     counts = {"seeds": "n_ok"}
-    for heading in ("diverged", "failed"):
-        if any(getattr(row, f"n_{heading}") for row in table.rows):
-            counts[heading] = f"n_{heading}"
+    for fate in ("diverged", "failed"):
+        if any(getattr(row, f"n_{fate}") for row in table.rows):
+            counts[fate] = f"n_{fate}"
     return counts
 
 
@@ -232,58 +222,17 @@ def decimals(table: Table) -> dict[str, int]:
     return digits
 
 
-def _heading(info: Score, up: str, down: str) -> str:
-    arrow = {True: f" {up}", False: f" {down}", None: ""}[info.higher_is_better]
-    return f"{info.label}{arrow}"
+def _headings(table: Table) -> list[str]:
+    return [heading(info.label, info.higher_is_better) for info in table.scores.values()]
 
 
-def _cell(row: Row, score: str, digits: int, plus_minus: str, *, intervals: bool) -> str:
+def _cell(row: Row, score: str, digits: int, *, intervals: bool) -> str:
     item = row.scores[score]
     if item.n == 0:
         # A run that ended well and has no value: the score doesn't apply. Else there is no such run.
         return "n/a" if row.n_ok else "–"
-    spread = "" if item.n < 2 else f" {plus_minus} {_number(item.sd, digits)}"
-    interval = f" {_interval(item, digits)}" if intervals and item.low is not None else ""
+    spread = "" if item.n < 2 else f" ± {number(item.sd, digits)}"
+    bounds = interval(item.low, item.high, digits) if intervals else ""
     # Runs without this score must not vanish: a collapsed network may be the one that has none.
     fewer = f" (n = {item.n})" if item.n < row.n_ok else ""
-    return f"{_number(item.mean, digits)}{spread}{interval}{fewer}"
-
-
-def _interval(item: Summary, digits: int) -> str:
-    if item.low is None or item.high is None:
-        return ""
-    return f"[{_number(item.low, digits)}, {_number(item.high, digits)}]"
-
-
-def _number(value: float, digits: int) -> str:
-    text = f"{value:.{digits}f}"
-    # A rounded negative number must not read as "-0.00".
-    return text.lstrip("-") if not float(text) else text
-
-
-def _md_row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _escape_md(text: str) -> str:
-    return "".join(f"\\{c}" if c in "\\|*_`<>[]" else c for c in text)
-
-
-_TEX = {
-    **{c: f"\\{c}" for c in "#$%&_{}"},
-    "\\": "\\textbackslash{}",
-    "~": "\\textasciitilde{}",
-    "^": "\\textasciicircum{}",
-    "<": "\\textless{}",
-    ">": "\\textgreater{}",
-    "|": "\\textbar{}",
-    **{c: f"$\\{name}$" for c, name in {
-        "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "λ": "lambda", "μ": "mu", "σ": "sigma", "×":
-        "times", "±": "pm", "↑": "uparrow", "↓": "downarrow", "−": "mathord{-}", "≥": "geq", "≤": "leq",
-    }.items()},
-    "–": "--", "…": "\\ldots{}", "²": "$^2$",
-}  # fmt: skip
-
-
-def _escape_tex(text: str) -> str:
-    return "".join(_TEX.get(c, c) for c in text)
+    return f"{number(item.mean, digits)}{spread}{bounds and f' {bounds}'}{fewer}"

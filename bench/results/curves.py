@@ -7,9 +7,9 @@ import itertools
 
 import pandas as pd
 
-from bench.errors import BenchError
+from bench.errors import BenchError, reason
 from bench.results import scores_by_step
-from bench.results.read import AGAIN, reason
+from bench.results.read import AGAIN
 from bench.results.study import Study
 
 
@@ -32,7 +32,7 @@ def read_curves(study: Study, run: str) -> pd.DataFrame:
             study.curves[run] = pd.read_csv(file, dtype=float)
         return study.curves[run]
     except (OSError, ValueError) as error:
-        raise BenchError(f"{file} can't be read ({reason(error)}); {AGAIN}") from error
+        raise BenchError(f"{file} can't be read: {reason(error)}; {AGAIN}") from error
 
 
 def read_scores_by_step(study: Study, run: str) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def read_scores_by_step(study: Study, run: str) -> pd.DataFrame:
     try:
         return pd.read_csv(file, dtype=float)
     except (OSError, ValueError) as error:
-        raise BenchError(f"{file} can't be read ({reason(error)}); {AGAIN}") from error
+        raise BenchError(f"{file} can't be read: {reason(error)}; {AGAIN}") from error
 
 
 def _read_together(study: Study, run: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from bench.formatting import interval, markdown_table, number
 from bench.registry import DATASETS
 from bench.results.read import read_json
 from bench.results.study import Study
@@ -22,7 +23,11 @@ SHOWN = (
 )
 
 
-def markdown(study: Study, dataset: str) -> str:
+#: Headings, and rows of as many cells.
+Table = tuple[list[str], list[list[str]]]
+
+
+def tables(study: Study, dataset: str) -> list[Table]:
     """Tables with a column per factor: mean over seeds [95 % bootstrap interval].
 
     Parameters
@@ -33,18 +38,18 @@ def markdown(study: Study, dataset: str) -> str:
 
     Returns
     -------
-    str
-        DCI informativeness, below it the accuracy of always naming the commonest class, and MIG; empty where no run
-        has them.
+    list of (list of str, list of lists of str)
+        Headings and rows of DCI informativeness, below it the accuracy of always naming the commonest class, and of
+        MIG; those that no run has are left out.
     """
     runs = study.runs[(study.runs["dataset_label"] == dataset) & (study.runs["status"] == "ok")]
     results = {run: read_json(study.path / "runs" / run / "result.json", ()) for run in runs["run"]}
-    blocks: list[str] = []
+    found: list[Table] = []
     for metric, key, score in SHOWN:
         rows, width = [], 0
         for label, group in runs.groupby("label", sort=False):
-            found = [results[run].get("details", {}).get(metric, {}).get(key) for run in group["run"]]
-            values = [value for value in found if value]
+            values = [results[run].get("details", {}).get(metric, {}).get(key) for run in group["run"]]
+            values = [value for value in values if value]
             if not values:
                 continue
             width = max(width, *map(len, values))
@@ -53,17 +58,21 @@ def markdown(study: Study, dataset: str) -> str:
                 rows.append([str(label), *_cells(values, f"per_factor:{study.name}:{config}:{score}")])
             elif not rows:
                 # Chance is the data's, not the method's.
-                rows.append(["chance", *(_number(_mean(column)) for column in zip(*values, strict=True))])
+                rows.append(["chance", *(number(_mean(column), 3) for column in zip(*values, strict=True))])
         if not rows:
             continue
-        lines = [f"| {' | '.join(cells + ['n/a'] * (1 + width - len(cells)))} |" for cells in rows]
-        if not score:
-            blocks[-1] += "\n" + lines[0]
-            continue
-        names = factor_names(results[runs["run"].iloc[0]], str(runs["dataset"].iloc[0]), width)
-        head = [f"| {' | '.join([score_info(score).label, *names])} |", f"|---|{'---:|' * width}"]
-        blocks.append("\n".join([*head, *lines]))
-    return "\n\n".join(blocks)
+        rows = [cells + ["n/a"] * (1 + width - len(cells)) for cells in rows]
+        if score:
+            names = factor_names(results[runs["run"].iloc[0]], str(runs["dataset"].iloc[0]), width)
+            found.append(([score_info(score).label, *names], rows))
+        elif found:
+            found[-1][1].append(rows[0])
+    return found
+
+
+def markdown(found: Sequence[Table]) -> str:
+    """What `tables` found in Markdown; empty where that is nothing."""
+    return "\n\n".join(markdown_table(head, rows, "lr") for head, rows in found)
 
 
 def _cells(values: list[list[float | None]], name: str) -> list[str]:
@@ -71,8 +80,7 @@ def _cells(values: list[list[float | None]], name: str) -> list[str]:
     for k, column in enumerate(zip(*values, strict=True)):
         known = np.array([value for value in column if value is not None])
         found = summary(known, rng=stream(0, f"{name}:{k}"))
-        interval = "" if found.low is None else f" [{_number(found.low)}, {_number(found.high)}]"
-        cells.append(_number(found.mean) + interval)
+        cells.append(f"{number(found.mean, 3)} {interval(found.low, found.high, 3)}".rstrip())
     return cells
 
 
@@ -84,10 +92,6 @@ def factor_names(result: dict[str, Any], dataset: str, n: int) -> list[str]:
     return [str(name) for name in names] if len(names) == n else [f"factor {k}" for k in range(n)]
 
 
-def _mean(values: tuple[float | None, ...]) -> float:
+def _mean(values: tuple[float | None, ...]) -> float | None:
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else math.nan
-
-
-def _number(value: float | None) -> str:
-    return "n/a" if value is None or math.isnan(value) else f"{value:.3f}"
+    return sum(known) / len(known) if known else None

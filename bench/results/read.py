@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
+from bench import files
+from bench.errors import BenchError, reason
 from bench.spec import SCHEMA_VERSION
 
 AGAIN = "remove that run's folder and give the same command again"
-
-
-def reason(error: Exception) -> str:
-    """Say in a few words what went wrong with a file."""
-    return getattr(error, "strerror", None) or str(error).split("\n")[0]
 
 
 def entries(folder: Path) -> list[Path]:
@@ -33,12 +27,9 @@ def read_toml(file: Path) -> dict[str, Any]:
     BenchError
         If there is none, or it is damaged.
     """
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BenchError(f"there is no study at '{file.parent}' (it has no {file.name})") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BenchError(f"{file} can't be read: {reason(error)}") from error
+    if not file.exists():
+        raise BenchError(f"there is no study at '{file.parent}' (it has no {file.name})")
+    return files.read_toml(file, where=str(file))
 
 
 def read_json(file: Path, required: Iterable[str], *, schema: bool = False) -> dict[str, Any]:
@@ -58,10 +49,7 @@ def read_json(file: Path, required: Iterable[str], *, schema: bool = False) -> d
     BenchError
         If it is missing, damaged or of another schema, with the way out.
     """
-    try:
-        record = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{file} can't be read ({reason(error)}); {AGAIN}") from error
+    record = files.read_json(file, where=str(file), way_out=AGAIN)
     if not isinstance(record, dict):
         raise BenchError(f"{file} isn't a record; {AGAIN}")
     version = record.get("schema_version")
@@ -103,11 +91,8 @@ def write_runs_jsonl(path: Path) -> Path:
             record = {"run": folder.name, **kept, "spec": spec}
             lines.append(json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
     target = path / "runs.jsonl"
-    draft = path / f".runs.jsonl.{os.getpid()}"
     try:
-        draft.write_text("".join(lines), encoding="utf-8")
-        draft.replace(target)
+        files.write_text(target, "".join(lines))
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise BenchError(f"{target} can't be written: {reason(error)}") from error
     return target

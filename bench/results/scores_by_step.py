@@ -6,6 +6,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.files import write_text
+from bench.formatting import csv_table
 from bench.metrics.measure import Evaluation
 
 NAME = "scores_by_step.csv"
@@ -32,13 +34,9 @@ def add(path: Path, new: Row) -> None:
     """Add a row, in the place of one of the same step, and of any later one that a killed process left."""
     rows = [*read(path, before=new["step"]), new]
     columns = dict.fromkeys(column for each in rows for column in each)
-    # A process that is killed here must not lose the earlier rows, which aren't measured again.
-    draft = path.with_suffix(".tmp")
-    with draft.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([f"{each[column]:.7g}" if column in each else "" for column in columns] for each in rows)
-    draft.replace(path)
+    cells = [[f"{each[column]:.7g}" if column in each else "" for column in columns] for each in rows]
+    # As a whole: a process that is killed here must not lose the earlier rows, which aren't measured again.
+    write_text(path, csv_table([*columns], cells))
 
 
 def read(path: Path, *, before: float) -> list[Row]:

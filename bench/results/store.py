@@ -8,10 +8,8 @@ next call takes the work over where the last checkpoint left it.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,17 +18,20 @@ from typing import Any
 import tomli_w
 from filelock import FileLock, Timeout
 
-from bench.errors import BenchError
-from bench.files import write_bytes, write_json
+from bench.errors import BenchError, reason
+from bench.files import read_json, read_toml, write_json, write_text
 from bench.spec import SCHEMA_VERSION, RunSpec
 
 RESULT = "result.json"
 CURVES = "curves.csv"
 #: In a working folder only.
 CHECKPOINT, PROGRESS = "checkpoint.safetensors", "progress"
-
-
 WEIGHTS = "weights.safetensors"
+
+# What to do about a damaged file.
+AWAY = "move the folder away or name another --study"
+ANEW = "delete it, the next run writes it anew"
+AGAIN = "delete its folder and run the study again"
 
 
 class Store:
@@ -69,7 +70,7 @@ class Store:
                     "planned": len(planned),
                     "commands": list(dict.fromkeys([*self._record().get("commands", []), command])),
                 }
-                write_bytes(self.path / "study.toml", tomli_w.dumps(study | {"record": record}).encode())
+                write_text(self.path / "study.toml", tomli_w.dumps(study | {"record": record}))
         except Timeout:
             raise BenchError(f"results folder '{self.path}': another process holds its lock; try again") from None
         except OSError as error:
@@ -91,10 +92,7 @@ class Store:
         file = self.path / "study.toml"
         if not file.exists():
             return {}
-        try:
-            record: dict[str, Any] = tomllib.loads(file.read_text()).get("record", {})
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BenchError(f"'{file}' is damaged ({error}); move the folder away or name another --study") from None
+        record: dict[str, Any] = read_toml(file, way_out=AWAY).get("record", {})
         return record
 
     def planned(self) -> list[str]:
@@ -102,11 +100,10 @@ class Store:
         file = self.path / "plan.json"
         if not file.exists():
             return []
-        try:
-            runs: list[str] = json.loads(file.read_text())["runs"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise BenchError(f"'{file}' is damaged ({error}); delete it, the next run writes it anew") from None
-        return runs
+        plan = read_json(file, way_out=ANEW)
+        if not isinstance(plan, dict) or not isinstance(plan.get("runs"), list):
+            raise BenchError(f"'{file}' is no plan: it has no list of 'runs'; {ANEW}")
+        return [str(run) for run in plan["runs"]]
 
     def is_done(self, run: str) -> bool:
         """Whether the run is committed."""
@@ -125,12 +122,9 @@ class Store:
             If there is none, or it is damaged.
         """
         file = self.runs / run / RESULT
-        try:
-            result: dict[str, Any] = json.loads(file.read_text())
-        except FileNotFoundError:
-            raise BenchError(f"no run '{run}' in '{self.path}'") from None
-        except (OSError, ValueError) as error:
-            raise BenchError(f"'{file}' is damaged ({error}); delete its folder and run the study again") from None
+        if not file.exists():
+            raise BenchError(f"no run '{run}' in '{self.path}'")
+        result: dict[str, Any] = read_json(file, way_out=AGAIN)
         return result
 
     def spec(self, run: str) -> RunSpec:
@@ -145,8 +139,7 @@ class Store:
         try:
             return RunSpec.model_validate_json(file.read_bytes())
         except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise BenchError(f"'{file}' is damaged ({reason}); delete its folder and run the study again") from None
+            raise BenchError(f"'{file}' can't be read: {reason(error)}; {AGAIN}") from None
 
     def is_claimed(self, run: str) -> bool:
         """Whether some process is working on the run."""
@@ -256,8 +249,7 @@ def explain(error: OSError, path: Path) -> str:
         errno.ENOTDIR: "a file stands where a folder should; name another folder with --results",
         errno.EEXIST: "a file stands where a folder should; name another folder with --results",
     }
-    reason = reasons.get(error.errno or 0, str(error))
-    return f"results folder '{path}': {reason}"
+    return f"results folder '{path}': {reasons.get(error.errno or 0, str(error))}"
 
 
 def _fsync(path: Path) -> None:

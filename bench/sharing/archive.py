@@ -6,9 +6,7 @@ headers, and checks every checksum before anybody sees a byte.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import re
 import stat
 import struct
@@ -17,9 +15,9 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, reason
+from bench.files import json_bytes, parse_json, sha256
 
 #: Most files of an archive: 8,000 runs with their pictures.
 MAX_FILES = 50_000
@@ -90,7 +88,7 @@ def write_archive(study: str, files: Mapping[str, bytes]) -> bytes:
             f"study '{study}' is too large for an archive: {len(files):,} files of {total / 2**20:,.0f} MiB, of "
             f"{MAX_FILES:,} files, {MAX_FILE_BYTES >> 20} MiB each and {MAX_BYTES >> 20} MiB in all"
         )
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    sums = {name: sha256(content) for name, content in files.items()}
     manifest = {"kind": KIND, "format": FORMAT, "study": study, "files": sums}
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -129,7 +127,7 @@ def read_archive(file: Path) -> Archive:
             raise BenchError(f"'{file}' is larger than {MAX_BYTES >> 20} MiB, no export is")
         content = file.read_bytes()
     except OSError as error:
-        raise BenchError(f"'{file}' can't be read: {error.strerror}") from error
+        raise BenchError(f"'{file}' can't be read: {reason(error)}") from error
     try:
         study, files = _unpack(content)
     except BenchError as error:
@@ -138,13 +136,8 @@ def read_archive(file: Path) -> Archive:
         zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OSError, RuntimeError, ValueError,
     ) as error:  # fmt: skip
         # What a damaged zip makes the standard library raise.
-        raise BenchError(f"'{file}' is no archive of `bench export`, or a damaged one ({_first_line(error)})") from None
-    return Archive(file, hashlib.sha256(content).hexdigest(), study, files)
-
-
-def json_bytes(value: Any) -> bytes:
-    """JSON as records are written: indented, sorted keys, full float precision, no NaN."""
-    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        raise BenchError(f"'{file}' is no archive of `bench export`, or a damaged one ({reason(error)})") from None
+    return Archive(file, sha256(content), study, files)
 
 
 def _unpack(content: bytes) -> tuple[str, dict[str, bytes]]:
@@ -167,7 +160,7 @@ def _unpack(content: bytes) -> tuple[str, dict[str, bytes]]:
             if member.filename == MANIFEST:
                 study, sums = _manifest(files.pop(MANIFEST))
                 _check_names({item.filename for item in members} - {MANIFEST}, set(sums))
-            elif hashlib.sha256(files[member.filename]).hexdigest() != sums[member.filename]:
+            elif sha256(files[member.filename]) != sums[member.filename]:
                 raise BenchError(f"is damaged: '{member.filename}' isn't what its manifest says")
     return study, files
 
@@ -209,10 +202,7 @@ def _check_names(names: set[str], listed: set[str]) -> None:
 
 
 def _manifest(content: bytes) -> tuple[str, dict[str, str]]:
-    try:
-        manifest = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise BenchError(f"is damaged: its manifest can't be read ({_first_line(error)})") from None
+    manifest = parse_json(content, "is damaged: its manifest")
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
         raise BenchError("is no archive of `bench export`: its manifest says something else")
     if manifest.get("format") != FORMAT:
@@ -221,7 +211,3 @@ def _manifest(content: bytes) -> tuple[str, dict[str, str]]:
     if not isinstance(study, str) or not isinstance(sums, dict):
         raise BenchError("is damaged: its manifest lacks the study's name or its files")
     return study, sums
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import re
 import shlex
@@ -13,12 +12,12 @@ from typing import Any
 import tomli_w
 from pandas.api.types import is_object_dtype
 
-from bench.errors import BenchError
-from bench.files import write_bytes
-from bench.results.read import entries, reason
+from bench.errors import BenchError, reason
+from bench.files import json_bytes, sha256, write_bytes
+from bench.results.read import entries
 from bench.results.store import RESULT
 from bench.results.study import read_study
-from bench.sharing.archive import PICTURES, json_bytes, write_archive
+from bench.sharing.archive import PICTURES, write_archive
 from bench.sharing.record_checks import check_files, read_record, read_study_file, strings
 
 #: What provenance says of a run that came out of somebody's archive.
@@ -201,8 +200,8 @@ def _public_run(folder: Path) -> dict[str, bytes]:
     records = {"spec.json": json_bytes(spec)}
     sums = result.get("files")
     # A spec that wasn't the recorded one before is left to be found out.
-    if isinstance(sums, dict) and sums.get("spec.json") == _sha256(spec_bytes):
-        result["files"] = sums | {"spec.json": _sha256(records["spec.json"])}
+    if isinstance(sums, dict) and sums.get("spec.json") == sha256(spec_bytes):
+        result["files"] = sums | {"spec.json": sha256(records["spec.json"])}
     records[RESULT] = json_bytes(result)
     if (folder / "provenance.json").is_file():
         facts = read_record(_read(folder / "provenance.json"), f"runs/{folder.name}/provenance.json")
@@ -249,7 +248,3 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise BenchError(f"{file.name} can't be read: {reason(error)}") from None
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

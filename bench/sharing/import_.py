@@ -16,12 +16,12 @@ import tomli_w
 from filelock import FileLock, Timeout
 
 from bench.errors import BenchError, did_you_mean
-from bench.files import write_bytes, write_json
+from bench.files import json_bytes, write_bytes, write_json, write_text
 from bench.results.read import write_runs_jsonl
 from bench.results.store import Store, explain
 from bench.results.study import read_study
 from bench.results.versions import refuse_mixed
-from bench.sharing.archive import Archive, json_bytes, read_archive
+from bench.sharing.archive import Archive, read_archive
 from bench.sharing.export import IMPORTED, collect
 from bench.sharing.record_checks import check_files, read_study_file
 
@@ -185,7 +185,7 @@ def _add_to_plan(archive: Archive, store: Store, runs: list[str]) -> None:
     commands = list(dict.fromkeys([*record.get("commands", []), *theirs.get("commands", [])]))
     ours["record"] = record | {"planned": len(planned), "commands": commands}
     write_json(store.path / "plan.json", {"runs": planned})
-    write_bytes(store.path / "study.toml", tomli_w.dumps(ours).encode())
+    write_text(store.path / "study.toml", tomli_w.dumps(ours))
 
 
 @contextmanager

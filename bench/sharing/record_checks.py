@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import struct
-import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -15,7 +13,8 @@ import pandas as pd
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.errors import BenchError
+from bench.errors import BenchError, reason
+from bench.files import parse_toml, sha256
 from bench.results.per_factor import SHOWN
 from bench.results.summary import DOTTED, FACTS
 from bench.sharing.archive import NAMES
@@ -141,10 +140,7 @@ def read_study_file(content: bytes) -> dict[str, Any]:
     BenchError
         If it is damaged or of another schema.
     """
-    try:
-        study = tomllib.loads(content.decode())
-    except (ValueError, RecursionError) as error:
-        raise BenchError(f"study.toml can't be read: {_first_line(error)}") from None
+    study = parse_toml(content, "study.toml")
     record = study.get("record", {})
     if not isinstance(record, dict):
         raise BenchError("study.toml: record isn't a table")
@@ -169,7 +165,7 @@ def read_record(content: bytes, name: str) -> dict[str, Any]:
             raise BenchError(f"{name} isn't a record")
         _check_strings(name, record)
     except (ValueError, RecursionError) as error:
-        raise BenchError(f"{name} can't be read: {_first_line(error)}") from None
+        raise BenchError(f"{name} can't be read: {reason(error)}") from None
     return record
 
 
@@ -217,7 +213,7 @@ def _check_run(run: str, files: Mapping[str, bytes]) -> dict[str, Any]:
             if result.factor_names and len(values) != len(result.factor_names):
                 raise BenchError(f"{where}: details.{metric}.{key} isn't of {len(result.factor_names)} factors")
     for name, content in files.items():
-        if name in result.files and hashlib.sha256(content).hexdigest() != result.files[name]:
+        if name in result.files and sha256(content) != result.files[name]:
             raise BenchError(f"runs/{run}/{name} isn't the file that the run's result names")
         if name in ("curves.csv", "scores_by_step.csv"):
             _check_curves(f"runs/{run}/{name}", content)
@@ -256,7 +252,7 @@ def _check_curves(where: str, content: bytes) -> None:
         # As `bench.results.curves.read_curves` reads them.
         curves = pd.read_csv(io.BytesIO(content)).astype(float)
     except (ValueError, TypeError, OverflowError) as error:
-        raise BenchError(f"{where} can't be read: {_first_line(error)}") from None
+        raise BenchError(f"{where} can't be read: {reason(error)}") from None
     if "step" not in curves:
         raise BenchError(f"{where} has no column 'step'")
 
@@ -270,7 +266,7 @@ def _check_picture(where: str, content: bytes) -> None:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
             picture.verify()
     except (OSError, SyntaxError, ValueError, struct.error) as error:
-        raise BenchError(f"{where} is no picture: {_first_line(error)}") from None
+        raise BenchError(f"{where} is no picture: {reason(error)}") from None
 
 
 def _check_strings(where: str, record: Any) -> None:
@@ -282,7 +278,3 @@ def _check_strings(where: str, record: Any) -> None:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

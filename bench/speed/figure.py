@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from bench.errors import BenchError
+from bench.errors import BenchError, reason
 from bench.figures.axes import DOUBLE, new_figure, style, wrapped
 from bench.figures.palette import GREY
 from bench.formatting import three_digits
@@ -53,7 +53,7 @@ def draw(sections: Sequence[Section], path: Path) -> None:
         try:
             save_figure(figure, path)
         except OSError as error:
-            raise BenchError(f"'{path}' can't be written: {error.strerror}") from None
+            raise BenchError(f"'{path}' can't be written: {reason(error)}") from None
 
 
 def _bars(axes: Axes, rows: Sequence[Row], labels: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from bench import provenance, speed
 from bench.errors import BenchError
+from bench.files import read_json, write_out
 from bench.formatting import three_digits
 from bench.speed.timing import Row, Section
 
@@ -156,14 +157,12 @@ def read(path: Path) -> dict[str, Any]:
     BenchError
         If there is none, or the file is something else.
     """
+    found = read_json(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
         if found["schema_version"] != SCHEMA_VERSION:
             raise BenchError(f"'{path}' has schema {found['schema_version']}, this version reads {SCHEMA_VERSION}")
         _rows(found)
-    except OSError as error:
-        raise BenchError(f"'{path}' can't be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         raise BenchError(f"'{path}' is no measurement; `bench speed --json FILE` writes one") from None
     return dict(found)
 
@@ -196,8 +195,5 @@ def _write(result: dict[str, Any], file: str, out: Console) -> None:
     if file == "-":
         print(json.dumps(result, indent=1))  # noqa: T201
     elif file:
-        try:
-            Path(file).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise BenchError(f"'{file}' can't be written: {error.strerror}") from None
+        write_out(Path(file), json.dumps(result, indent=1) + "\n", "--json")
         out.print(f"measurement: {file}")

@@ -24,7 +24,7 @@ from bench.config.expand import expand
 from bench.config.study import resolve
 from bench.figures.frames import Animation, halved
 from bench.registry import FIGURES
-from bench.reporting.page import rich
+from bench.reporting.page import rich, scrolled
 from bench.reporting.render import HOW_TO_READ, render
 from bench.reporting.run_rows import ORIGIN, SEEDS, thinned
 from bench.reporting.summary import run_command
@@ -245,10 +245,14 @@ def test_the_command_of_a_run_plans_that_run(tmp_path: Path) -> None:
 def test_the_little_markdown() -> None:
     assert rich(HOW_TO_READ).count("<li>") == HOW_TO_READ.count("\n- ") + 1
     assert "<strong>Bold</strong>" in rich(HOW_TO_READ)
-    table = rich("| a\\|b | c |\n|---|---:|\n| <i> | 1.0 [0.9, 1.1] |\n\nAnd *this*.")
+    assert rich("<i>\n\nAnd *this*.").endswith("<p>&lt;i&gt;</p>\n<p>And *this*.</p>")
+
+
+def test_a_table_of_texts_has_its_intervals_below_the_numbers() -> None:
+    table = scrolled((["a|b", "c"], [["<i>", "1.0 [0.9, 1.1]"]]))
+    assert 'aria-label="a|b"' in table
     assert '<th scope="col">a|b</th>' in table
     assert '<th scope="row">&lt;i&gt;</th><td>1.0 <small>[0.9, 1.1]</small></td>' in table
-    assert table.endswith("<p>And *this*.</p>")
 
 
 def test_imported_runs_are_told_from_ones_own(study_builder: Build, tmp_path: Path, no_figures: None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.results.per_factor import markdown
+from bench.results.per_factor import markdown, tables
 from bench.results.study import read_study
 
 
@@ -27,7 +27,7 @@ def test_means_over_seeds_with_intervals_and_chance_below_informativeness(study_
         found = {"details": details([value, 0.9, None], [0.1, value, None]), "factor_names": ["shape", "size", "still"]}
         builder.run("beta_vae", seed, {"mig": 0.3, "dci_informativeness": 0.7}, result=found)
     study = read_study(builder.study())
-    first, second = markdown(study, "dsprites").split("\n\n")
+    first, second = markdown(tables(study, "dsprites")).split("\n\n")
     table = cells(first)
     assert table["DCI-I (hist_gbt)"] == ["shape", "size", "still"]
     mean, low, high = (float(x.strip("[],")) for x in table["β-VAE"][0].split())
@@ -43,9 +43,9 @@ def test_diverged_runs_have_no_part_and_no_run_means_no_table(study_builder):
     builder = study_builder()
     builder.run("vae", 0, {"mig": 0.1}, result={"details": details([0.2, 0.2, 0.2], [0.1, 0.1, 0.1])})
     builder.run("vae", 1, {}, status="diverged", result={"details": details([0.9, 0.9, 0.9], [0.9, 0.9, 0.9])})
-    text = markdown(read_study(builder.study()), "dsprites")
+    text = markdown(tables(read_study(builder.study()), "dsprites"))
     assert "0.200 | 0.200 | 0.200" in text
     assert "factor 0" in text
     other = study_builder("other")
     other.run("vae", 0, {"kl": 1.0})
-    assert markdown(read_study(other.study()), "dsprites") == ""
+    assert markdown(tables(read_study(other.study()), "dsprites")) == ""

@@ -93,7 +93,7 @@ def test_an_older_schema_is_refused_with_a_way_out(store, specs):
 @pytest.mark.parametrize("name", ["study.toml", "plan.json"])
 def test_a_damaged_study_is_named(store, specs, name):
     (store.path / name).write_text("{[")
-    with pytest.raises(BenchError, match=f"{name}' is damaged"):
+    with pytest.raises(BenchError, match=f"{name}' can't be read: "):
         store.create({}, specs)
 
 
@@ -101,7 +101,7 @@ def test_a_damaged_result_is_named(store):
     with store.claim("r") as folder:
         (folder / "result.json").write_text('{"sta')
         store.commit(folder, "r")
-    with pytest.raises(BenchError, match=r"result.json' is damaged .* delete its folder and run the study again"):
+    with pytest.raises(BenchError, match=r"result.json' can't be read: .*; delete its folder and run the study again"):
         store.result("r")
 
 

@@ -292,7 +292,7 @@ def test_runs_jsonl_on_a_full_or_read_only_disk(study_builder: Build, monkeypatc
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(BenchError, match=r"runs\.jsonl can't be written: No space left"):
         write_runs_jsonl(path)
     assert (path / "runs.jsonl").read_bytes() == before

@@ -1,0 +1,34 @@
+"""How everybody prints: numbers and headings in words, tables as Markdown, LaTeX, CSV and HTML, and what each escapes.
+
+`numbers` makes the texts of cells, `tables` puts them together, one function per medium; `escape` has the one function
+per medium that makes any text harmless there.
+"""
+
+from bench.formatting.escape import escape_html, escape_markdown, escape_tex
+from bench.formatting.numbers import (
+    decimals_for,
+    duration,
+    heading,
+    interval,
+    number,
+    ranges,
+    three_digits,
+)
+from bench.formatting.tables import csv_table, html_table, latex_table, markdown_table
+
+__all__ = [
+    "csv_table",
+    "decimals_for",
+    "duration",
+    "escape_html",
+    "escape_markdown",
+    "escape_tex",
+    "heading",
+    "html_table",
+    "interval",
+    "latex_table",
+    "markdown_table",
+    "number",
+    "ranges",
+    "three_digits",
+]
