@@ -11,8 +11,9 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -148,6 +149,55 @@ class Registry(Generic[T, InfoT]):
         if not names and any(c in pattern for c in "*?["):
             names = fnmatch.filter([entry.name for entry in self], pattern)
         return names or [self.get(pattern).name]
+
+    @contextmanager
+    def override(
+        self, changes: Mapping[str, Entry[T, InfoT] | T | None] | None = None, *, only: Collection[str] | None = None
+    ) -> Iterator[None]:
+        """Change what is registered for as long as a ``with`` block runs, for tests.
+
+        Afterwards the registry is exactly what it was before: what is registered inside the block is forgotten, too.
+
+        Parameters
+        ----------
+        changes : mapping of str to entry, value or None, optional
+            By name: an `Entry` replaces or adds one, None removes it, and any other value takes the place of the
+            registered one, whose version and other facts stay.
+        only : collection of str, optional
+            The names to keep, before `changes`; all if it isn't given, none if it is empty.
+
+        Raises
+        ------
+        BenchError
+            If a name that is to be kept, removed or given another value isn't registered.
+
+        Examples
+        --------
+        >>> from bench.registry import FIGURES, METHODS
+        >>> with FIGURES.override(only=["strip"]):
+        ...     [entry.name for entry in FIGURES]
+        ['strip']
+        >>> with METHODS.override({"vae": None}):
+        ...     "vae" in METHODS
+        False
+        >>> "vae" in METHODS
+        True
+        """
+        self.load()
+        before = self._entries
+        entries = dict(before) if only is None else {name: self.get(name) for name in only}
+        for name, change in (changes or {}).items():
+            if isinstance(change, Entry):
+                entries[name] = change
+            elif change is None:
+                del entries[self.get(name).name]
+            else:
+                entries[name] = replace(self.get(name), value=change)
+        self._entries = entries
+        try:
+            yield
+        finally:
+            self._entries = before
 
     def __iter__(self) -> Iterator[Entry[T, InfoT]]:
         self.load()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,9 @@ def study_builder(tmp_path: Path) -> Callable[..., StudyBuilder]:
 
 
 @pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_figures() -> Iterator[None]:
     """Reports without their figures, which take seconds."""
     from bench.registry import FIGURES
 
-    FIGURES.load()
-    monkeypatch.setattr(FIGURES, "_entries", {})
+    with FIGURES.override(only=()):
+        yield

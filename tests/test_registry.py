@@ -25,8 +25,8 @@ class ToolInfo(Info):
 
 @pytest.fixture
 def tools():
-    """A registry of this file's."""
-    return Registry("tool", "helpers", ToolInfo)
+    """A registry of this file's, of a package without modules."""
+    return Registry("tool", "bench.config.presets", ToolInfo)
 
 
 class Plain(Method):

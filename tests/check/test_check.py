@@ -300,16 +300,14 @@ class Mine(Method):
 '''
 
 
-def test_a_users_method_is_guarded_by_his_own_baselines(bench, tmp_path, monkeypatch):
+def test_a_users_method_is_guarded_by_his_own_baselines(bench, tmp_path):
     words = ("check", "--tier", "0", "-m", "mine", "--baselines", "mine", "-q", "--plugin")
-    METHODS.load()  # what is put back afterwards must be all of them
-    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
     for name, version, beta in (("first", 1, 2.0), ("second", 1, 2.5), ("third", 2, 2.5)):
         (tmp_path / f"{name}.py").write_text(PLUGIN.format(version=version, beta=beta))
 
     def call(plugin, *more):
-        METHODS._entries.pop("mine", None)
-        answer = bench(*words, f"{plugin}.py", *more)
+        with METHODS.override():
+            answer = bench(*words, f"{plugin}.py", *more)
         # Or other processes that draw for a later test would load it, and with it "mine" twice.
         sys.modules.pop(f"disbench_plugin_{plugin}", None)
         return answer

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -54,18 +55,16 @@ def test_a_clean_installation_gives_0(bench, only_mig):
     assert "WRONG" not in out
 
 
-def test_a_wrong_value_gives_1_and_is_named(bench, only_mig, monkeypatch):
-    right = METRICS.get("mig")
-    wrong = replace(right, value=lambda codes, factors, *, rng=None: right.value(codes, factors, n_bins=19, rng=rng))
-    monkeypatch.setitem(METRICS._entries, "mig", wrong)
-    code, out, _ = bench("doctor")
-    assert code == 1
-    assert "WRONG: metric mig: mig of " in out
-    assert "This installation computes WRONG VALUES: metric mig." in out
-    code, out, _ = bench("doctor", "--json")
-    report = json.loads(out)
-    assert (code, report["right"]) == (1, False)
-    assert {finding["subject"] for finding in report["findings"] if finding["status"] == "moved"} == {"metric mig"}
+def test_a_wrong_value_gives_1_and_is_named(bench, only_mig):
+    with METRICS.override({"mig": partial(METRICS.get("mig").value, n_bins=19)}):
+        code, out, _ = bench("doctor")
+        assert code == 1
+        assert "WRONG: metric mig: mig of " in out
+        assert "This installation computes WRONG VALUES: metric mig." in out
+        code, out, _ = bench("doctor", "--json")
+        report = json.loads(out)
+        assert (code, report["right"]) == (1, False)
+        assert {finding["subject"] for finding in report["findings"] if finding["status"] == "moved"} == {"metric mig"}
 
 
 def test_a_training_that_fails_gives_1(monkeypatch):

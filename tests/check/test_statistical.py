@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -335,15 +336,14 @@ class TestCheck:
 
     def test_a_new_version_asks_for_an_update_which_runs_the_stored_seeds_again(self, recorded, runs, monkeypatch):
         entry = METHODS.get("vae")
-        raised = type(entry)(entry.name, entry.value, entry.version + 1, entry.info)
-        monkeypatch.setitem(METHODS._entries, "vae", raised)
-        runs.shifts["vae", "mig"] = lambda seed: -0.1
-        (moved,) = bad(statistical.check(request_to(recorded)))
-        assert "is at version 2, the stored runs are of 1" in moved.message
-        runs.asked.clear()
-        statistical.check(request_to(recorded, mode="update"))
-        assert (("vae",), tuple(range(40))) in runs.asked
-        assert bad(statistical.check(request_to(recorded))) == []
+        with METHODS.override({"vae": replace(entry, version=entry.version + 1)}):
+            runs.shifts["vae", "mig"] = lambda seed: -0.1
+            (moved,) = bad(statistical.check(request_to(recorded)))
+            assert "is at version 2, the stored runs are of 1" in moved.message
+            runs.asked.clear()
+            statistical.check(request_to(recorded, mode="update"))
+            assert (("vae",), tuple(range(40))) in runs.asked
+            assert bad(statistical.check(request_to(recorded))) == []
 
     def test_an_update_without_a_new_version_is_refused(self, recorded, runs):
         before = (recorded / statistical.FILE).read_text()

@@ -60,10 +60,9 @@ def plugin(tmp_path, monkeypatch):
     file.write_text(METRIC)
     monkeypatch.setenv("HOME_PROCESS", str(os.getpid()))
     monkeypatch.setenv("BAD_LUCK", str(tmp_path / "bad_luck"))
-    load_plugin(file)
-    yield file
-    for name in ("moody", "homesick", "unlucky"):
-        del METRICS._entries[name]
+    with METRICS.override():
+        load_plugin(file)
+        yield file
 
 
 def specs_of(metrics=("core",), seeds=range(3), methods=("vae",), **changes):

@@ -19,7 +19,7 @@ from bench.execution import plan, train_group, worker
 from bench.execution import run as execution_run
 from bench.execution.task import Task
 from bench.files import write_json
-from bench.registry import METHODS
+from bench.registry import METHODS, load_plugin
 from bench.results.store import Store
 from bench.spec import MethodSpec
 
@@ -200,10 +200,8 @@ class Dies(Base):
 def test_failing_diverging_and_killed_runs_hide_nothing(tmp_path):
     plugin = tmp_path / "bad_methods.py"
     plugin.write_text(PLUGIN)
-    from bench.registry import load_plugin
-
-    load_plugin(plugin)
-    try:
+    with METHODS.override():
+        load_plugin(plugin)
         specs = specs_of(methods=["raises", "explodes", "dies", "vae"], controls=[])
         store, outcomes = run(tmp_path / "study", specs, n_jobs=2, plugins=[plugin])
         states = {o.run.split("-")[1]: o for o in outcomes}
@@ -227,9 +225,6 @@ def test_failing_diverging_and_killed_runs_hide_nothing(tmp_path):
             "dies",
             "explodes",
         }
-    finally:
-        for name in ("raises", "explodes", "dies"):
-            del METHODS._entries[name]
 
 
 def test_two_processes_on_one_study_share_the_work(reference, tmp_path):
@@ -379,10 +374,8 @@ def test_a_worker_killed_while_nobody_listens_stops_nothing(tmp_path):
     """The consumer is slow, the pool breaks meanwhile: the rest is done all the same."""
     plugin = tmp_path / "bad_methods.py"
     plugin.write_text(PLUGIN)
-    from bench.registry import load_plugin
-
-    load_plugin(plugin)
-    try:
+    with METHODS.override():
+        load_plugin(plugin)
         specs = specs_of(methods=["vae", "dies", "factor_vae"], controls=[], seeds=[0])
         store = Store(tmp_path / "study")
         store.create({}, specs)
@@ -391,6 +384,3 @@ def test_a_worker_killed_while_nobody_listens_stops_nothing(tmp_path):
             states.append(outcome.state)
             time.sleep(3)
         assert sorted(states) == ["failed", "ok", "ok"]
-    finally:
-        for name in ("raises", "explodes", "dies"):
-            METHODS._entries.pop(name, None)

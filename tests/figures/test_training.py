@@ -30,8 +30,7 @@ from bench.figures import (
 from bench.figures._montage import Montage
 from bench.figures.axes import style
 from bench.figures.frames import Animation
-from bench.info import FigureInfo
-from bench.registry import FIGURES, Entry
+from bench.registry import FIGURES
 from bench.reporting.render import render
 from bench.results.study import read_study
 
@@ -245,12 +244,10 @@ def test_many_traversals_are_spread_over_pages(study_builder: Build) -> None:
     assert [len(page.axes) for page in pages.values()] == [4, 4, 1]
 
 
-def test_a_figure_that_is_none_is_left_out_of_the_report(
-    study_builder: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(FIGURES, "_entries", {"absent": Entry("absent", lambda study: None, 1, FigureInfo())})
-    monkeypatch.setattr(FIGURES, "_loaded", True)
-    page = render(study_builder().fill([0], ["vae"], rows=3), tmp_path / "out")
+def test_a_figure_that_is_none_is_left_out_of_the_report(study_builder: Build, tmp_path: Path) -> None:
+    with FIGURES.override(only=()):
+        FIGURES.register("absent")(lambda study: None)
+        page = render(study_builder().fill([0], ["vae"], rows=3), tmp_path / "out")
     assert "absent" not in page.read_text(encoding="utf-8")
     assert not list(page.parent.glob("fig_*"))
 

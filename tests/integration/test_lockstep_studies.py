@@ -177,11 +177,10 @@ class Mixing(METHODS.get("vae").value):
 
 @pytest.fixture
 def plugin_methods():
-    METHODS.register("poisoned", version=1, label="poisoned")(Poisoned)
-    METHODS.register("mixing", version=1, label="mixing")(Mixing)
-    yield
-    for name in ("poisoned", "mixing"):
-        del METHODS._entries[name]
+    with METHODS.override():
+        METHODS.register("poisoned", version=1, label="poisoned")(Poisoned)
+        METHODS.register("mixing", version=1, label="mixing")(Mixing)
+        yield
 
 
 def store_of(path, specs):
@@ -377,16 +376,14 @@ class Deadly(Method):
 def test_of_a_killed_group_only_the_guilty_run_fails(tmp_path):
     plugin = tmp_path / "deadly.py"
     plugin.write_text(PLUGIN)
-    load_plugin(plugin)
-    try:
+    with METHODS.override():
+        load_plugin(plugin)
         specs = smoke(range(2), ["deadly[poison=0.0]"]) + smoke(range(1), ["deadly[poison=1.0]"])
         assert [len(group) for group in grouping.group(specs, 1)] == [3]
         store = store_of(tmp_path / "study", specs)
         outcomes = {o.run: o for o in execution_run.execute(plan.plan(specs, store), store, n_jobs=1, plugins=[plugin])}
         assert [outcomes[spec.run_id].state for spec in specs] == ["ok", "ok", "failed"]
         assert "killed 3 times" in outcomes[specs[2].run_id].message
-    finally:
-        del METHODS._entries["deadly"]
 
 
 def test_progress_counts_every_run_of_a_group_and_never_goes_back(tmp_path):

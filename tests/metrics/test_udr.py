@@ -78,7 +78,7 @@ def test_monotone_warps_are_seen_by_lasso_alone():
     assert max(udr(warped, [ALIVE] * 3, rng=rng())["udr"]) < 0.89
 
 
-def test_entries_are_scikit_learns_and_scipys():
+def test_matrices_are_scikit_learns_and_scipys():
     other = BASE @ rng(3).normal(size=(4, 3)) + 0.3 * rng(4).normal(size=(1000, 3))
     scaled = (other - other.mean(axis=0)) / other.std(axis=0)
     expected = np.abs(Lasso(alpha=0.1).fit(BASE, scaled).coef_).T

@@ -16,8 +16,7 @@ from matplotlib.figure import Figure
 from bench.errors import BenchError
 from bench.execution import processes
 from bench.figures.axes import new_figure
-from bench.info import FigureInfo
-from bench.registry import FIGURES, Entry, load_plugin, loaded_plugins
+from bench.registry import FIGURES, load_plugin, loaded_plugins
 from bench.reporting import figure_files
 from bench.reporting.render import render
 from bench.results.study import Study, read_study
@@ -63,12 +62,11 @@ def test_what_only_this_process_knows_is_drawn_here(
         """A figure of this test."""
         return new_figure(1, 1)
 
-    FIGURES.load()
-    entries = {name: FIGURES.get(name) for name in ("strip", "curves")} | {"own": Entry("own", own, 1, FigureInfo())}
-    monkeypatch.setattr(FIGURES, "_entries", entries)
     file = study / "study.toml"
     file.write_text(file.read_text().replace('"reconstructions", "kl_per_latent"', '"own"'))
-    assert (render(study, tmp_path / "out", n_jobs=2).parent / "fig_own.png").exists()
+    with FIGURES.override(only=("strip", "curves")):
+        FIGURES.register("own")(own)
+        assert (render(study, tmp_path / "out", n_jobs=2).parent / "fig_own.png").exists()
 
 
 def test_a_killed_process_costs_no_figure(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

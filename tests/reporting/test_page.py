@@ -130,13 +130,11 @@ def test_every_run_has_a_row_and_its_details(study_builder: Build, tmp_path: Pat
     assert base64.b64decode(page.data[first]["pictures"]["traversals"].split(",")[1]) == stored
 
 
-def test_nothing_is_fetched(study_builder: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    FIGURES.load()
-    kept = {name: entry for name, entry in FIGURES._entries.items() if name in ("strip", "traversals")}
-    monkeypatch.setattr(FIGURES, "_entries", kept)
-    path = study_builder().fill([0], ["vae", "beta_vae", "untrained"], pictures=True, rows=5)
-    out = tmp_path / "out"
-    page = page_of(path, out)
+def test_nothing_is_fetched(study_builder: Build, tmp_path: Path) -> None:
+    with FIGURES.override(only=("strip", "traversals")):
+        path = study_builder().fill([0], ["vae", "beta_vae", "untrained"], pictures=True, rows=5)
+        out = tmp_path / "out"
+        page = page_of(path, out)
     ids = {attributes["id"] for attributes in page.having("id")}
     assert len(ids) == len(page.having("id"))
     links = [a[key] for key in ("href", "src", "srcset", "action", "poster", "data") for a in page.having(key)]

@@ -16,8 +16,7 @@ from PIL import Image
 from bench.errors import BenchError
 from bench.figures import axes as figures_axes
 from bench.figures import palette
-from bench.info import FigureInfo
-from bench.registry import FIGURES, Entry
+from bench.registry import FIGURES
 from bench.reporting.figure_files import with_palette
 from bench.reporting.render import render
 from bench.results.study import read_study
@@ -33,13 +32,6 @@ FIGURE_NAMES = [
 
 def digests(folder: Path) -> dict[str, str]:
     return {item.name: hashlib.sha256(item.read_bytes()).hexdigest() for item in sorted(folder.iterdir())}
-
-
-@pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the figures out where a test is about the page."""
-    FIGURES.load()
-    monkeypatch.setattr(FIGURES, "_entries", {})
 
 
 def test_twice_gives_the_same_bytes_and_everything_is_there(study_builder: Build, tmp_path: Path) -> None:
@@ -168,9 +160,10 @@ def test_a_crash_leaves_the_old_report(
     def crash(study: object) -> Figure:
         raise RuntimeError("a figure with a fault")
 
-    monkeypatch.setitem(FIGURES._entries, "faulty", Entry("faulty", crash, 1, FigureInfo()))
-    with pytest.raises(RuntimeError, match="fault"):
-        render(path, out)
+    with FIGURES.override():
+        FIGURES.register("faulty")(crash)
+        with pytest.raises(RuntimeError, match="fault"):
+            render(path, out)
     assert digests(out) == before
     assert [item.name for item in out.parent.iterdir()] == ["toy"]
 

@@ -12,8 +12,7 @@ import pandas as pd
 import pytest
 
 from bench.errors import BenchError
-from bench.info import MethodInfo
-from bench.registry import METHODS, Entry
+from bench.registry import METHODS
 from bench.results.curves import read_curves
 from bench.results.read import write_runs_jsonl
 from bench.results.study import read_study
@@ -57,19 +56,19 @@ def test_a_score_nobody_registers_is_kept_under_its_own_name(study_builder: Buil
     assert (info.label, info.higher_is_better) == ("my_new_score", None)
 
 
-def test_labels_name_only_what_differs(study_builder: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    METHODS.load()
-    monkeypatch.setitem(METHODS._entries, "toy_vae", Entry("toy_vae", None, 1, MethodInfo(label="ToyVAE")))
-    builder = study_builder()
-    for beta in (16.0, 1.0, 4.0):
-        builder.run("toy_vae", 0, {"kl": 1.0}, hyper={"beta": beta, "gamma": 2.0})
-    builder.run("unknown_vae", 0, {"kl": 1.0}, hyper={"beta": 3.0})
-    builder.run("untrained", 0, {"kl": 1.0})
-    runs = read_study(builder.study(methods=["untrained", "unknown_vae", "toy_vae"])).runs
-    # In the user's order of methods, by value within one, and the control last in any case.
-    assert list(runs["label"]) == [
-        "unknown_vae", "ToyVAE (beta=1)", "ToyVAE (beta=4)", "ToyVAE (beta=16)", "untrained",
-    ]  # fmt: skip
+def test_labels_name_only_what_differs(study_builder: Build) -> None:
+    with METHODS.override():
+        METHODS.register("toy_vae", label="ToyVAE")(None)
+        builder = study_builder()
+        for beta in (16.0, 1.0, 4.0):
+            builder.run("toy_vae", 0, {"kl": 1.0}, hyper={"beta": beta, "gamma": 2.0})
+        builder.run("unknown_vae", 0, {"kl": 1.0}, hyper={"beta": 3.0})
+        builder.run("untrained", 0, {"kl": 1.0})
+        runs = read_study(builder.study(methods=["untrained", "unknown_vae", "toy_vae"])).runs
+        # In the user's order of methods, by value within one, and the control last in any case.
+        assert list(runs["label"]) == [
+            "unknown_vae", "ToyVAE (beta=1)", "ToyVAE (beta=4)", "ToyVAE (beta=16)", "untrained",
+        ]  # fmt: skip
 
 
 def test_hyper_parameters_that_go_with_the_data_are_no_sweep(study_builder: Build) -> None:

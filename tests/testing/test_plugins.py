@@ -23,13 +23,9 @@ WARM_VAE = EXAMPLES / "warm_vae.py"
 @pytest.fixture(autouse=True)
 def forget_plugins():
     """Leave the registries as they were, so that no other test sees these plug-ins."""
-    registries = (METHODS, DATASETS, METRICS)
-    for registry in registries:
-        registry.load()
-    before, modules = [dict(registry._entries) for registry in registries], set(sys.modules)
-    yield
-    for registry, entries in zip(registries, before, strict=True):
-        registry._entries = entries
+    with METHODS.override(), DATASETS.override(), METRICS.override():
+        modules = set(sys.modules)
+        yield
     for name in set(sys.modules) - modules:
         if name.startswith("disbench_"):
             del sys.modules[name]
