@@ -19,6 +19,7 @@ from bench.datasets.linear_gaussian import classes, draw
 from bench.metrics import dci, elbo, kl, mig, mig_sampled, rmig, sap, total_correlation
 from bench.metrics.mig import equal_width_bins, information_matrix
 from bench.metrics.sap import squared_correlation
+from helpers.rng import rng
 
 SETTINGS = [("S1", 0.25), ("S1", 1.0), ("S1", 3.0), ("S1", 10.0), ("S2", 2.0), ("L1", 3.0)]
 N = 100_000
@@ -37,13 +38,9 @@ def truth(name: str, beta: float) -> tuple[Any, vae.LinearVAE]:
 def sample(name: str, beta: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Posterior means, log-variances and factors of `N` draws."""
     model, encoder = truth(name, beta)
-    x, s = draw(model, N, rng=np.random.default_rng(7))
+    x, s = draw(model, N, rng=rng(7))
     means = x @ encoder.gain.T
     return means, np.broadcast_to(np.log(encoder.variances), means.shape), s
-
-
-def rng() -> np.random.Generator:
-    return np.random.default_rng(3)
 
 
 def assert_tells(found: float, right: float, bound: float, *wrong: float) -> None:
@@ -89,7 +86,7 @@ def aggregates(name: str, beta: float) -> tuple[float, float, float]:
 def test_mig_is_the_closed_form_less_what_bins_lose(name: str, beta: float) -> None:
     model, encoder = truth(name, beta)
     means, _, s = sample(name, beta)
-    found = mig(means, classes(s, "gaussian", N_CLASSES), n_samples=N, rng=rng())
+    found = mig(means, classes(s, "gaussian", N_CLASSES), n_samples=N, rng=rng(3))
     information = np.array(found["mutual_information"])
     exact = -0.5 * np.log1p(-measures.squared_correlations(model, encoder))
     # Plug-in estimates are too high by (B - 1)(C - 1) / (2 N) on average, and bins can't have more than the truth.
@@ -122,9 +119,9 @@ def test_mig_of_samples_is_the_closed_form_of_samples(name: str, beta: float) ->
     factors = classes(s, "gaussian", N_CLASSES)
     right, of_means = (measures.mig(model, encoder, sampled=sampled) for sampled in (True, False))
     # What is lost is the classes'; the codes aren't cut.
-    found = mig_sampled(means, logvar, factors, n_samples=10_000, rng=rng())["mig_sampled"] * np.log(N_CLASSES)
+    found = mig_sampled(means, logvar, factors, n_samples=10_000, rng=rng(3))["mig_sampled"] * np.log(N_CLASSES)
     assert_tells(found, right, 0.045, of_means)  # 0.027
-    coarse = rmig(means, logvar, factors, n_samples=20_000, rng=rng())["rmig"] * np.log(N_CLASSES)
+    coarse = rmig(means, logvar, factors, n_samples=20_000, rng=rng(3))["rmig"] * np.log(N_CLASSES)
     assert_tells(coarse, right, 0.045, of_means)  # 0.029
 
 
@@ -156,7 +153,7 @@ def test_continuous_sap_on_classes_is_off_by_what_classes_are(name: str, beta: f
     at = ndtri((np.arange(N_CLASSES)[:, None] + (nodes + 1) / 2) / N_CLASSES) @ (weights / 2)
     own = (at * np.arange(N_CLASSES)).mean() / np.sqrt((N_CLASSES**2 - 1) / 12)
     assert own == pytest.approx(np.sqrt(3 / np.pi), abs=0.004)
-    found = sap(means, factors, n_train=20_000, n_test=1_000, rng=rng())["sap_continuous"]
+    found = sap(means, factors, n_train=20_000, n_test=1_000, rng=rng(3))["sap_continuous"]
     right = measures.sap(model, encoder)
     assert_tells(found, own**2 * right, 0.012, right)  # 0.0038
 
@@ -166,7 +163,7 @@ def test_linear_dci_is_the_closed_form(name: str, beta: float) -> None:
     model, encoder = truth(name, beta)
     means, _, s = sample(name, beta)
     factors = classes(s, "gaussian", N_CLASSES)
-    found = dci(means, factors, n_train=60_000, n_test=30_000, predictor="linear", rng=rng())
+    found = dci(means, factors, n_train=60_000, n_test=30_000, predictor="linear", rng=rng(3))
     # Classes cost nothing: all coefficients fall by one number. Entropy is steep at 0, so that where a coefficient is
     # 0 in truth (S1 at beta 1) what sampling puts there lowers the score by 0.022, and elsewhere by at most 0.006.
     bound = 0.03 if (name, beta) == ("S1", 1.0) else 0.01
@@ -180,7 +177,7 @@ def test_linear_dci_has_its_highest_point_where_the_closed_form_has_it() -> None
     scores = []
     for beta in (0.25, 1.0, 3.0):
         means, _, s = sample("S1", beta)
-        scores.append(dci(means, classes(s, "gaussian"), predictor="linear", rng=rng())["dci_disentanglement"])
+        scores.append(dci(means, classes(s, "gaussian"), predictor="linear", rng=rng(3))["dci_disentanglement"])
     assert scores[1] > max(scores[0], scores[2]) + 0.3
 
 
@@ -191,11 +188,11 @@ def test_linear_dci_predicts_as_well_at_every_beta_where_no_latent_is_lost() -> 
     shares = []
     for beta in (0.25, 1.0, 10.0):
         means, _, s = sample("S1", beta)
-        shares.append(dci(means, classes(s, "gaussian"), predictor="linear", rng=rng())["dci_informativeness"])
+        shares.append(dci(means, classes(s, "gaussian"), predictor="linear", rng=rng(3))["dci_informativeness"])
     assert np.ptp(shares) < 1e-3  # a few rows on a rim
-    rng_ = rng()
-    fit = error * rng_.normal(size=(200_000, 1))  # E[s | x] + error = s
-    mean = np.sqrt(1 - error**2) * rng_.normal(size=(200_000, 1))
+    draws = rng(3)
+    fit = error * draws.normal(size=(200_000, 1))  # E[s | x] + error = s
+    mean = np.sqrt(1 - error**2) * draws.normal(size=(200_000, 1))
     index = classes(mean + fit, "gaussian")
     slope = (index * mean).mean() / (mean**2).mean()
     nearest = np.clip(np.rint(index.mean() + slope * mean), 0, 19)
@@ -208,7 +205,7 @@ def test_linear_dci_predicts_as_well_at_every_beta_where_no_latent_is_lost() -> 
 @pytest.mark.parametrize(("name", "beta"), SETTINGS)
 def test_gaussian_total_correlation_is_the_closed_form(name: str, beta: float) -> None:
     means, logvar, _ = sample(name, beta)
-    found = total_correlation(means, logvar, n_samples=N, rng=rng())
+    found = total_correlation(means, logvar, n_samples=N, rng=rng(3))
     of_samples, of_means, _ = aggregates(name, beta)
     wrong = (of_means,) if abs(of_means - of_samples) > 1e-3 else ()
     assert_tells(found["gaussian_tc_samples"], of_samples, 8e-4, *wrong)  # 0.0002
@@ -222,14 +219,14 @@ def test_kl_is_the_rate(name: str, beta: float) -> None:
     model, encoder = truth(name, beta)
     means, logvar, _ = sample(name, beta)
     right = measures.rate(model, encoder)
-    assert_tells(kl(means, logvar, rng=rng())["kl"], right, 0.015, right / np.log(2), right / len(means[0]))  # 0.006
+    assert_tells(kl(means, logvar, rng=rng(3))["kl"], right, 0.015, right / np.log(2), right / len(means[0]))  # 0.006
 
 
 @pytest.mark.parametrize(("name", "beta"), [("S1", 1.0), ("S1", 3.0), ("S1", 10.0), ("L1", 3.0)])
 def test_the_parts_of_the_kl_are_the_closed_forms(name: str, beta: float) -> None:
     model, encoder = truth(name, beta)
     means, logvar, _ = sample(name, beta)
-    found = elbo(means, logvar, n_samples=4_000, n_rows=5_000, rng=rng())
+    found = elbo(means, logvar, n_samples=4_000, n_rows=5_000, rng=rng(3))
     of_samples, of_means, of_each = aggregates(name, beta)
     right = measures.rate(model, encoder) - measures.aggregate_kl(model, encoder)
     # The first is 0.0026 off, with a standard error of 0.006; the information has the sampling of the KL besides.
@@ -245,7 +242,7 @@ def test_much_information_is_estimated_too_low_and_total_correlation_too_high(na
     # 3.8 and 4.5 nats of at most log 5,000 = 8.5: posteriors hardly overlap, and a mixture of so few is lumpy.
     model, encoder = truth(name, beta)
     means, logvar, _ = sample(name, beta)
-    found = elbo(means, logvar, n_samples=4_000, n_rows=5_000, rng=rng())
+    found = elbo(means, logvar, n_samples=4_000, n_rows=5_000, rng=rng(3))
     excess = found["elbo_tc"] - aggregates(name, beta)[0]
     assert 3 * found["standard_error"] < excess < 0.08  # 0.015 and 0.053
     assert (

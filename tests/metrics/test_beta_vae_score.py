@@ -10,21 +10,15 @@ from sklearn.linear_model import LogisticRegression
 from bench.metrics import beta_vae_score
 from bench.metrics.beta_vae_score import _points, fit_logistic
 from bench.metrics.factor_vae_score import _Slices
+from helpers.factors import grid, standardised
+from helpers.rng import rng
 
 SIZES = (3, 4, 5, 4, 3)
 FEW = {"n_train": 1000, "n_test": 500, "batch_size": 32}
 
 
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
-
-
-def grid(sizes: tuple[int, ...] = SIZES) -> np.ndarray:
-    return np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
-
-
-FACTORS = grid()
-PERFECT = (FACTORS - FACTORS.mean(axis=0)) / FACTORS.std(axis=0)
+FACTORS = grid(SIZES)
+PERFECT = standardised(FACTORS)
 
 
 def test_perfect_code_scores_one():

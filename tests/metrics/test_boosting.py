@@ -5,10 +5,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import GradientBoostingClassifier
 
 from bench.metrics._boosting import _BinSums, fit_boosted, quantile_edges, to_bins
-
-
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
+from helpers.rng import rng
 
 
 class FirstOfEqual:

@@ -7,19 +7,17 @@ import pytest
 
 from bench.metrics import elbo, kl, mig, mig_sampled, rmig
 from bench.registry import METRICS
+from helpers.factors import grid, standardised
 from helpers.paths import ROOT
+from helpers.rng import rng
 
 OWN = [entry for entry in METRICS if entry.value.__module__.startswith("bench.metrics.")]
 NAMES = [entry.name for entry in OWN]
 DETERMINISTIC = ["irs", "mig_sampled", "mutual_information", "rmig", "total_correlation"]
 
 
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
-
-
 def inputs() -> dict[str, np.ndarray]:
-    factors = np.tile(np.stack(np.unravel_index(np.arange(60), (3, 4, 5)), axis=1), (5, 1))
+    factors = np.tile(grid((3, 4, 5)), (5, 1))
     codes = np.hstack([factors / factors.std(axis=0), rng(1).normal(size=(300, 1))])
     codes += 0.2 * rng(2).normal(size=codes.shape)
     images = rng(3).random((10, 1, 12, 12)).astype(np.float32)
@@ -29,7 +27,7 @@ def inputs() -> dict[str, np.ndarray]:
         "factors": factors,
         "images": images,
         "decoded": rng(5).normal(size=images.shape).astype(np.float32),
-        "sources": (factors - factors.mean(axis=0)) / factors.std(axis=0),
+        "sources": standardised(factors),
         "covariance": np.tile(0.1 * np.eye(codes.shape[1]), (len(codes), 1, 1)),
     }
 

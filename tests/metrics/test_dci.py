@@ -8,12 +8,9 @@ from hypothesis import strategies as st
 from bench.metrics import dci
 from bench.metrics.dci import disentanglement_score
 from bench.registry import METRICS
+from helpers.rng import rng
 
 SIZES = (3, 4, 2, 5, 3)
-
-
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
 
 
 def sample(n: int, sizes: tuple[int, ...] = SIZES, key: int = 1) -> np.ndarray:

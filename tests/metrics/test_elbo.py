@@ -8,12 +8,10 @@ from scipy.stats import norm
 
 from bench.metrics import elbo, kl
 from bench.metrics.elbo import draw, log_densities
+from helpers.factors import grid
+from helpers.rng import rng
 
 PARTS = ("elbo_index_code_mi", "elbo_tc", "elbo_dimension_wise_kl")
-
-
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
 
 
 def gaussian_channel(n: int, signal: float, copies: int = 1) -> np.ndarray:
@@ -65,8 +63,8 @@ def test_collapsed_model_has_exactly_nothing():
 
 
 def test_separate_posteriors_tell_the_row():
-    grid = np.stack(np.unravel_index(np.arange(20), (4, 5)), axis=1) * 3.0
-    result = elbo(grid, np.full(grid.shape, -6.0), rng=rng())
+    codes = grid((4, 5)) * 3.0
+    result = elbo(codes, np.full(codes.shape, -6.0), rng=rng())
     assert result["elbo_index_code_mi"] == pytest.approx(np.log(20), abs=1e-6)
     assert result["largest_information"] == pytest.approx(np.log(20))
     assert result["elbo_tc"] == pytest.approx(0, abs=1e-6)
@@ -78,7 +76,7 @@ def test_separate_posteriors_tell_the_row():
 
 
 def test_posteriors_too_narrow_for_the_grid_are_sampled():
-    codes = np.stack(np.unravel_index(np.arange(20), (4, 5)), axis=1) * 3.0
+    codes = grid((4, 5)) * 3.0
     result = elbo(codes, np.full(codes.shape, -30.0), rng=rng())
     assert result["sampled_entropies"] == [0, 1]
     assert result["elbo_index_code_mi"] == pytest.approx(np.log(20), abs=0.1)

@@ -8,20 +8,14 @@ from hypothesis import strategies as st
 from bench.metrics import factor_vae_score
 from bench.metrics.factor_vae_score import _Slices
 from bench.registry import METRICS
+from helpers.factors import grid
+from helpers.rng import rng
 
 SIZES = (3, 4, 5, 4, 3)
 FEW = {"n_votes_train": 2000, "n_votes_test": 1000}
 
 
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
-
-
-def grid(sizes: tuple[int, ...] = SIZES) -> np.ndarray:
-    return np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
-
-
-FACTORS = grid()
+FACTORS = grid(SIZES)
 PERFECT = FACTORS / FACTORS.std(axis=0)
 
 

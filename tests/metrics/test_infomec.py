@@ -10,20 +10,14 @@ from sklearn.metrics import log_loss, mutual_info_score
 
 from bench.metrics import infomec
 from bench.metrics.infomec import above_chance, entropies, explicitness, shares
+from helpers.factors import grid, standardised
+from helpers.rng import rng
 
 SIZES = (3, 4, 5)
 
 
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
-
-
-def grid(sizes: tuple[int, ...] = SIZES) -> np.ndarray:
-    return np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
-
-
-FACTORS = np.tile(grid(), (15, 1))
-STANDARD = (FACTORS - FACTORS.mean(axis=0)) / FACTORS.std(axis=0)
+FACTORS = np.tile(grid(SIZES), (15, 1))
+STANDARD = standardised(FACTORS)
 #: A little noise, because the estimator is for continuous codes.
 PERFECT = STANDARD + 0.01 * rng(99).normal(size=FACTORS.shape)
 

@@ -6,20 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.metrics import irs
+from helpers.factors import grid, standardised
+from helpers.rng import rng
 
 SIZES = (3, 4, 5)
 
 
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
-
-
-def grid(sizes: tuple[int, ...] = SIZES) -> np.ndarray:
-    return np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
-
-
-FACTORS = np.tile(grid(), (5, 1))
-PERFECT = (FACTORS - FACTORS.mean(axis=0)) / FACTORS.std(axis=0)
+FACTORS = np.tile(grid(SIZES), (5, 1))
+PERFECT = standardised(FACTORS)
 
 
 def test_perfect_and_duplicated_codes_score_one():

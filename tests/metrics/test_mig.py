@@ -11,20 +11,14 @@ from sklearn.metrics import mutual_info_score
 from bench.metrics import mig
 from bench.metrics.mig import equal_width_bins, information_matrix
 from bench.registry import METRICS
+from helpers.factors import grid
+from helpers.rng import rng
 
 SIZES = (3, 4, 6, 8)
 
 
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
-
-
-def grid(sizes: tuple[int, ...] = SIZES) -> np.ndarray:
-    return np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
-
-
 def noisy_code(n: int = 1500, key: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    factors = grid()[rng(key).integers(np.prod(SIZES), size=n)]
+    factors = grid(SIZES)[rng(key).integers(np.prod(SIZES), size=n)]
     return factors @ rng(key).normal(size=(4, 6)) + rng(key).normal(size=(n, 6)), factors
 
 
@@ -53,19 +47,19 @@ def test_importing_the_metrics_stays_cheap():
 
 
 def test_perfect_code_scores_one():
-    factors = grid()
+    factors = grid(SIZES)
     result = mig(factors, factors, rng=rng())
     assert result["mig"] == pytest.approx(1, abs=1e-12)
     np.testing.assert_allclose(np.diag(result["mutual_information"]), np.log(SIZES), atol=1e-12)
 
 
 def test_noise_scores_nothing():
-    factors = grid()[rng(1).integers(np.prod(SIZES), size=10_000)]
+    factors = grid(SIZES)[rng(1).integers(np.prod(SIZES), size=10_000)]
     assert mig(rng(2).normal(size=(10_000, 6)), factors, rng=rng())["mig"] < 0.003
 
 
 def test_every_factor_twice_scores_zero():
-    factors = grid()
+    factors = grid(SIZES)
     assert mig(np.hstack([factors, factors]), factors, rng=rng())["mig"] == 0
 
 
@@ -99,13 +93,13 @@ def test_equals_brute_force(n_bins):
 
 
 def test_reshaping_where_a_transpose_is_meant_destroys_the_score():
-    factors = grid()
+    factors = grid(SIZES)
     scrambled = factors.T.reshape(factors.shape)
     assert mig(scrambled, factors, rng=rng())["mig"] < 0.6
 
 
 def test_rotation_lowers_the_score():
-    factors = grid()
+    factors = grid(SIZES)
     centred = factors / factors.std(axis=0)
     turn = np.linalg.qr(rng(5).normal(size=(4, 4)))[0]
     assert mig(centred @ turn, factors, rng=rng())["mig"] < 0.5
@@ -121,7 +115,7 @@ def test_constant_latents_change_nothing():
 
 
 def test_all_latents_constant_scores_zero():
-    result = mig(np.ones((len(grid()), 3)), grid(), rng=rng())
+    result = mig(np.ones((len(grid(SIZES)), 3)), grid(SIZES), rng=rng())
     assert (result["mig"], result["n_active"]) == (0, 0)
 
 

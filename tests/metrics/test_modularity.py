@@ -11,20 +11,14 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from bench.metrics import modularity
 from bench.metrics.mig import equal_width_bins
 from bench.metrics.modularity import explicitness_of_factors, modularity_of_codes, one_against_rest
+from helpers.factors import grid, standardised
+from helpers.rng import rng
 
 SIZES = (3, 4, 5)
 
 
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
-
-
-def grid(sizes: tuple[int, ...] = SIZES) -> np.ndarray:
-    return np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
-
-
-FACTORS = np.tile(grid(), (15, 1))
-PERFECT = (FACTORS - FACTORS.mean(axis=0)) / FACTORS.std(axis=0)
+FACTORS = np.tile(grid(SIZES), (15, 1))
+PERFECT = standardised(FACTORS)
 
 
 def test_modularity_by_hand():

@@ -8,10 +8,8 @@ from sklearn.metrics import mutual_info_score
 
 from bench.metrics import mutual_information
 from bench.metrics.mig import equal_width_bins
-
-
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
+from helpers.factors import grid
+from helpers.rng import rng
 
 
 def test_equals_scikit_learn_pair_by_pair():
@@ -27,8 +25,8 @@ def test_equals_scikit_learn_pair_by_pair():
 
 
 def test_grid_of_independent_codes_has_none():
-    grid = np.stack(np.unravel_index(np.arange(60), (3, 4, 5)), axis=1)
-    assert mutual_information(grid, rng=rng())["mutual_information_codes"] == pytest.approx(0, abs=1e-12)
+    codes = grid((3, 4, 5))
+    assert mutual_information(codes, rng=rng())["mutual_information_codes"] == pytest.approx(0, abs=1e-12)
 
 
 def test_duplicates_have_their_entropy():

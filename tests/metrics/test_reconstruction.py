@@ -8,12 +8,9 @@ from hypothesis.extra.numpy import arrays
 
 from bench.metrics import reconstruction
 from bench.registry import METRICS
+from helpers.rng import rng
 
 SHAPE = (2, 3, 4, 5)
-
-
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
 
 
 def logit(p):

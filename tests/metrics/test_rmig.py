@@ -8,20 +8,14 @@ from scipy.stats import norm
 
 from bench.metrics import mig_sampled, rmig
 from bench.metrics.rmig import binned_posteriors
+from helpers.factors import grid, standardised
+from helpers.rng import rng
 
 SIZES = (3, 4, 5)
 
 
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
-
-
-def grid(sizes: tuple[int, ...] = SIZES) -> np.ndarray:
-    return np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
-
-
-FACTORS = grid()
-PERFECT = (FACTORS - FACTORS.mean(axis=0)) / FACTORS.std(axis=0)
+FACTORS = grid(SIZES)
+PERFECT = standardised(FACTORS)
 
 
 def log_of(sigma: float, codes: np.ndarray = PERFECT) -> np.ndarray:

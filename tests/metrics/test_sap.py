@@ -9,20 +9,14 @@ from sklearn.svm import LinearSVC
 
 from bench.metrics import sap
 from bench.metrics.sap import fit_machines, one_code_accuracy, squared_correlation
+from helpers.factors import grid, standardised
+from helpers.rng import rng
 
 SIZES = (3, 4, 6, 8)
 
 
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
-
-
-def grid(sizes: tuple[int, ...] = SIZES) -> np.ndarray:
-    return np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
-
-
-FACTORS = np.tile(grid(), (3, 1))
-PERFECT = (FACTORS - FACTORS.mean(axis=0)) / FACTORS.std(axis=0)
+FACTORS = np.tile(grid(SIZES), (3, 1))
+PERFECT = standardised(FACTORS)
 
 
 def liblinear(x: np.ndarray, y: np.ndarray) -> LinearSVC:

@@ -8,10 +8,7 @@ from scipy.special import logit
 
 from bench.metrics import ssim
 from bench.metrics.ssim import similarity
-
-
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
+from helpers.rng import rng
 
 
 def pictures(key: int = 1, shape: tuple[int, ...] = (4, 1, 24, 20)) -> np.ndarray:

@@ -7,10 +7,7 @@ from hypothesis import strategies as st
 
 from bench.metrics import total_correlation
 from bench.metrics.total_correlation import gaussian_tc
-
-
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
+from helpers.rng import rng
 
 
 def whitened(n: int = 400, d: int = 4, key: int = 1) -> np.ndarray:

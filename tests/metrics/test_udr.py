@@ -10,10 +10,7 @@ from sklearn.linear_model import Lasso
 from bench.metrics import udr
 from bench.metrics.udr import pair_score
 from bench.registry import METRICS
-
-
-def rng(key: int = 0) -> np.random.Generator:
-    return np.random.default_rng(key)
+from helpers.rng import rng
 
 
 def white(n: int = 1000, d: int = 4, key: int = 1) -> np.ndarray:

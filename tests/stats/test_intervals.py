@@ -10,10 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from bench.stats import STATISTICS, Interval, bootstrap_interval, iqm, spearman, spearman_matrix, summary
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
+from helpers.rng import rng
 
 
 def covers(interval: Interval, truth: float) -> bool:

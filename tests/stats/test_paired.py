@@ -18,10 +18,7 @@ from bench.stats import (
     small_sample_correction,
     smallest_detectable,
 )
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
+from helpers.rng import rng
 
 
 def by_seed(values: object) -> dict[int, float]:

@@ -10,11 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.stats import holm, mann_whitney, permutation_paired, permutation_unpaired
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
+from helpers.rng import rng
 
 SMALL = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=6)
 

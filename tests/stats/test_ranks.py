@@ -9,11 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.stats import TOO_FEW, probability_of_improvement, rank_stability
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
+from helpers.rng import rng
 
 VALUES = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=8)
 

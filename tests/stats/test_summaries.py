@@ -7,10 +7,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 
 from bench.stats import MIN_SEEDS, Summary, paired_difference, stands_above, summary
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
+from helpers.rng import rng
 
 
 def textbook_bca(x: np.ndarray, generator: np.random.Generator, n: int = 200_000) -> tuple[float, float]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,10 +18,7 @@ from bench.stats import (
     verdict,
     verdict_line,
 )
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
+from helpers.rng import rng
 
 
 def between(low: float | None, high: float | None, n: int = 10, confidence: float = 0.95) -> Interval:
