@@ -40,6 +40,18 @@ def design() -> Callable[..., Any]:
     return make
 
 
+@pytest.fixture(scope="module")
+def blobs() -> tuple[Any, Any]:
+    """Return small data to train on and their images in memory, with torch set up for one thread."""
+    from bench.data.images import ImageStore
+    from bench.training import torch_setup
+    from helpers.blobs import Blobs
+
+    torch_setup.settings(1)
+    dataset = Blobs()
+    return dataset, ImageStore(dataset)
+
+
 @pytest.fixture
 def bench(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

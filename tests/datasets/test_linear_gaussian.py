@@ -12,11 +12,10 @@ from bench.analytic import posterior as true
 from bench.analytic.cases import case, pair
 from bench.analytic.model import LinearGaussian
 from bench.analytic.vae import oracle_vae
-from bench.config.expand import expand
-from bench.config.study import resolve
 from bench.dataset import load_dataset, resolve_options
 from bench.datasets import linear_gaussian as lg
 from bench.errors import BenchError
+from helpers.specs import specs_of
 
 LAWS = ["gaussian", "laplace", "uniform"]
 SCIPY = {
@@ -248,7 +247,7 @@ def test_options_are_filled_in_and_any_mixing_can_be_given():
 def test_what_does_not_go_together_is_refused_when_it_is_planned(method, data, settings, message):
     base = ["train.network=linear", "train.latent_dim=2", *settings]
     with pytest.raises(BenchError, match=message) as refusal:
-        expand(resolve("smoke", settings=base, methods=[method], controls=[], datasets=[data], seeds=[0]))
+        specs_of([method], *base, datasets=[data])
     assert "\n" not in str(refusal.value)
 
 
@@ -256,7 +255,5 @@ def test_methods_that_make_sense_are_taken():
     names = "vae,beta_vae,factor_vae,control_vae,dynamic_vae,annealed_vae,beta_tcvae,dip_vae,info_vae,switch_beta"
     wanted = [*names.split(","), "autoencoder", "untrained", "full_covariance_vae"]
     settings = ["train.network=linear", "train.latent_dim=2"]
-    specs = expand(
-        resolve("smoke", settings=settings, methods=wanted, controls=[], datasets=["linear_gaussian"], seeds=[0])
-    )
+    specs = specs_of(wanted, *settings, datasets=["linear_gaussian"])
     assert [spec.method.name for spec in specs] == wanted

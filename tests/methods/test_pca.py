@@ -9,9 +9,9 @@ from sklearn.decomposition import PCA
 from bench.data.images import ImageStore
 from bench.dataset import Dataset
 from bench.evaluation import codes as evaluation_codes
-from bench.spec import RunSpec
 from bench.training import loop, state
 from bench.training.trained import take
+from helpers.specs import run_spec
 
 MARGIN = 1e-3
 
@@ -39,18 +39,8 @@ def smooth(n: int, seed: int = 0) -> np.ndarray:
 
 def fitted(images: np.ndarray, latent_dim: int):
     dataset = dataset_of(images)
-    spec = RunSpec(
-        method={"name": "pca", "version": 1},
-        dataset={"name": "given", "version": 1, "sha256": "0"},
-        network={"name": "mlp", "version": 1, "latent_dim": latent_dim, "init": "he"},
-        optimizer={"name": "adam", "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
-        batch_size=1,
-        steps=0,
-        seed=0,
-        log_every=1,
-        evaluation={"n_codes": max(2, len(images)), "n_images": len(images), "metrics": {"reconstruction": 1, "kl": 1}},
-        threads=1,
-    )
+    measured = {"n_codes": max(2, len(images)), "n_images": len(images), "metrics": {"reconstruction": 1, "kl": 1}}
+    spec = run_spec("pca", latent_dim=latent_dim, batch_size=1, steps=0, log_every=1, evaluation=measured)
     store = ImageStore(dataset)
     training = state.prepare([spec], dataset.image_shape, len(images))
     loop.train(training, dataset, store)

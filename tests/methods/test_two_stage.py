@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data.images import ImageStore
 from bench.data.order import Order
-from bench.dataset import Dataset
 from bench.errors import BenchError
 from bench.evaluation import codes as evaluation_codes
 from bench.info import MethodInfo
@@ -17,9 +15,11 @@ from bench.method_kinds import StagedMethod
 from bench.nn import networks
 from bench.registry import METHODS, Entry
 from bench.spec import RunSpec
-from bench.training import checkpoint, loop, step, torch_setup
+from bench.training import checkpoint, loop, step
 from bench.training import state as training_state
 from bench.training.trained import take, weights
+from helpers.blobs import Blobs
+from helpers.specs import run_spec
 
 SMALL = "discriminator_width=8;discriminator_layers=2"
 #: Methods and hyper-parameters of stage 1.
@@ -37,44 +37,22 @@ BASES = {
 STEPS, FIRST = 12, 7
 
 
-class Blobs(Dataset):
-    """60 binary 8x8 images."""
-
-    factor_names = ("row", "column")
-    factor_sizes = (6, 10)
-    image_shape = (1, 8, 8)
-    image_max = 1
-
-    def images(self, index):
-        return (np.random.default_rng(0).random((60, 1, 8, 8)) < 0.3).astype(np.uint8)[index]
+MEASURED = {"n_codes": 60, "n_images": 60, "metrics": {"mig": 1, "kl": 1, "active_units": 1}}
 
 
 @pytest.fixture(scope="module")
-def data():
-    torch_setup.settings(1)
-    dataset = Blobs(None)
-    return dataset, ImageStore(dataset)
+def data(blobs):
+    return blobs
 
 
 def make(name="two_stage", steps=STEPS, **hyper) -> RunSpec:
     if name == "two_stage" and "base" not in hyper:
         hyper = {"base_hyper": "beta=100"} | hyper
-    return RunSpec(
-        method={"name": name, "version": 1, "hyper": resolve_hyper(name, hyper)},
-        dataset={"name": "blobs", "version": 1, "sha256": "0"},
-        network={"name": "mlp", "version": 1, "latent_dim": 4, "init": "he"},
-        optimizer={"name": "adam", "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
-        batch_size=16,
-        steps=steps,
-        seed=3,
-        log_every=2,
-        evaluation={"n_codes": 60, "n_images": 60, "metrics": {"mig": 1, "kl": 1, "active_units": 1}},
-        threads=1,
-    )
+    return run_spec(name, hyper, 3, steps=steps, evaluation=MEASURED)
 
 
 def prepare(spec):
-    return training_state.prepare([spec], Blobs.image_shape, 60)
+    return training_state.prepare([spec], Blobs().image_shape, 60)
 
 
 def trained(spec, data, until=None):
@@ -304,7 +282,7 @@ def test_without_a_second_stage_it_is_the_base_method(data):
 
 def test_runs_with_different_stages_do_not_go_in_lockstep():
     with pytest.raises(ValueError, match="lockstep"):
-        training_state.prepare([make(stage2_share=0.5), make(stage2_share=0.25)], Blobs.image_shape, 60)
+        training_state.prepare([make(stage2_share=0.5), make(stage2_share=0.25)], Blobs().image_shape, 60)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from bench.registry import FIGURES
 from bench.reporting.figure_files import with_palette
 from bench.reporting.render import render
 from bench.results.study import read_study
+from helpers.files import digests
 from helpers.paths import REFERENCE
 
 Build = Callable[..., Any]  # builders of study folders, see conftest.py
@@ -28,10 +28,6 @@ FIGURE_NAMES = [
     "controller", "curves", "emergence", "kl_per_latent", "rate_distortion", "reconstructions", "strip", "tracking",
     "tradeoff", "traversals",
 ]  # fmt: skip
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {item.name: hashlib.sha256(item.read_bytes()).hexdigest() for item in sorted(folder.iterdir())}
 
 
 def test_twice_gives_the_same_bytes_and_everything_is_there(study_builder: Build, tmp_path: Path) -> None:

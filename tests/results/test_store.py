@@ -10,16 +10,15 @@ import tomllib
 import pytest
 import tomli_w
 
-from bench.config.expand import expand
-from bench.config.study import resolve
 from bench.errors import BenchError
 from bench.files import write_json
 from bench.results.store import Store, explain
+from helpers.specs import specs_of
 
 
 @pytest.fixture
 def specs():
-    return expand(resolve("smoke", methods=["vae"], controls=[], seeds=[0, 1]))
+    return specs_of(["vae"], seeds=[0, 1])
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def store(tmp_path, specs):
 
 
 def test_create_records_the_plan_beside_earlier_ones(store, specs):
-    more = expand(resolve("smoke", methods=["beta_vae"], controls=[], seeds=[0]))
+    more = specs_of(["beta_vae"])
     store.create({"notice": "x"}, more, "bench run again")
     assert store.planned() == sorted(s.run_id for s in [*specs, *more])
     record = tomllib.loads((store.path / "study.toml").read_text())["record"]
