@@ -3,7 +3,7 @@
 What decides a claim that comes with Disbench is pinned by a digest in ``baselines/claims.toml``. To change one on
 purpose, add a line to CHANGELOG's "Changed scores" and run
 
-    python tests/claims/test_load.py
+    PYTHONPATH=tests python tests/claims/test_load.py
 """
 
 from __future__ import annotations
@@ -18,19 +18,10 @@ import tomli_w
 from bench.claims.load import CLAIMS, load_claims, papers
 from bench.claims.schema import Claim, digest
 from bench.errors import BenchError
+from helpers.claims import CLAIM, TEST
 from helpers.paths import BASELINES
 
 BASELINE = BASELINES / "claims.toml"
-TEST = {"measure": "mig", "kind": "superiority", "direction": "greater", "margin": 0.0, "unit": "MIG", "why": "toy"}
-CLAIM = {
-    "id": "C1",
-    "section": "1",
-    "statement": "A is better than B",
-    "population": {"method": "beta_vae"},
-    "against": [{"method": "vae"}],
-    "test": [TEST],
-    "run": "toy --preset {preset} --seeds {seeds}",
-}
 
 
 def test_every_shipped_file_parses_and_every_margin_has_a_reason() -> None:
@@ -63,7 +54,7 @@ def test_what_decides_a_claim_is_pinned() -> None:
     moved = sorted(name for name in stored.keys() | now.keys() if stored.get(name) != now.get(name))
     assert not moved, (
         f"what decides {', '.join(moved)} has changed (populations, comparison, margin, least seeds or preset). If "
-        "that is meant, change the baseline on purpose (python tests/claims/test_load.py) and add a line to "
+        "that is meant, change the baseline on purpose (PYTHONPATH=tests python tests/claims/test_load.py) and add a line to "
         "CHANGELOG's 'Changed scores'"
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from bench.claims.select import describe
 from bench.claims.sweeps import SWEEPS, largest_rise, peak
 from bench.claims.verdict import Verdict, ledger
 from bench.results.study import read_study
+from helpers.synthetic import Build
 
-Build = Callable[..., Any]
 BETAS = (0.5, 1.0, 2.0, 4.0, 8.0)
 TEST = {"measure": "mig", "sweep": "peak", "kind": "threshold", "direction": "greater", "bar": 1.5, "unit": "beta",
         "why": "toy"}  # fmt: skip

@@ -20,8 +20,8 @@ from bench.comparison.render import markdown, render, to_csv, to_json
 from bench.errors import BenchError
 from bench.sharing.export import export_archive
 from bench.spec import RunSpec
+from helpers.synthetic import Build
 
-Build = Callable[..., Any]  # builders of study folders, see conftest.py
 A = [0.21, 0.25, 0.19, 0.30, 0.27, 0.22]
 B = [0.24, 0.29, 0.20, 0.36, 0.31, 0.23]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ from bench.figures import (
 from bench.figures._analytic import over_beta
 from bench.method import resolve_hyper
 from bench.results.study import Study, read_study
+from helpers.synthetic import Build
 
-Build = Callable[..., Any]
 EVERY = [
     best_beta_by_measure.best_beta_by_measure, best_beta_phases.best_beta_phases, best_beta_snr.best_beta_snr,
     independence.independence, inference_beta.inference_beta, learned_axes.learned_axes, rate_inference.rate_inference,

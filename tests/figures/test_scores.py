@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ from bench.figures import ablation, correlation, factor_latent, stability_map, s
 from bench.figures.axes import style
 from bench.reporting.figure_files import save_figure
 from bench.results.study import read_study
-
-Build = Callable[..., Any]  # builders of study folders, see conftest.py
+from helpers.synthetic import Build
 
 
 def matrix(axes: Any) -> np.ndarray:

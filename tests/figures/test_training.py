@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,8 @@ from bench.figures.frames import Animation
 from bench.registry import FIGURES
 from bench.reporting.render import render
 from bench.results.study import read_study
+from helpers.synthetic import Build
 
-Build = Callable[..., Any]  # builders of study folders, see conftest.py
 EVERY = [
     ablation.ablation, animation.animation, controller.controller, correlation.correlation, emergence.emergence,
     factor_latent.factor_latent, stability_map.stability_map, strip.strip, tracking.tracking, tradeoff.tradeoff,

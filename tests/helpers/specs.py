@@ -44,6 +44,6 @@ def specs_of(
     preset: str = "smoke",
     **flags: Any,
 ) -> list[RunSpec]:
-    """Return the runs of a study of a preset, as `bench run --set ...` would plan them: without controls unless named."""
+    """Return the runs that `bench run --set ...` would plan, without controls unless they are named."""
     words: dict[str, Any] = {"methods": list(methods), "controls": list(controls), "seeds": list(seeds)}
     return expand(resolve(preset, settings=list(settings), **words, **flags))

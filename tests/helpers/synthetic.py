@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -168,6 +168,10 @@ class StudyBuilder:
                 curves = draw_curves(method, means[1], means[0], beta, set_point, rows, rng)
                 self.run(method, seed, scores, curves=curves, pictures=pictures, result=extra, **changes)
         return self.study(seeds=list(seeds), methods=list(methods), planned=len(methods) * len(seeds))
+
+
+#: What the fixture ``study_builder`` gives: the name of a folder, and what ``study.toml`` shall say, to a builder.
+Build = Callable[..., StudyBuilder]
 
 
 def run_id(spec: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 
@@ -11,8 +10,6 @@ import torch
 from rich.console import Console
 
 from bench.cli import progress
-from bench.config.expand import expand
-from bench.config.study import resolve
 from bench.evaluation import codes
 from bench.execution import grouping, plan, worker
 from bench.execution import run as execution_run
@@ -20,127 +17,19 @@ from bench.execution.load import load
 from bench.execution.task import Outcome, Task
 from bench.method import Objective
 from bench.registry import METHODS, load_plugin
-from bench.results.store import CHECKPOINT, PROGRESS, Store
+from bench.results.store import CHECKPOINT, PROGRESS
 from bench.training import checkpoint, loop
 from bench.training.state import prepare
+from helpers import files
+from helpers.specs import specs_of
+from helpers.stores import store_of
 
 FILES = ("result.json", "spec.json", "curves.csv", "weights.safetensors", "traversals.png", "reconstructions.png")
 
 
-def smoke(seeds, methods=("vae", "factor_vae"), *, controls=(), steps=40, settings=()):
-    return expand(
-        resolve(
-            "smoke",
-            settings=[f"train.steps={steps}", *settings],
-            methods=list(methods),
-            controls=list(controls),
-            seeds=list(seeds),
-            evaluation={"metrics": ["kl", "reconstruction"]},
-        )
-    )
-
-
-@pytest.mark.parametrize(
-    ("n_runs", "n_jobs", "sizes"),
-    [(10, 1, [10]), (10, 2, [5, 3, 2]), (10, 4, [3, 2, 2, 2, 1]), (3, 2, [2, 1]), (10, 16, [1] * 10), (1, 1, [1])],
-)
-def test_groups_keep_all_workers_busy(n_runs, n_jobs, sizes, monkeypatch):
-    monkeypatch.setattr(grouping, "LARGEST", 10)
-    specs = smoke(range(n_runs), ["vae"])
-    groups = grouping.group(specs, n_jobs)
-    assert [len(group) for group in groups] == sizes
-    assert [spec for group in groups for spec in group] == specs
-
-
-def test_a_group_is_never_larger_than_the_largest(monkeypatch):
-    monkeypatch.setattr(grouping, "LARGEST", 4)
-    monkeypatch.setattr(grouping, "LARGE", 4)
-    assert [len(group) for group in grouping.group(smoke(range(10), ["vae"]), 1)] == [4, 4, 2]
-
-
-def test_groups_are_of_one_kind_and_begin_with_the_first_seeds_of_all():
-    specs = sorted(smoke(range(4), ["beta_vae[beta=1,4]", "factor_vae"]), key=lambda spec: spec.seed)
-    groups = grouping.group(specs, 1)
-    assert sorted(spec.run_id for group in groups for spec in group) == sorted(spec.run_id for spec in specs)
-    assert [(group[0].method.name, group[0].seed, len(group)) for group in groups] == [
-        ("beta_vae", 0, 8),
-        ("factor_vae", 0, 4),
-    ]
-    assert not {spec.digest for spec in grouping.group([], 1)}
-    for group in groups:
-        prepare(group, (1, 32, 32), 192)
-
-
-def test_the_costliest_groups_go_first_and_what_costs_nothing_last():
-    """A step of FactorVAE calls twice the layers of a VAE's; the order of seeds decides between equal groups."""
-    specs = sorted(smoke(range(10), ["vae", "beta_vae", "factor_vae"], controls=["untrained"]), key=lambda s: s.seed)
-    groups = grouping.group(specs, 2)
-    assert [(group[0].method.name, group[0].seed, len(group)) for group in groups[:5]] == [
-        ("factor_vae", 0, 10),
-        ("vae", 0, 10),
-        ("beta_vae", 0, 5),
-        ("beta_vae", 5, 3),
-        ("beta_vae", 8, 2),
-    ]
-    assert [(group[0].method.name, group[0].seed) for group in groups[5:]] == [("untrained", s) for s in range(10)]
-
-
-def test_runs_that_go_alone_take_no_share_from_groups_on_a_gpu():
-    specs = [s.with_train(device="cuda") for s in smoke(range(10), ["pca", "beta_vae", "vae"])]
-    for order in (specs, sorted(specs, key=lambda spec: spec.seed)):
-        sizes = [len(group) for group in grouping.group(order, 1)]
-        assert sorted(sizes) == [1] * 10 + [10, 10]
-
-
-def test_a_costly_kind_is_divided_before_it_is_more_than_a_workers_share():
-    """FactorVAE's ten runs are half the work of all thirty."""
-    groups = grouping.group(smoke(range(10), ["vae", "beta_vae", "factor_vae"]), 4)
-    cost = {"vae": 1, "beta_vae": 1, "factor_vae": 2}
-    load = [0] * 4
-    for runs in groups:
-        load[load.index(min(load))] += len(runs) * cost[runs[0].method.name]
-    assert sorted(load) == [10, 10, 10, 10]
-    assert len(groups) < 12
-
-
-def test_runs_that_go_alone_keep_their_order():
-    """What is stopped after days has every method at the same seeds."""
-    specs = smoke(range(3), ["vae", "factor_vae"], settings=["train.threads=2"])
-    specs.sort(key=lambda spec: spec.seed)
-    assert [spec for group in grouping.group(specs, 2) for spec in group] == specs
-
-
-@pytest.mark.parametrize(
-    ("methods", "settings", "alone"),
-    [
-        ("vae", [], False),
-        ("factor_vae", [], False),
-        ("untrained", [], True),
-        ("pca", [], True),
-        ("vae", ["train.threads=2"], True),
-        ("vae", ["train.network=H", "dsprites.size=64"], True),
-        ("vae", ["train.batch_size=128", "dsprites.size=64"], True),
-        ("vae", ["train.precision=bfloat16"], False),
-        ("factor_vae", ["factor_vae.discriminator_width=2000"], True),
-        ("factor_vae", ["factor_vae.discriminator_width=33"], True),
-        ("vae", ["train.batch_size=33"], True),
-    ],
-)
-def test_only_small_dense_models_on_one_thread_have_company(methods, settings, alone):
-    specs = smoke(range(2), [methods], settings=settings)
-    assert [len(group) for group in grouping.group(specs, 1)] == ([1, 1] if alone else [2])
-
-
-def test_groups_are_the_larger_the_smaller_the_network():
-    quick, wide = (
-        expand(resolve("quick", methods=["vae"], controls=[], seeds=[0], settings=[f"dsprites.window={window}"]))[0]
-        for window in ("10:22x6:26", "")
-    )
-    assert [grouping.company(spec) for spec in (quick, wide)] == [grouping.LARGE, 13]
-    assert grouping.company(quick.with_train(batch_size=512)) == grouping.LARGEST
-
-
-# Studies.
+def smoke(seeds, methods=("vae", "factor_vae"), *, controls=()):
+    measured = {"metrics": ["kl", "reconstruction"]}
+    return specs_of(methods, "train.steps=40", seeds=seeds, controls=controls, evaluation=measured)
 
 
 @dataclass(frozen=True)
@@ -183,23 +72,12 @@ def plugin_methods():
         yield
 
 
-def store_of(path, specs):
-    store = Store(path)
-    store.create({}, specs)
-    return store
-
-
 def tasks_of(store, specs, **options):
     return [Task(spec, store.path, **options) for spec in specs]
 
 
 def digests(store):
-    return {
-        f"{run.name}/{name}": hashlib.sha256((run / name).read_bytes()).hexdigest()
-        for run in sorted(store.runs.iterdir())
-        for name in FILES
-        if (run / name).exists()
-    }
+    return files.digests(store.runs, without=["provenance.json"])
 
 
 def provenance(store, spec):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,8 +19,7 @@ from bench.registry import FIGURES, load_plugin, loaded_plugins
 from bench.reporting import figure_files
 from bench.reporting.render import render
 from bench.results.study import Study, read_study
-
-Build = Callable[..., Any]  # builders of study folders, see conftest.py
+from helpers.synthetic import Build
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import unescape
 from html.parser import HTMLParser
@@ -32,8 +31,8 @@ from bench.reporting.tables import make_table
 from bench.results.store import Store
 from bench.results.study import read_study
 from bench.selectors import parse_seeds
+from helpers.synthetic import Build
 
-Build = Callable[..., Any]  # builders of study folders, see conftest.py
 VOID = ("meta", "link", "img", "input", "br")
 EVIL = "</script><script>alert(1)</script><!--"
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.reporting.render import render
-
-Build = Callable[..., Any]  # builders of study folders, see conftest.py
+from helpers.synthetic import Build
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +19,8 @@ from bench.reporting.render import render
 from bench.results.study import read_study
 from helpers.files import digests
 from helpers.paths import REFERENCE
+from helpers.synthetic import Build
 
-Build = Callable[..., Any]  # builders of study folders, see conftest.py
 METHODS = ["beta_vae", "dynamic_vae", "untrained"]
 FIGURE_NAMES = [
     "controller", "curves", "emergence", "kl_per_latent", "rate_distortion", "reconstructions", "strip", "tracking",

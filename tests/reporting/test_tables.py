@@ -3,15 +3,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from bench.reporting.tables import TOO_FEW, Table, latex, make_table, markdown, to_csv
 from bench.results.study import read_study
+from helpers.synthetic import Build
 
-Build = Callable[..., Any]  # builders of study folders, see conftest.py
 FIVE = (0.10, 0.11, 0.12, 0.13, 0.14)  # mean 0.12, sd 0.0158
 
 

@@ -3,9 +3,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +17,8 @@ from bench.results.study import read_study
 from bench.results.summary import score_info, summarise
 from bench.seeds import stream
 from bench.stats import summary
+from helpers.synthetic import Build
 
-Build = Callable[..., Any]  # builders of study folders, see conftest.py
 EVALUATION = {"protocol": 1, "n_codes": 10, "n_images": 10, "metrics": {"mig": 1}}
 
 

@@ -1,0 +1,91 @@
+"""The ledger in print and on the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.claims.render import render
+from bench.claims.verdict import choose, ledger
+from helpers.claims import controllers, pair, two_tests, verdict_of
+from helpers.synthetic import Build
+
+
+def test_all_three_formats_hold_the_same_numbers(study_builder: Build) -> None:
+    verdict = verdict_of(pair(study_builder(), 0.2), {**two_tests("any"), "caveat": "Mind the gap."})
+    (record,) = json.loads(render([verdict], ".json"))
+    rows = list(csv.DictReader(io.StringIO(render([verdict], ".csv"))))
+    text = render([verdict], ".md")
+    assert [row["measure"] for row in rows] == ["mig", "sap"]
+    assert float(rows[0]["effect"]) == record["tests"][0]["effect"] == pytest.approx(0.2)
+    assert record["verdict"] == rows[0]["verdict"] == "reproduced"
+    assert rows[1]["effect"] == ""
+    assert "MIG, β-VAE − VAE: 0.200 [0.128, 0.272], claimed > 0 (of 2 tests)" in text
+    assert "Mind the gap. Any one of its tests is enough. Margins: mig: toy" in text
+    assert len({line.count("|") for line in text.splitlines() if line.startswith("| C1")}) == 2
+
+
+def test_the_command_judges_every_study_there_is(study_builder: Build, bench: Any) -> None:
+    builder = study_builder("mine")
+    controllers(builder, {20.0: 0.5}, {20.0: 0.1})
+    builder.study()
+    code, out, _ = bench("claims", "--paper", "controlvae", "--json")
+    assert code == 0
+    found = {item["id"]: item for item in json.loads(out)}
+    assert list(found) == ["controlvae.C1", "controlvae.C2", "controlvae.C3"]
+    assert found["controlvae.C1"]["verdict"] == "not run"
+    code, out, _ = bench("claims", "mine", "--claim", "dynamicvae.C2", "--out", "ledger.csv")
+    assert code == 0
+    assert "| C2 |" in out
+    assert "no pair of DynamicVAE and VAE at quick" in out
+    assert Path("ledger.csv").read_text().startswith("id,paper,section,statement,verdict,")
+
+
+def test_the_command_falls_back_to_the_committed_studies_and_needs_none(study_builder: Build, bench: Any) -> None:
+    code, out, _ = bench("claims", "--json")
+    assert code == 0
+    assert {item["verdict"] for item in json.loads(out)} == {"not run"}
+    pair(study_builder("reference/ours"), 0.5).study()
+    code, out, _ = bench("claims", "--claim", "dynamicvae.C2")
+    assert "at quick" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("nowhere",), "no study 'nowhere' in 'results'"),
+        (("--claim", "dynamicvae.C99"), "no claim 'dynamicvae.C99'; did you mean 'dynamicvae.C9'?"),
+        (("--paper", "control"), "no claims of paper 'control'; did you mean 'controlvae'?"),
+        (("--out", "ledger.txt"), "--out 'ledger.txt': the name must end in .md, .csv, .json"),
+    ],
+)
+def test_wrong_words_are_one_line(bench: Any, words: tuple[str, ...], message: str) -> None:
+    code, _, err = bench("claims", *words)
+    assert code == 2
+    assert err.startswith(f"bench: {message}")
+    assert err.count("\n") == 1
+
+
+def test_a_damaged_study_is_left_out_unless_it_is_named(study_builder: Build, bench: Any) -> None:
+    pair(study_builder("good"), 0.5).study()
+    broken = study_builder("broken")
+    run = broken.run("vae", 0, {"mig": 0.0})
+    broken.study()
+    (broken.root / "runs" / run / "result.json").write_text("{")
+    code, out, err = bench("claims", "--claim", "dynamicvae.C2", "--json")
+    assert code == 0
+    assert json.loads(out)
+    assert "warning: broken is left out" in err
+    assert bench("claims", "broken")[0] == 2
+
+
+def test_choosing_claims_by_full_or_short_id() -> None:
+    every = ledger([])
+    assert [item.claim.id for item in choose(every, ["C3b"])] == ["dynamicvae.C3b"]
+    assert len(choose(every, ["C1"])) == 4
+    assert [item.claim.id for item in choose(every, ["controlvae.C1"])] == ["controlvae.C1"]
