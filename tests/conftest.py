@@ -12,7 +12,6 @@ from typing import Any
 # Beside other workers of pytest-xdist, and before NumPy and torch start as many threads as there are cores.
 os.environ.update({"OMP_NUM_THREADS": "1"} if "PYTEST_XDIST_WORKER" in os.environ else {})
 
-import numpy as np
 import pytest
 
 from helpers.synthetic import StudyBuilder
@@ -20,24 +19,6 @@ from helpers.synthetic import StudyBuilder
 # A shell's background jobs ignore Ctrl-C, and so would the processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture
-def design() -> Callable[..., Any]:
-    """Return a maker of random linear-Gaussian models: seed to model."""
-    from bench.analytic.model import LinearGaussian
-
-    def make(seed: int, *, equal_norms: bool = False, assumed: bool = True) -> LinearGaussian:
-        """Random sizes, mixing and noise; now and then with fewer data dimensions than factors."""
-        rng = np.random.default_rng(seed)
-        k = int(rng.integers(2, 6))
-        mixing = rng.normal(size=(k + int(rng.integers(0 if equal_norms else -1, 4)), k))
-        if equal_norms:
-            mixing /= np.linalg.norm(mixing, axis=0)
-        noise = float(np.exp(rng.uniform(-5, 2)))
-        return LinearGaussian(mixing, noise, noise * float(np.exp(rng.normal())) if assumed else None)
-
-    return make
 
 
 @pytest.fixture(scope="module")

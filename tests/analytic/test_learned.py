@@ -12,11 +12,7 @@ from bench.analytic import learned, measures
 from bench.analytic.cases import case
 from bench.analytic.model import LinearGaussian
 from bench.analytic.vae import LinearVAE, learned_vae, matched
-
-
-def ratio(model):
-    return model.noise_variance / model.decoder_variance
-
+from helpers.linear_gaussian import design, ratio
 
 # Learned decoder
 
@@ -69,7 +65,7 @@ def test_a_decoder_variance_without_a_maximum_is_refused():
     assert learned.fitted_decoder_variance(square, 1.01) > 0
 
 
-def test_latents_are_matched_as_well_as_any_signed_choice_can(design):
+def test_latents_are_matched_as_well_as_any_signed_choice_can():
     model = design(7, equal_norms=True)
     k = model.n_factors
     vae = learned_vae(model, 0.8 * float(learned.collapse_betas(model)[-1]))
@@ -97,7 +93,7 @@ def test_matching_by_correlation_would_take_a_dead_latent():
     assert measures.log_q(model, matched(model, three)) == pytest.approx(float(learned.log_q(model, 1.0)))
 
 
-def test_the_best_beta_per_latent_and_for_all_are_the_highest_points(design):
+def test_the_best_beta_per_latent_and_for_all_are_the_highest_points():
     for model in (case("L1").model, *(design(seed, equal_norms=True) for seed in range(4))):
         ends = learned.collapse_betas(model)
         grid = np.geomspace(0.2 * ratio(model), 1.1 * ends[0], 500)

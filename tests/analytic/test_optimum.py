@@ -12,15 +12,7 @@ from bench.analytic import learned, measures, oracle
 from bench.analytic.cases import case, pair
 from bench.analytic.model import LinearGaussian
 from bench.analytic.vae import LinearVAE, calibrated, learned_vae, matched, optimal_encoder, oracle_vae
-
-
-def ratio(model):
-    return model.noise_variance / model.decoder_variance
-
-
-def rotation(size, seed):
-    return np.linalg.qr(np.random.default_rng(seed).normal(size=(size, size)))[0]
-
+from helpers.linear_gaussian import design, ratio, rotation
 
 # The optimum, found without the formulas
 
@@ -113,7 +105,7 @@ def test_no_learned_vae_does_better(beta, family):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_rotated_decoder_costs_a_diagonal_encoder_but_not_a_full_one(design, seed):
+def test_a_rotated_decoder_costs_a_diagonal_encoder_but_not_a_full_one(seed):
     model = design(seed, equal_norms=True)
     beta = 0.7 * learned.collapse_betas(model)[1]
     vae = learned_vae(model, beta)
@@ -128,7 +120,7 @@ def test_a_rotated_decoder_costs_a_diagonal_encoder_but_not_a_full_one(design, s
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_inference_is_best_at_or_above_the_matched_beta(design, seed):
+def test_inference_is_best_at_or_above_the_matched_beta(seed):
     model = design(seed, equal_norms=True)
     best = oracle.beta_star(model) / ratio(model)
     assert best > 1
@@ -155,7 +147,7 @@ def test_orthogonal_columns_have_their_best_beta_at_the_matched_one_for_every_me
     assert oracle.beta_star(tilted) > 4.000001
 
 
-def test_beta_controls_independence_given_the_data(design):
+def test_beta_controls_independence_given_the_data():
     model = design(1)
     betas = np.geomspace(0.05, 50, 40)
     values = [measures.conditional_tc(oracle_vae(model, beta, "full")) for beta in betas]

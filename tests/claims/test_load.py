@@ -54,8 +54,8 @@ def test_what_decides_a_claim_is_pinned() -> None:
     moved = sorted(name for name in stored.keys() | now.keys() if stored.get(name) != now.get(name))
     assert not moved, (
         f"what decides {', '.join(moved)} has changed (populations, comparison, margin, least seeds or preset). If "
-        "that is meant, change the baseline on purpose (PYTHONPATH=tests python tests/claims/test_load.py) and add a line to "
-        "CHANGELOG's 'Changed scores'"
+        "that is meant, change the baseline on purpose (PYTHONPATH=tests python tests/claims/test_load.py) and add a "
+        "line to CHANGELOG's 'Changed scores'"
     )
 
 

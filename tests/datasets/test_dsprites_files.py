@@ -13,14 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from bench.datasets.dsprites import DSprites, DSpritesOptions
 from bench.errors import BenchError
-
-SMALL = {"scale": "2,5", "orientation": 4, "pos_x": "0:32:8", "pos_y": 3}
-
-
-def dsprites(**options: Any) -> DSprites:
-    return DSprites(DSpritesOptions(**options))
+from helpers.dsprites import SMALL, dsprites
 
 
 def write(path: Path, images: np.ndarray, values: np.ndarray, **more: np.ndarray) -> Path:
