@@ -16,6 +16,9 @@ import pytest
 
 from helpers.synthetic import StudyBuilder
 
+#: Tests of the documentation's plug-ins, which are run as their authors would: in a process of their own.
+collect_ignore = ["examples"]
+
 # A shell's background jobs ignore Ctrl-C, and so would the processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

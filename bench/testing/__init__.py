@@ -1,4 +1,9 @@
 """What every method, dataset and metric keeps to.
 
 The tests run these checks over everything registered, ``bench test`` over a user's own; see `bench.testing.checks`.
+For a test file of your own there is `parametrize_with_checks`.
 """
+
+from bench.testing.parametrize import parametrize_with_checks
+
+__all__ = ["parametrize_with_checks"]

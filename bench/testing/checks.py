@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Kind = Literal["method", "dataset", "metric"]
-#: Takes the name of something registered, and settings it can't do without.
-Check = Callable[[str, Mapping[str, Any]], None]
 
 #: Kind -> module with a list ``CHECKS``.
 MODULES: dict[Kind, str] = {
@@ -17,6 +15,15 @@ MODULES: dict[Kind, str] = {
     "dataset": "bench.testing.datasets",
     "metric": "bench.testing.metrics",
 }
+
+
+class Check(Protocol):
+    """Takes the name of something registered, and settings it can't do without."""
+
+    __name__: str
+
+    def __call__(self, name: str, settings: Mapping[str, Any]) -> None:
+        """Raise `ContractError` unless what the docstring says holds."""
 
 
 class ContractError(AssertionError):

@@ -13,24 +13,18 @@ import torch
 from bench.method import resolve_hyper
 from bench.nn import networks
 from bench.registry import DATASETS, FIGURES, METHODS, METRICS, NETWORKS
+from bench.testing import parametrize_with_checks
 from bench.testing.checks import checks_of, title
 
-METHOD_NAMES = [entry.name for entry in METHODS]
-METRIC_NAMES = [entry.name for entry in METRICS]
-NETWORK_NAMES = [entry.name for entry in NETWORKS]
-DATASET_NAMES = [entry.name for entry in DATASETS]
 
-
-@pytest.mark.parametrize("name", METHOD_NAMES)
-@pytest.mark.parametrize("check", checks_of("method"), ids=lambda check: check.__name__)
+@parametrize_with_checks(*(entry.value for entry in METHODS))
 def test_method(name, check):
-    check(name, {})
+    check(name)
 
 
-@pytest.mark.parametrize("name", METRIC_NAMES)
-@pytest.mark.parametrize("check", checks_of("metric"), ids=lambda check: check.__name__)
+@parametrize_with_checks(*(entry.value for entry in METRICS))
 def test_metric(name, check):
-    check(name, {})
+    check(name)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +35,9 @@ def own_images(tmp_path_factory):
     return {"path": str(file)}
 
 
-@pytest.mark.parametrize("name", DATASET_NAMES)
-@pytest.mark.parametrize("check", checks_of("dataset"), ids=lambda check: check.__name__)
+@parametrize_with_checks(*(entry.value for entry in DATASETS))
 def test_dataset(name, check, own_images):
-    check(name, own_images if name == "npz" else {})
+    check(name, settings=own_images if name == "npz" else {})
 
 
 @pytest.mark.parametrize("kind", ["method", "dataset", "metric"])
@@ -54,7 +47,7 @@ def test_checks_say_what_should_hold_in_words_of_their_own(kind):
     assert len(set(titles)) == len(titles)
 
 
-@pytest.mark.parametrize("name", NETWORK_NAMES)
+@pytest.mark.parametrize("name", [entry.name for entry in NETWORKS])
 def test_network_encodes_and_decodes(name):
     shape = (1, 64, 64)
     vae = networks.build(name, 2, shape, 3)
