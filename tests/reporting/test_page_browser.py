@@ -12,6 +12,8 @@ import pytest
 from bench.reporting.render import render
 from helpers.synthetic import Build
 
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Any]:
@@ -66,7 +68,6 @@ def column(browser: Any, heading: str) -> list[float | None]:
     )
 
 
-@pytest.mark.slow
 def test_sorting_and_filtering_in_a_browser(opened: Any) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
@@ -94,7 +95,6 @@ def test_sorting_and_filtering_in_a_browser(opened: Any) -> None:
     assert column(opened, "Seed") == [0]
 
 
-@pytest.mark.slow
 def test_the_drawer_by_keyboard_in_a_browser(opened: Any) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
@@ -122,7 +122,6 @@ def test_the_drawer_by_keyboard_in_a_browser(opened: Any) -> None:
         assert opened.switch_to.active_element == button
 
 
-@pytest.mark.slow
 def test_narrow_screens_and_themes_in_a_browser(opened: Any) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys

@@ -78,6 +78,7 @@ def test_a_replayed_step_has_the_bits_of_a_plain_one(method):
         assert torch.equal(training.model.state[key], value), key
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 @pytest.mark.parametrize("method", CAPTURABLE)
 def test_a_recorded_step_gives_what_its_kernels_give_one_by_one(method):
