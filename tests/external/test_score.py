@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from bench.config.expand import expand
-from bench.config.study import resolve
 from bench.data.images import store_of
 from bench.dataset import sample_rows
 from bench.evaluation import codes as evaluation_codes
@@ -21,6 +19,7 @@ from bench.external.codes import choose_dataset, encode_with, encode_with_weight
 from bench.external.score import score
 from bench.training import checkpoint, loop, state
 from bench.training.trained import take, weights
+from helpers.specs import specs_of
 
 GRID = {"scale": 3, "orientation": 1, "pos_x": 6, "pos_y": 4, "size": 32}
 DATASET = "dsprites[" + ",".join(f"{key}={value}" for key, value in GRID.items()) + "]"
@@ -36,10 +35,7 @@ def bench(bench):
 def trained():
     """A run of some steps, with its own evaluation."""
     settings = ["train.steps=600", *(f"dsprites.{key}={value}" for key, value in GRID.items())]
-    study = resolve(
-        "smoke", settings=settings, methods=["vae"], controls=[], evaluation={"metrics": METRICS}, seeds=[5]
-    )
-    (spec,) = expand(study)
+    (spec,) = specs_of(["vae"], *settings, seeds=[5], evaluation={"metrics": METRICS})
     dataset = choose_dataset(DATASET)
     store = store_of(dataset)
     training = state.prepare([spec], dataset.image_shape, len(dataset))

@@ -129,6 +129,14 @@ def failures(kind: str, text: str, folder: Path) -> dict[str, str]:
     return {outcome.check: outcome.reason for outcome in run_checks(kind, "broken") if not outcome.passed}
 
 
+def assert_fails(kind: str, text: str, change: tuple[str, str, str, str], folder: Path) -> None:
+    """With the first string replaced by the second, a check that has the third in its title gives the fourth."""
+    old, new, check, reason = change
+    assert old in text
+    failed = failures(kind, text.replace(old, new), folder)
+    assert any(check in title and reason in why for title, why in failed.items()), failed
+
+
 METHOD = '''
 from dataclasses import dataclass
 from typing import Annotated
@@ -179,10 +187,7 @@ BROKEN_METHODS = {
 
 @pytest.mark.parametrize("what", BROKEN_METHODS)
 def test_a_method_that_breaks_the_contract_fails_with_a_reason(what, tmp_path):
-    old, new, check, reason = BROKEN_METHODS[what]
-    assert old in METHOD
-    failed = failures("method", METHOD.replace(old, new), tmp_path)
-    assert any(check in title and reason in why for title, why in failed.items()), failed
+    assert_fails("method", METHOD, BROKEN_METHODS[what], tmp_path)
 
 
 def test_the_method_that_is_broken_above_is_sound(tmp_path):
@@ -225,10 +230,7 @@ BROKEN_METRICS = {
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize("what", BROKEN_METRICS)
 def test_a_metric_that_breaks_the_contract_fails_with_a_reason(what, tmp_path):
-    old, new, check, reason = BROKEN_METRICS[what]
-    assert old in METRIC
-    failed = failures("metric", METRIC.replace(old, new), tmp_path)
-    assert any(check in title and reason in why for title, why in failed.items()), failed
+    assert_fails("metric", METRIC, BROKEN_METRICS[what], tmp_path)
 
 
 DATASET = '''
@@ -283,12 +285,9 @@ BROKEN_DATASETS = {
 def test_a_dataset_that_breaks_the_contract_fails_with_a_reason(what, tmp_path):
     from bench import dataset
 
-    old, new, check, reason = BROKEN_DATASETS[what]
-    assert old in DATASET
     dataset._load.cache_clear()
-    failed = failures("dataset", DATASET.replace(old, new), tmp_path)
+    assert_fails("dataset", DATASET, BROKEN_DATASETS[what], tmp_path)
     dataset._load.cache_clear()
-    assert any(check in title and reason in why for title, why in failed.items()), failed
 
 
 @pytest.fixture(scope="module")
