@@ -207,6 +207,7 @@ def test_the_study_is_small_and_its_checksum_ignores_words(monkeypatch):
     assert fresh.checksum() != before
 
 
+@pytest.mark.slow
 def test_real_runs_give_scores_by_seed():
     scores, failed = fresh.run(["untrained", "pca"], [3, 5], jobs=1)
     assert failed == {}

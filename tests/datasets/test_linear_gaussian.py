@@ -163,6 +163,7 @@ def test_two_factors_evidence_is_the_adaptive_integral(law):
     assert found.log_evidence[0] == pytest.approx(np.log(total), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", ["laplace", "uniform"])
 def test_posteriors_have_the_moments_of_the_factors_they_are_for(law):
     model = pair(0.5, 3.0)

@@ -49,6 +49,7 @@ def code_table(n=300):
     return np.hstack([factors, factors[:, :1]]) + 0.2 * rng.normal(size=(n, 4)), factors
 
 
+@pytest.mark.slow
 class TestAgainstARun:
     def test_its_codes_from_a_file_get_its_scores(self, trained, tmp_path):
         training, dataset, store, own = trained

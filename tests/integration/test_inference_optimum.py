@@ -22,6 +22,8 @@ from bench.training import loop, state, step, torch_setup
 from bench.training.log import COLUMNS, final
 from bench.training.trained import take
 
+pytestmark = pytest.mark.slow
+
 MIXED = case("S1").model
 #: What E log q (relative to 1 + its size), MSE and rate may be off: for the true decoder, and for a learned one.
 NEAR, NEARLY = np.array([0.02, 0.01, 0.03]), np.array([0.05, 0.02, 0.02])

@@ -145,6 +145,7 @@ class Unpermuted(Terms):
         return drawn
 
 
+@pytest.mark.slow
 def test_discriminator_estimates_the_total_correlation_of_a_gaussian():
     """Run 0: a correlated Gaussian. Run 1: the same, not permuted. Run 2: independent latents."""
     correlation = torch.tensor([[1.0, 0.7, 0.3], [0.7, 1.0, 0.0], [0.3, 0.0, 1.0]])

@@ -34,6 +34,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_bytes_of_one(study: Path, tmp_path: Path) -> None:
     alone = contents(render(study, tmp_path / "alone").parent)
     assert {"fig_curves.png", "fig_curves.pdf", "fig_strip.png", "report.md", "report.html"} <= alone.keys()
@@ -41,6 +42,7 @@ def test_several_processes_give_the_bytes_of_one(study: Path, tmp_path: Path) ->
     assert {path.name for path in tmp_path.glob("[.]*")} == set()
 
 
+@pytest.mark.slow
 def test_others_draw_what_is_not_begun_here(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def here(*_: object) -> None:
         raise AssertionError("drawn in this process")
@@ -53,6 +55,7 @@ def test_others_draw_what_is_not_begun_here(study: Path, tmp_path: Path, monkeyp
     assert len(list((tmp_path / "out").glob("*.pdf"))) == 4
 
 
+@pytest.mark.slow
 def test_what_only_this_process_knows_is_drawn_here(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +70,7 @@ def test_what_only_this_process_knows_is_drawn_here(
         assert (render(study, tmp_path / "out", n_jobs=2).parent / "fig_own.png").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_process_costs_no_figure(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fatal = tmp_path / "fatal.py"
     fatal.write_text("import os\nos._exit(1)\n")
@@ -75,6 +79,7 @@ def test_a_killed_process_costs_no_figure(study: Path, tmp_path: Path, monkeypat
     assert contents(render(study, tmp_path / "shared", n_jobs=2).parent) == alone
 
 
+@pytest.mark.slow
 def test_an_error_in_another_process_is_told_as_in_this_one(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

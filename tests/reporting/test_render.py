@@ -28,6 +28,7 @@ FIGURE_NAMES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_twice_gives_the_same_bytes_and_everything_is_there(study_builder: Build, tmp_path: Path) -> None:
     path = study_builder().fill(range(2), METHODS, pictures=True, rows=10)
     page = render(path, tmp_path / "reports" / "toy")
