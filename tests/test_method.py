@@ -55,9 +55,8 @@ def test_a_kind_without_its_hook_cannot_be_made(kind, missing):
         unfinished([None], latent_dim=2)
 
 
-def test_a_method_of_a_kind_is_registered(monkeypatch):
-    METHODS.load()
-    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
+def test_a_method_of_a_kind_is_registered():
     fitted = type("Fitted", (ClosedFormMethod,), {"fit": lambda self, vae, store, seeds: None})
-    assert register_method("my_fit")(fitted) is fitted
-    assert METHODS.get("my_fit").value is fitted
+    with METHODS.override():
+        assert register_method("my_fit")(fitted) is fitted
+        assert METHODS.get("my_fit").value is fitted

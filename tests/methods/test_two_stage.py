@@ -9,11 +9,10 @@ import torch
 from bench.data.order import Order
 from bench.errors import BenchError
 from bench.evaluation import codes as evaluation_codes
-from bench.info import MethodInfo
 from bench.method import kl_per_latent, resolve_hyper
 from bench.method_kinds import StagedMethod
 from bench.nn import networks
-from bench.registry import METHODS, Entry
+from bench.registry import METHODS
 from bench.spec import RunSpec
 from bench.training import checkpoint, loop, step
 from bench.training import state as training_state
@@ -307,9 +306,8 @@ def test_an_impossible_base_is_one_line(hyper, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_base_with_stages_of_its_own_is_refused(monkeypatch):
-    METHODS.load()
-    staged = Entry("staged", type("Staged", (StagedMethod,), {}), 1, MethodInfo())
-    monkeypatch.setitem(METHODS._entries, "staged", staged)
-    with pytest.raises(BenchError, match="base='staged' has stages of its own, which would be left out"):
-        resolve_hyper("two_stage", {"base": "staged"})
+def test_a_base_with_stages_of_its_own_is_refused():
+    with METHODS.override():
+        METHODS.register("staged")(type("Staged", (StagedMethod,), {}))
+        with pytest.raises(BenchError, match="base='staged' has stages of its own, which would be left out"):
+            resolve_hyper("two_stage", {"base": "staged"})
