@@ -7,52 +7,28 @@ import pytest
 import torch
 
 from bench.data.images import ImageStore
-from bench.dataset import Dataset
 from bench.errors import BenchError
-from bench.method import resolve_hyper
 from bench.nn import adam
 from bench.registry import METHODS
 from bench.spec import RunSpec
 from bench.training import agreement, checkpoint, loop, state, torch_setup
 from bench.training.trained import take, weights
+from helpers.blobs import Blobs
+from helpers.specs import run_spec
 
 TRAINED = [entry.name for entry in METHODS if entry.info.trains]
-
-
-class Blobs(Dataset):
-    """60 binary 6x8 images."""
-
-    factor_names = ("row", "column")
-    factor_sizes = (6, 10)
-    image_shape = (1, 6, 8)
-    image_max = 1
-
-    def images(self, index):
-        images = np.random.default_rng(0).random((60, 1, 6, 8)) < 0.3
-        return images[index].astype(np.uint8)
 
 
 def make(name: str, seed: int = 0, *, steps: int = 12, latent_dim: int = 8, **hyper) -> RunSpec:
     if name == "factor_vae":
         hyper = {"discriminator_width": 32, "discriminator_layers": 2} | hyper
-    return RunSpec(
-        method={"name": name, "version": 1, "hyper": resolve_hyper(name, hyper)},
-        dataset={"name": "blobs", "version": 1, "sha256": "0"},
-        network={"name": "mlp", "version": 1, "latent_dim": latent_dim, "init": "he"},
-        optimizer={"name": "adam", "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
-        batch_size=32,
-        steps=steps,
-        seed=seed,
-        log_every=3,
-        evaluation={"n_codes": 60, "n_images": 60, "metrics": {}},
-        threads=1,
-    )
+    return run_spec(name, hyper, seed, latent_dim=latent_dim, steps=steps, batch_size=32, log_every=3)
 
 
 @pytest.fixture(scope="module")
 def data():
     torch_setup.settings(1)
-    dataset = Blobs(None)
+    dataset = Blobs(6, 8)
     return dataset, ImageStore(dataset)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from concurrent.futures import Future
@@ -19,6 +18,7 @@ from bench.execution import run as execution_run
 from bench.execution.task import Task
 from bench.registry import METRICS, load_plugin
 from bench.results.store import Store
+from helpers import files
 
 METRIC = '''
 import os
@@ -80,8 +80,7 @@ def measured(path, specs, measurers, plugins=(), action="train"):
 
 
 def digests(store):
-    files = sorted(path for path in store.runs.glob("*/*") if path.name != "provenance.json")
-    return {str(path.relative_to(store.runs)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return files.digests(store.runs, without=["provenance.json"])
 
 
 @pytest.mark.slow

@@ -12,12 +12,11 @@ from bench.data.images import ImageStore
 from bench.dataset import Dataset
 from bench.errors import BenchError
 from bench.evaluation.codes import encode
-from bench.method import resolve_hyper
 from bench.nn import layers, networks
-from bench.spec import RunSpec
 from bench.training import loop, torch_setup
 from bench.training.state import prepare
 from bench.training.trained import weights
+from helpers.specs import run_spec
 
 NETWORKS = {"mlp": 8, "H": 64, "B": 64, "kim": 64}
 
@@ -40,18 +39,9 @@ class Blobs(Dataset):
 
 def make(precision, *, network="mlp", method="beta_vae", steps=1, seed=0):
     hyper = {"discriminator_width": 64, "discriminator_layers": 2} if method == "factor_vae" else {}
-    return RunSpec(
-        method={"name": method, "version": 1, "hyper": resolve_hyper(method, hyper)},
-        dataset={"name": "blobs", "version": 1, "sha256": "0"},
-        network={"name": network, "version": 1, "latent_dim": 4, "init": "he"},
-        optimizer={"name": "adam", "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
-        batch_size=16,
-        steps=steps,
-        seed=seed,
-        log_every=1,
-        evaluation={"n_codes": 40, "n_images": 40, "metrics": {}},
-        threads=1,
-        precision=precision,
+    sizes = {"n_codes": 40, "n_images": 40, "metrics": {}}
+    return run_spec(
+        method, hyper, seed, network=network, steps=steps, log_every=1, evaluation=sizes, precision=precision
     )
 
 

@@ -12,9 +12,8 @@ from torch import nn
 
 from bench.data.images import ImageStore
 from bench.data.order import Order
-from bench.dataset import Dataset
 from bench.errors import BenchError
-from bench.method import kl_per_latent, resolve_hyper
+from bench.method import kl_per_latent
 from bench.registry import METHODS
 from bench.seeds import torch_stream
 from bench.spec import RunSpec
@@ -23,44 +22,22 @@ from bench.training.log import final
 from bench.training.state import prepare
 from bench.training.step import reconstruction
 from bench.training.trained import weights
+from helpers.blobs import Blobs
+from helpers.specs import run_spec
 
 ALL = ["vae", "beta_vae", "annealed_vae", "factor_vae", "control_vae", "dynamic_vae"]
-
-
-class Blobs(Dataset):
-    """60 binary 8x8 images."""
-
-    factor_names = ("row", "column")
-    factor_sizes = (6, 10)
-    image_shape = (1, 8, 8)
-    image_max = 1
-
-    def images(self, index):
-        images = np.random.default_rng(0).random((60, 1, 8, 8)) < 0.3
-        return images[index].astype(np.uint8)
 
 
 def make(name: str, seed: int = 0, *, steps: int = 12, **hyper) -> RunSpec:
     if name == "factor_vae":
         hyper = {"discriminator_width": 8, "discriminator_layers": 2} | hyper
-    return RunSpec(
-        method={"name": name, "version": 1, "hyper": resolve_hyper(name, hyper)},
-        dataset={"name": "blobs", "version": 1, "sha256": "0"},
-        network={"name": "mlp", "version": 1, "latent_dim": 4, "init": "he"},
-        optimizer={"name": "adam", "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
-        batch_size=16,
-        steps=steps,
-        seed=seed,
-        log_every=2,
-        evaluation={"n_codes": 60, "n_images": 60, "metrics": {}},
-        threads=1,
-    )
+    return run_spec(name, hyper, seed, steps=steps)
 
 
 @pytest.fixture(scope="module")
 def data():
     torch_setup.settings(1)
-    dataset = Blobs(None)
+    dataset = Blobs()
     return dataset, ImageStore(dataset)
 
 
@@ -248,7 +225,7 @@ def test_kl_is_summed_over_latents_and_averaged_over_the_batch():
 
 
 def prepared(name, **hyper):
-    return prepare([make(name, **hyper)], Blobs.image_shape, 60)
+    return prepare([make(name, **hyper)], (1, 8, 8), 60)
 
 
 def advanced(training, data, until=None):
