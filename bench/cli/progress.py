@@ -120,7 +120,7 @@ class _Display:
         mark = {"ok": "✓"}.get(outcome.state, outcome.state)
         hyper = " ".join(f"{k}={v:g}" for k, v in spec.method.hyper.items() if k in ("beta", "gamma", "set_point"))
         scores = "  ".join(f"{key} {outcome.scores[key]:.3g}" for key in LINE_SCORES if key in outcome.scores)
-        words = (mark, spec.dataset.name, spec.method.name, hyper, f"s{spec.seed}", scores or outcome.message)
+        words = (mark, spec.dataset.name, spec.method.name, hyper, f"s{spec.seed}", scores, outcome.message)
         self.console.print("  ".join(word for word in words if word), f" {duration(outcome.wall_s)}")
 
     def steps(self) -> int:

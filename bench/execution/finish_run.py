@@ -63,6 +63,6 @@ def finish(attempt: Attempt, tools: Tools) -> None:
         "files": {name: sha256(folder / name) for name in names if (folder / name).exists()},
     }
     write_json(folder / RESULT, result)
-    # Until then the checkpoint was all there is.
-    for name in (CHECKPOINT, PROGRESS):
-        (folder / name).unlink(missing_ok=True)
+    # Until then the checkpoints were all there is.
+    for leftover in (*folder.glob(f"{CHECKPOINT}*"), folder / PROGRESS):
+        leftover.unlink(missing_ok=True)

@@ -81,6 +81,8 @@ class Attempt:
         Once it is trained.
     pending : Pending or None
         Its scores, once they are asked for; a run that diverged has none.
+    warning : str
+        What went wrong on the way and cost nothing but time.
     evaluate_s : float
         This process's time for them so far, waiting for others included.
     outcome : Outcome or None
@@ -92,6 +94,7 @@ class Attempt:
     keeps_weights: bool = False
     trained: Trained | None = None
     pending: Pending | None = None
+    warning: str = ""
     evaluate_s: float = 0.0
     outcome: Outcome | None = None
 

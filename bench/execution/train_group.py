@@ -36,7 +36,8 @@ def train(attempts: Sequence[Attempt], tools: Tools) -> None:
     at_step: dict[int | None, list[Attempt]] = {}
     for attempt in attempts:
         clear(attempt.folder)
-        at_step.setdefault(checkpoint.step_of(attempt.folder / CHECKPOINT, attempt.spec), []).append(attempt)
+        step, attempt.warning = checkpoint.recover(attempt.folder / CHECKPOINT, attempt.spec)
+        at_step.setdefault(step, []).append(attempt)
     for step, some in at_step.items():
         together = len(some) == 1 or agrees([one.spec for one in some], tools.dataset, tools.images)
         for part in [some] if together else [[one] for one in some]:
@@ -58,14 +59,16 @@ def _train_part(attempts: Sequence[Attempt], tools: Tools, step: int | None) -> 
         watch.save(training)
     alone = [watch.ended.get(run) or take(training, run) for run in range(len(attempts))]
     took_s = (time.perf_counter() - clock) / len(attempts)
-    history = {"train_s": round(took_s, 3), "resumed_at_step": resumed_at, "lockstep": len(attempts)}
+    shared = {"train_s": round(took_s, 3), "resumed_at_step": resumed_at, "lockstep": len(attempts)}
     for attempt, run in zip(attempts, alone, strict=True):
+        history = shared | ({"warning": attempt.warning} if attempt.warning else {})
         attempt.trained = Trained(run, record(run, attempt.folder), history, began, took_s)
 
 
 def _at_the_beginning(attempts: Sequence[Attempt], tools: Tools) -> Training:
     for attempt in attempts:
         (attempt.folder / CHECKPOINT).unlink(missing_ok=True)
+        (attempt.folder / scores_by_step.NAME).unlink(missing_ok=True)
     return prepare_for([attempt.spec for attempt in attempts], tools.dataset)
 
 
@@ -149,11 +152,11 @@ def record(run: TrainedRun, folder: Path) -> dict[str, Any]:
 
 
 def clear(folder: Path) -> None:
-    """Empty a working folder but for its checkpoint and the scores that were taken on the way to it."""
+    """Empty a working folder but for its checkpoints and the scores that were taken on the way to them."""
     for leftover in folder.iterdir():
-        # Files of a process that was killed while it wrote; only the checkpoint is worth anything, and what was
-        # measured on the way to it. Rows after it will be measured again.
-        if leftover.name not in (CHECKPOINT, scores_by_step.NAME):
+        # Files of a process that was killed while it wrote; only checkpoints are worth anything, and what was measured
+        # on the way to them. Rows after it will be measured again.
+        if not leftover.name.startswith(CHECKPOINT) and leftover.name != scores_by_step.NAME:
             leftover.unlink()
-    if not (folder / CHECKPOINT).exists():
+    if not any(folder.glob(f"{CHECKPOINT}*")):
         (folder / scores_by_step.NAME).unlink(missing_ok=True)

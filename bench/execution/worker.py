@@ -91,12 +91,12 @@ def _commit(store: Store, attempt: Attempt, tools: Tools) -> Outcome:
     finish_run.finish(attempt, tools)
     store.commit(attempt.folder, run, replace=store.is_done(run))
     store.clear_failures(run)
-    return _outcome(store, run, attempt.after_training().took_s + attempt.evaluate_s)
+    return _outcome(store, run, attempt.after_training().took_s + attempt.evaluate_s, attempt.warning)
 
 
-def _outcome(store: Store, run: str, wall_s: float) -> Outcome:
+def _outcome(store: Store, run: str, wall_s: float, warning: str = "") -> Outcome:
     result = store.result(run)
-    return Outcome(run, result["status"], "", result["scores"], wall_s)
+    return Outcome(run, result["status"], warning, result["scores"], wall_s)
 
 
 @contextmanager

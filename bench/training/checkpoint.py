@@ -5,35 +5,45 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bench.errors import BenchError
+from bench.errors import BenchError, reason
 from bench.spec import RunSpec
 from bench.training.state import Training
 
+#: Name of the checksum among the tensors of a file.
+CHECKSUM = "checksum"
+#: What can go wrong with a file that was cut off, changed, or written for something else.
+UNUSABLE = (SafetensorError, KeyError, RuntimeError, ValueError, OSError)
+
 
 def save(training: Training, *paths: Path | None) -> None:
-    """Write a checkpoint of each run, atomically: a file is either the old one or the new one.
+    """Write a checkpoint of each run, with a checksum; the one before it is kept beside it.
 
-    Call it between steps, with the log buffer empty (`bench.training.loop.train`'s ``on_log``).
+    Call it between steps, with the log buffer empty (`bench.training.loop.train`'s ``on_log``). At every moment one of
+    the two files is whole.
 
     Parameters
     ----------
     training : Training
     *paths : Path or None
-        One per run, None for a run that needs none. A run's file doesn't say which runs it was in lockstep with.
+        One per run, None for a run that needs none. A run's file doesn't say which runs it was trained with.
     """
     tensors = _tensors(training)
     for run, path in enumerate(paths):
         if path is not None:
             # Copies: tensors that share storage (views of one state) are refused by safetensors.
-            save_atomically({key: value[run : run + 1].cpu().clone() for key, value in tensors.items()}, path)
+            own = {key: value[run : run + 1].cpu().clone() for key, value in tensors.items()}
+            if path.exists():
+                _keep(path)
+            save_atomically(own | {CHECKSUM: _checksum(own)}, path)
 
 
 def load(training: Training, *paths: Path) -> None:
@@ -45,13 +55,11 @@ def load(training: Training, *paths: Path) -> None:
         If a file is damaged or belongs to another run, or if the runs aren't at the same step.
     """
     try:
-        files = [load_file(path) for path in paths]
-        for file, spec in zip(files, training.specs, strict=True):
-            _check_identity(file["spec"][0], spec)
+        files = [_read(path, spec) for path, spec in zip(paths, training.specs, strict=True)]
         if len({int(file["step"]) for file in files}) > 1:
             raise ValueError("the runs aren't at the same step")
         _restore(training, {key: torch.cat([file[key] for file in files]) for key in files[0]})
-    except (SafetensorError, KeyError, RuntimeError, ValueError, OSError) as error:
+    except UNUSABLE as error:
         names = ", ".join(str(path) for path in paths)
         raise BenchError(f"checkpoint '{names}' can't be used: {type(error).__name__}: {error}") from error
 
@@ -59,11 +67,70 @@ def load(training: Training, *paths: Path) -> None:
 def step_of(path: Path, spec: RunSpec) -> int | None:
     """Last finished step in a run's checkpoint; None if there is none, or none that `load` could use."""
     try:
-        with safe_open(path, framework="pt") as file:
-            _check_identity(file.get_tensor("spec")[0], spec)
-            return int(file.get_tensor("step"))
-    except (SafetensorError, KeyError, RuntimeError, ValueError, OSError):
+        return int(_read(path, spec)["step"])
+    except UNUSABLE:
         return None
+
+
+def recover(path: Path, spec: RunSpec) -> tuple[int | None, str]:
+    """See that a run's checkpoint can be gone on from; one that can't is set aside for the one before it.
+
+    Returns
+    -------
+    step : int or None
+        Last finished step of what stands under `path` now; None if nothing does.
+    warning : str
+        What was wrong and what follows from it; empty where all is well.
+    """
+    warning = ""
+    if path.exists():
+        try:
+            return int(_read(path, spec)["step"]), ""
+        except UNUSABLE as error:
+            path.replace(path.with_name(f"{path.name}.damaged"))
+            warning = f"its checkpoint can't be used ({reason(error)}) and was set aside"
+    step = step_of(previous(path), spec)
+    if step is not None:
+        previous(path).replace(path)
+        return step, f"{warning}; it went on from the one before, step {step:,}" if warning else ""
+    return None, f"{warning}; it began again" if warning else ""
+
+
+def _keep(path: Path) -> None:
+    """Keep a file as the previous one, without a moment in which there is none under its own name."""
+    previous(path).unlink(missing_ok=True)
+    try:
+        previous(path).hardlink_to(path)
+    except OSError:
+        # Not every file system has links.
+        shutil.copy2(path, previous(path))
+
+
+def previous(path: Path) -> Path:
+    """Where the checkpoint before the newest one stands."""
+    return path.with_name(f"{path.name}.previous")
+
+
+def _read(path: Path, spec: RunSpec) -> dict[str, Tensor]:
+    """A run's checkpoint, checked; raises one of `UNUSABLE`."""
+    tensors = load_file(path)
+    if not torch.equal(tensors.pop(CHECKSUM), _checksum(tensors)):
+        raise ValueError("its checksum is wrong")
+    _check_identity(tensors["spec"][0], spec)
+    if not 0 <= int(tensors["step"]) <= spec.train.steps:
+        raise ValueError(f"it says step {int(tensors['step'])} of {spec.train.steps}")
+    return tensors
+
+
+def _checksum(tensors: dict[str, Tensor]) -> Tensor:
+    """SHA-256 of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+        # As bytes, whatever the type; a copy, because one value may lie in memory as if it were many.
+        digest.update(value.flatten().clone(memory_format=torch.contiguous_format).view(torch.uint8).numpy())
+    return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
 
 
 def same_bits(training: Training, run: int, alone: Training) -> bool:
