@@ -291,9 +291,7 @@ def test_codes_without_noise_get_no_panel_of_their_kl(study_builder: Build) -> N
     assert [title for title in left if title] == titles[1:2]
 
 
-def test_verdicts_that_the_runs_can_speak_to_are_in_the_report(
-    reference_study: Callable[[str], Path], tmp_path, monkeypatch
-):
+def test_verdicts_that_the_runs_can_speak_to_are_in_the_report(reference_study, tmp_path, monkeypatch):
     monkeypatch.setattr("bench.reporting.figure_files.FIGURES", ())
     text = render(reference_study("dynamicvae-quick"), tmp_path / "report").read_text(encoding="utf-8")
     section = text.split("## Claims")[1].split("## Figures")[0]
