@@ -6,6 +6,7 @@ build. ``nox --no-venv -s lint types`` takes the environment that it runs in, wh
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -83,6 +84,17 @@ def check_statistics(session: nox.Session) -> None:
     """Whether scores are what they were: fresh seeds against stored ones; arguments go to `bench check`."""
     _install(session, "-e", ".")
     session.run("bench", "check", "--tier", "2", *session.posargs)
+
+
+@nox.session
+def reports(session: nox.Session) -> None:
+    """The reference studies' reports as git keeps them: tables, and the figures that README.md and docs/ show."""
+    _install(session, "-e", ".")
+    text = "".join(path.read_text(encoding="utf-8") for path in [Path("README.md"), *Path("docs").glob("*.md")])
+    for page in sorted(Path("reports/reference").glob("*/report.md")):
+        study = f"reference/{page.parent.name}"
+        shown = sorted(set(re.findall(rf"reports/{study}/fig_(\w+)\.png", text)))
+        session.run("bench", "report", study, "--figures", ",".join(shown) or "none", "--quiet")
 
 
 def _own_environment(session: nox.Session) -> bool:

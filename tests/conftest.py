@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ os.environ.update({"OMP_NUM_THREADS": "1"} if "PYTEST_XDIST_WORKER" in os.enviro
 
 import pytest
 
+from helpers.paths import REFERENCE
 from helpers.synthetic import StudyBuilder
 
 #: Tests of the documentation's plug-ins, which are run as their authors would: in a process of their own.
@@ -53,6 +56,15 @@ def bench(
         return int(end.value.code or 0), out, err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def reference_study() -> Iterator[Callable[[str], Path]]:
+    """Return the folder of a committed study by its name; an archive is unpacked once."""
+    from bench.sharing.opening import locate, opened
+
+    with ExitStack() as stack:
+        yield functools.cache(lambda name: stack.enter_context(opened(locate(name, REFERENCE))))
 
 
 @pytest.fixture

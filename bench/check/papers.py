@@ -11,8 +11,8 @@ from bench.formatting import interval, number
 from bench.registry import METHODS
 from bench.reporting import published
 from bench.results.labels import printed_name
-from bench.results.study import read_study
 from bench.results.summary import score_info
+from bench.sharing.opening import name_of, opened_study, studies_in
 
 REFERENCE = Path("reference")
 
@@ -21,18 +21,20 @@ def check(request: Request) -> list[Finding]:
     """Compare every stored study's runs with the published values for the same data and hyper-parameters."""
     names = {printed_name(METHODS, entry.name): entry.name for entry in request.chosen_methods()}
     found: list[Finding] = []
-    for folder in studies(request.results):
-        request.tell(f"tier 3: {folder.name}")
+    for path in studies(request.results):
+        name = name_of(path)
+        request.tell(f"tier 3: {name}")
         try:
-            comparisons = published.compare(read_study(folder))
+            with opened_study(path) as study:
+                comparisons = published.compare(study)
         except BenchError as error:
-            found.append(Finding(3, f"study {folder.name}", "all", "skipped", f"study {folder.name}: {error}"))
+            found.append(Finding(3, f"study {name}", "all", "skipped", f"study {name}: {error}"))
             continue
         for item in comparisons:
             # A label is the method's printed name and the hyper-parameters that were published, in brackets.
             method = names.get(item.label.split(" (")[0])
             if method is not None:
-                found.append(_finding(folder.name, method, item))
+                found.append(_finding(name, method, item))
     if all(finding.status == "skipped" for finding in found):
         text = (
             f"no stored run in '{request.results}' has a published counterpart: the same whole data set, method and "
@@ -43,8 +45,8 @@ def check(request: Request) -> list[Finding]:
 
 
 def studies(results: Path) -> list[Path]:
-    """Folders of the studies in `results` and in its folder of reference studies."""
-    return sorted(file.parent for place in (results, results / REFERENCE) for file in place.glob("*/study.toml"))
+    """Studies in `results` and in its folder of reference studies, folders and archives alike."""
+    return [*studies_in(results), *studies_in(results / REFERENCE)]
 
 
 def _finding(study: str, method: str, item: published.Comparison) -> Finding:

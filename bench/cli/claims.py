@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -18,7 +19,7 @@ FORMATS = (".md", ".csv", ".json")
 def claims(
     study: Annotated[
         Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
-        typer.Argument(help="Studies, by name or folder; default: all in --results, else the committed ones."),
+        typer.Argument(help="Studies, by name, folder or archive; default: all in --results, else the committed ones."),
     ] = None,
     results: Results = Path("results"),
     paper: Annotated[
@@ -42,18 +43,20 @@ def claims(
 
     from bench.claims.render import render
     from bench.claims.verdict import choose, ledger
-    from bench.results.study import read_study
+    from bench.sharing.opening import name_of, opened_study
 
     load_plugins(plugin)
     studies = []
-    for folder in _folders(study or [], results):
-        try:
-            studies.append(read_study(folder))
-        except BenchError as error:
-            if study:
-                raise
-            typer.echo(f"bench: warning: {folder.name} is left out: {error}", err=True)
-    verdicts = ledger(studies, names=paper or None)
+    # Curves are read while claims are judged.
+    with ExitStack() as stack:
+        for path in _studies(study or [], results):
+            try:
+                studies.append(stack.enter_context(opened_study(path)))
+            except BenchError as error:
+                if study:
+                    raise
+                typer.echo(f"bench: warning: {name_of(path)} is left out: {error}", err=True)
+        verdicts = ledger(studies, names=paper or None)
     if claim:
         verdicts = choose(verdicts, claim)
     if out is not None:
@@ -61,24 +64,11 @@ def claims(
     typer.echo(render(verdicts, ".json" if json else ".md", tests=bool(claim)), nl=False)
 
 
-def _folders(names: list[str], results: Path) -> list[Path]:
-    """Folders of the studies named; of all in `results`, or in ``results/reference``, if none is."""
+def _studies(names: list[str], results: Path) -> list[Path]:
+    """Studies that are named; all in `results`, or in ``results/reference``, if none is."""
+    from bench.sharing.opening import locate, studies_in
+
     places = (results, results / "reference")
     if names:
-        found = []
-        for name in names:
-            folders = [path for path in (*(place / name for place in places), Path(name)) if _is_study(path)]
-            if not folders:
-                known = [path.name for place in places for path in _studies(place)]
-                raise BenchError(f"no study '{name}' in '{results}'{did_you_mean(name, known)}")
-            found.append(folders[0])
-        return found
-    return next((folders for place in places if (folders := _studies(place))), [])
-
-
-def _studies(place: Path) -> list[Path]:
-    return sorted(file.parent for file in place.glob("*/study.toml"))
-
-
-def _is_study(folder: Path) -> bool:
-    return (folder / "study.toml").is_file()
+        return [locate(name, *places) for name in names]
+    return next((found for place in places if (found := studies_in(place))), [])

@@ -1,11 +1,11 @@
-"""What commands do first: load plug-ins, find a study's folder, resolve a study's options."""
+"""What commands do first: load plug-ins, resolve a study's options."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.config.study import StudySpec
@@ -59,19 +59,3 @@ def load_plugins(paths: list[Path] | None) -> None:
 
     for path in paths or []:
         load_plugin(path)
-
-
-def study_folder(study: str, results: Path) -> Path:
-    """Folder of a study that is named, or given by its path.
-
-    Raises
-    ------
-    BenchError
-        If there is none, with the nearest name.
-    """
-    for folder in (results / study, Path(study)):
-        if (folder / "study.toml").is_file():
-            return folder
-    known = sorted(path.parent.name for path in results.glob("*/study.toml"))
-    hint = did_you_mean(study, known) or (f"; there are: {', '.join(known)}" if known else "; there is none yet")
-    raise BenchError(f"no study '{study}' in '{results}'{hint}")

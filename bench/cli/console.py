@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import fields
 from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 
 from bench.errors import BenchError, did_you_mean
@@ -20,18 +22,20 @@ from bench.results.store import Store
 
 if TYPE_CHECKING:
     from bench.config.study import StudySpec
+    from bench.results.study import Study
     from bench.spec import RunSpec
 
 out = Console(highlight=False, soft_wrap=True, markup=False)
 
 
-def print_report(folder: Path, target: Path, *, quiet: bool, mixed: bool = False, n_jobs: int = 0) -> None:
+def print_report(
+    study: Study, reports: Path, name: Path, *, quiet: bool, figures: Sequence[str] | None = None, n_jobs: int = 0
+) -> None:
     """Render the report, on all cores unless told otherwise, and print its table and where it is."""
     from bench.reporting import render, tables
-    from bench.results.study import read_study
 
-    study = read_study(folder, mixed=mixed)
-    page = render.render(study, target, n_jobs=n_jobs or os.cpu_count() or 1)
+    jobs = n_jobs or os.cpu_count() or 1
+    page = render.render(study, reports / name, name=name.as_posix(), figures=figures, n_jobs=jobs)
     if not quiet:
         for table in [
             tables.markdown(tables.make_table(study, d), intervals=False)
@@ -109,8 +113,8 @@ def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None
         rows = [_summary_of(PRESETS / f"{name}.toml") for name in presets()]
     elif kind == "studies":
         rows = [
-            {"name": path.parent.relative_to(results).as_posix(), "summary": ""}
-            for path in sorted(results.glob("**/study.toml"))
+            {"name": path.relative_to(results).as_posix(), "summary": ""}
+            for path in sorted([*_archives(results), *(file.parent for file in results.glob("**/study.toml"))])
         ]
     elif kind in registries:
         rows = [{"name": e.name, "version": e.version, "summary": e.summary} for e in registries[kind]]
@@ -130,13 +134,12 @@ def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None
 def print_one(name: str, results: Path, *, as_json: bool) -> None:
     """Print one run (result and provenance), or one registered thing (documentation and settings)."""
     from bench import registry
-    from bench.results.read import read_json
+    from bench.sharing.archive import runs_of
+    from bench.sharing.opening import opened
 
     folders = {path.parent.name: path.parent for path in sorted(results.glob("**/runs/*/result.json"))}
     if name in folders:
-        parts = [part for part in ("spec", "result", "provenance") if (folders[name] / f"{part}.json").exists()]
-        found = {part: read_json(folders[name] / f"{part}.json", ()) for part in parts}
-        print(json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False))  # noqa: T201
+        _print_run(folders[name])
         return
     known: list[str] = []
     for each in (registry.METHODS, registry.DATASETS, registry.METRICS, registry.NETWORKS, registry.FIGURES):
@@ -152,7 +155,32 @@ def print_one(name: str, results: Path, *, as_json: bool) -> None:
             return
         known += [entry.name for entry in each]
     known += list(folders)
+    for archive in _archives(results):
+        try:
+            runs = runs_of(archive)
+        except BenchError as error:
+            typer.echo(f"bench: warning: {error}", err=True)
+            continue
+        if name in runs:
+            with opened(archive) as folder:
+                _print_run(folder / "runs" / name)
+            return
+        known += runs
     raise BenchError(f"nothing is called '{name}'{did_you_mean(name, known)}; see `bench list methods`, `bench status`")
+
+
+def _print_run(folder: Path) -> None:
+    from bench.results.read import read_json
+
+    parts = [part for part in ("spec", "result", "provenance") if (folder / f"{part}.json").exists()]
+    found = {part: read_json(folder / f"{part}.json", ()) for part in parts}
+    print(json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False))  # noqa: T201
+
+
+def _archives(results: Path) -> list[Path]:
+    from bench.sharing.containers import SUFFIXES
+
+    return sorted(file for suffix in SUFFIXES for file in results.glob(f"**/*{suffix}"))
 
 
 def _summary_of(file: Path) -> dict[str, Any]:

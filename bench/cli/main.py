@@ -6,6 +6,7 @@ import io
 import shlex
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, NoReturn, Optional
 
@@ -13,7 +14,7 @@ import typer
 
 from bench import __version__
 from bench.cli import check, claims, doctor, score, share, speed, test
-from bench.cli.common import load_plugins, resolve_study, study_folder
+from bench.cli.common import load_plugins, resolve_study
 from bench.cli.options import (
     Config,
     Datasets,
@@ -29,6 +30,7 @@ from bench.cli.options import (
     Results,
     Seeds,
     Settings,
+    Study,
     StudyName,
     Terms,
 )
@@ -91,6 +93,7 @@ def run(
     from bench.cli import console
     from bench.cli.progress import Progress
     from bench.execution.run import run_study
+    from bench.sharing.opening import locate, opened_study
 
     spec, specs, name = resolve_study(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms)
     if rerun not in (None, "diverged", "all"):
@@ -109,7 +112,7 @@ def run(
             plugins=[path.resolve() for path in plugin or []],
             command=shlex.join(["bench", *sys.argv[1:]]),
             mixed=mixed,
-            reuse=[study_folder(other, results) for other in reuse or []],
+            reuse=[locate(other, results) for other in reuse or []],
             watcher=Progress(quiet=quiet),
         )
     except KeyboardInterrupt:
@@ -117,7 +120,8 @@ def run(
         raise typer.Exit(130) from None
     failed = any(outcome.state == "failed" for outcome in outcomes)
     try:
-        console.print_report(results / name, reports / name, quiet=quiet, mixed=mixed, n_jobs=jobs)
+        with opened_study(results / name, mixed=mixed) as read:
+            console.print_report(read, reports, Path(name), quiet=quiet, n_jobs=jobs)
     except BenchError as error:
         if not failed:
             raise
@@ -158,14 +162,16 @@ def plan(
 
 @app.command()
 def status(
-    study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
+    study: Study,
     results: Results = Path("results"),
     json: Json = False,
 ) -> None:
     """Say of every planned run whether it is done, diverged, failed, in work or not run yet."""
     from bench.cli import console
+    from bench.sharing.opening import locate, opened
 
-    console.print_status(study_folder(study, results), as_json=json)
+    with opened(locate(study, results)) as folder:
+        console.print_status(folder, as_json=json)
 
 
 @app.command("list")
@@ -199,18 +205,18 @@ def show(
 
 @app.command()
 def aggregate(
-    study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
+    study: Study,
     results: Results = Path("results"),
     plugin: Plugins = None,
     mixed: Mixed = False,
     out: Annotated[Optional[Path], typer.Option("--out", help="CSV file; default: print it.")] = None,  # noqa: UP045
 ) -> None:
     """One tidy table, a row per run; also of a study that is still running."""
-    from bench.results.study import read_study
+    from bench.sharing.opening import locate, opened_study
 
     load_plugins(plugin)
-    runs = read_study(study_folder(study, results), mixed=mixed).runs
-    table = runs.to_csv(index=False, lineterminator="\n")
+    with opened_study(locate(study, results), mixed=mixed) as read:
+        table = read.runs.to_csv(index=False, lineterminator="\n")
     if out is None:
         typer.echo(table, nl=False)
         return
@@ -219,21 +225,31 @@ def aggregate(
 
 @app.command()
 def report(
-    study: Annotated[list[str], typer.Argument(help="Names of studies, or their folders; a report each.")],
+    study: Annotated[list[str], typer.Argument(help="Studies, by name, folder or archive; a report each.")],
     results: Results = Path("results"),
     reports: Reports = Path("reports"),
+    figures: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--figures", help="For git: report.md, tables and these as PNG, by name, or none; nothing else."),
+    ] = None,
     plugin: Plugins = None,
     mixed: Mixed = False,
     quiet: Quiet = False,
 ) -> None:
     """Render tables and figures from stored runs; the same runs give the same bytes."""
     from bench.cli import console
+    from bench.selectors import split_list
+    from bench.sharing.opening import locate, name_of, opened_study
 
     load_plugins(plugin)
-    # A name that is none is told before anything is drawn.
-    for folder in [study_folder(name, results) for name in study]:
-        name = folder.relative_to(results) if folder.is_relative_to(results) else folder.name
-        console.print_report(folder, reports / name, quiet=quiet, mixed=mixed)
+    chosen = None if figures is None else [] if figures == "none" else split_list(figures)
+    paths = [locate(name, results) for name in study]
+    with ExitStack() as stack:
+        # What is no study, or a damaged one, is told before anything is drawn.
+        studies = [stack.enter_context(opened_study(path, mixed=mixed)) for path in paths]
+        for path, read in zip(paths, studies, strict=True):
+            place = path.parent.relative_to(results) if path.parent.is_relative_to(results) else Path()
+            console.print_report(read, reports, place / name_of(path), figures=chosen, quiet=quiet)
 
 
 app.command()(check.check)

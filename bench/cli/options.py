@@ -36,6 +36,7 @@ Settings = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--set", help="table.key=value, for example dynamic_vae.ki=0.001 or train.steps=1000; repeatable."),
 ]
+Study = Annotated[str, typer.Argument(help="Name of a study, its folder, or an archive of `bench export`.")]
 StudyName = Annotated[Optional[str], typer.Option("--study", help="Name of the results folder.")]  # noqa: UP045
 Results = Annotated[Path, typer.Option("--results", help="Where studies are kept.")]
 Reports = Annotated[Path, typer.Option("--reports", help="Where reports are written.")]

@@ -7,41 +7,45 @@ from typing import Annotated, Optional
 
 import typer
 
-from bench.cli.common import load_plugins, study_folder
-from bench.cli.options import Json, Mixed, Plugins, Results
+from bench.cli.common import load_plugins
+from bench.cli.options import Json, Mixed, Plugins, Results, Study
 from bench.errors import BenchError, did_you_mean
 from bench.files import write_out
 
-EXPORTS = (".zip", ".parquet")
+EXPORTS = (".zip", ".tar.xz", ".parquet")
 FORMATS = (".md", ".csv", ".json")
-Side = Annotated[str, typer.Argument(help="Name of a study, its folder, or an export (.zip).")]
 
 
 def export(
-    study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
+    study: Study,
     out: Annotated[
         Optional[Path],  # noqa: UP045  (typer reads the annotation at run time)
-        typer.Option("--out", help="A .zip (default: <study>.zip), or the table of all runs as .parquet."),
+        typer.Option("--out", help="A .zip (default: <study>.zip) or a .tar.xz, or all runs' table as .parquet."),
     ] = None,
-    pictures: Annotated[bool, typer.Option("--pictures", help="With reconstructions and traversals.")] = False,
+    pictures: Annotated[
+        str,
+        typer.Option("--pictures", help="Whose reconstructions and traversals: none, first-seed (as figures do), all."),
+    ] = "none",
     results: Results = Path("results"),
     plugin: Plugins = None,
     mixed: Mixed = False,
 ) -> None:
     """Write a study as one file to share: its records with checksums, without weights and without your paths."""
     from bench.sharing.export import export_archive, export_table
+    from bench.sharing.opening import locate, name_of, opened
 
     load_plugins(plugin)
-    folder = study_folder(study, results)
-    target = Path(f"{folder.resolve().name}.zip") if out is None else out
+    path = locate(study, results)
+    target = Path(f"{name_of(path.resolve())}.zip") if out is None else out
     _check_suffix(target, EXPORTS)
-    if target.suffix == ".parquet":
-        if pictures:
-            raise BenchError("--pictures belongs to a .zip: a table holds none")
-        rows = export_table(folder, target, mixed=mixed)
-        typer.echo(f"export: {target} ({rows} rows)")
-        return
-    done = export_archive(folder, target, pictures=pictures)
+    with opened(path) as folder:
+        if target.suffix == ".parquet":
+            if pictures != "none":
+                raise BenchError("--pictures belongs to a .zip or .tar.xz: a table holds none")
+            rows = export_table(folder, target, mixed=mixed)
+            typer.echo(f"export: {target} ({rows} rows)")
+            return
+        done = export_archive(folder, target, pictures=pictures)
     typer.echo(f"export: {target} ({len(done.runs)} runs, {target.stat().st_size / 2**20:.1f} MiB)")
     if done.failed:
         typer.echo(f"bench: {len(done.failed)} runs that failed aren't in it: {', '.join(done.failed)}", err=True)
@@ -71,8 +75,8 @@ def import_(
 
 
 def compare(
-    a: Side,
-    b: Side,
+    a: Study,
+    b: Study,
     margin: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--margin", help="score=value: ask whether the two differ by less than that; repeatable."),
@@ -86,12 +90,13 @@ def compare(
     """Compare two studies, method by method and score by score: B - A over seeds, with intervals."""
     from bench.comparison import compare as comparison_compare
     from bench.comparison.render import render
+    from bench.sharing.opening import locate
 
     if out is not None:
         _check_suffix(out, FORMATS)
     margins = dict(_margin(text) for text in margin or [])
     load_plugins(plugin)
-    sides = [Path(name) if Path(name).is_file() else study_folder(name, results) for name in (a, b)]
+    sides = [locate(name, results) for name in (a, b)]
     found = comparison_compare.compare(*map(comparison_compare.load_study, sides), margins=margins, mixed=mixed)
     if out is not None:
         write_out(out, render(found, out.suffix))
@@ -99,7 +104,7 @@ def compare(
 
 
 def _check_suffix(file: Path, known: tuple[str, ...]) -> None:
-    if file.suffix not in known:
+    if not file.name.endswith(known):
         raise BenchError(f"--out '{file}': the name must end in {' or '.join(known)}{did_you_mean(file.suffix, known)}")
 
 

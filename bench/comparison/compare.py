@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,13 +17,11 @@ from bench.comparison.difference import Difference, seed_difference
 from bench.errors import BenchError, did_you_mean
 from bench.formatting import ranges
 from bench.results.labels import Spec, dataset_settings, method_settings
-from bench.results.study import Study, read_study
+from bench.results.study import Study
 from bench.results.summary import place, score_columns, score_info
 from bench.results.versions import refuse_mixed
 from bench.seeds import stream
-from bench.sharing.archive import read_archive
-from bench.sharing.import_ import unpack
-from bench.sharing.record_checks import check_files
+from bench.sharing.opening import opened_study
 from bench.stats import holm
 
 SIDES = ("A", "B")
@@ -86,15 +83,10 @@ def load_study(path: Path) -> Study:
     Raises
     ------
     BenchError
-        As `read_study`, `read_archive` and `check_files`.
+        As `bench.sharing.opening.opened_study`.
     """
-    if path.is_dir():
-        return read_study(path, mixed=True)
-    archive = read_archive(path)
-    check_files(archive.files, f"'{path}'")
-    with tempfile.TemporaryDirectory() as folder:
-        unpack(archive, Path(folder))
-        return dataclasses.replace(read_study(Path(folder), mixed=True), path=path)
+    with opened_study(path, mixed=True) as study:
+        return dataclasses.replace(study, path=path)
 
 
 def compare(a: Study, b: Study, *, margins: Mapping[str, float] | None = None, mixed: bool = False) -> Comparisons:

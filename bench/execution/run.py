@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from bench.execution.worker import execute_batch, killed
 from bench.results.read import write_runs_jsonl
 from bench.results.store import Store
 from bench.results.versions import check_versions
+from bench.sharing.opening import opened
 from bench.spec import RunSpec
 
 
@@ -65,7 +67,7 @@ def run_study(
     mixed : bool
         Allow runs of other versions beside those that are stored.
     reuse : sequence of Path
-        Folders of other studies, whose finished runs of the same id are taken over.
+        Folders or archives of other studies, whose finished runs of the same id are taken over.
     watcher : Watcher, optional
 
     Returns
@@ -76,14 +78,17 @@ def run_study(
     Raises
     ------
     BenchError
-        If the folder can't be written, or holds runs that these can't be compared with.
+        If an archive of `reuse` isn't fit to be imported, or the folder can't be written, or holds runs that these
+        can't be compared with.
     """
     watcher = watcher or Watcher()
     store = Store(folder)
-    store.create(study.model_dump(mode="json"), specs, command)
-    if not mixed:
-        check_versions(folder, specs)
-    adopted = sum(store.adopt(Store(other), spec.run_id) for spec in specs for other in reuse)
+    with ExitStack() as stack:
+        others = [Store(stack.enter_context(opened(path, marked=True))) for path in reuse]
+        store.create(study.model_dump(mode="json"), specs, command)
+        if not mixed:
+            check_versions(folder, specs)
+        adopted = sum(store.adopt(other, spec.run_id) for spec in specs for other in others)
     todo = plan(specs, store, rerun)
     jobs = n_jobs or os.cpu_count() or 1
     watcher.planned(study, todo, store, todo.workers(jobs), adopted)

@@ -38,7 +38,9 @@ Picture = tuple[str, str]
 
 
 @contextmanager
-def pictures(study: Study, folder: Path, begun: Path, n_jobs: int = 1) -> Iterator[Callable[[], list[Picture]]]:
+def pictures(
+    study: Study, folder: Path, begun: Path, n_jobs: int = 1, names: Sequence[str] | None = None
+) -> Iterator[Callable[[], list[Picture]]]:
     """Draw a study's figures, the same bytes by however many processes.
 
     Parameters
@@ -50,6 +52,8 @@ def pictures(study: Study, folder: Path, begun: Path, n_jobs: int = 1) -> Iterat
         For the processes' notes on who draws what; not there yet.
     n_jobs : int
         Processes, this one included; the others begin at once.
+    names : sequence of str, optional
+        Figures; by default those that the study asks for, or all.
 
     Yields
     ------
@@ -57,7 +61,7 @@ def pictures(study: Study, folder: Path, begun: Path, n_jobs: int = 1) -> Iterat
         Draws here what no other process has begun, waits for them, and gives all figures in order. Raises what a
         figure's function raises.
     """
-    wanted = _wanted(study)
+    wanted = _wanted(study, names)
     # The collector would go through all modules again and again, which makes a sixth of a report's time.
     ours_to_thaw = gc.get_freeze_count() == 0
     gc.freeze()
@@ -148,8 +152,9 @@ def with_palette(pixels: NDArray[np.uint8]) -> Image.Image:
     return reduced
 
 
-def _wanted(study: Study) -> list[FigureEntry]:
-    wanted = [FIGURES.get(name) for name in study.meta.get("figures", [])] or list(FIGURES)
+def _wanted(study: Study, names: Sequence[str] | None) -> list[FigureEntry]:
+    asked = study.meta.get("figures") or None if names is None else dict.fromkeys(names)
+    wanted = list(FIGURES) if asked is None else [FIGURES.get(name) for name in asked]
     return sorted(wanted, key=lambda entry: (entry.info.order, entry.name))
 
 

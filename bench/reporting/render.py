@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +44,8 @@ def render(
     *,
     mixed: bool = False,
     claims: Sequence[Mapping[str, str]] | None = None,
+    figures: Sequence[str] | None = None,
+    name: str = "",
     n_jobs: int = 1,
 ) -> Path:
     """Write the report of a study.
@@ -59,6 +62,11 @@ def render(
         As in `bench.results.study.read_study`, for a path.
     claims : sequence of mappings, optional
         Verdicts on claims, as `bench.claims.render.brief` gives them; by default this study's own.
+    figures : sequence of str, optional
+        Names of figures, for a short report: ``report.md``, which says how to get the rest, tables, and these figures
+        without a PDF.
+    name : str
+        What ``bench report`` calls the study; by default its folder's name.
     n_jobs : int
         Processes that may draw; the report doesn't depend on it.
 
@@ -82,13 +90,14 @@ def render(
         raise BenchError(f"{out_dir} holds something else than a report: give another folder")
     try:
         out_dir.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out_dir.name}.", dir=out_dir.parent) as name:
-            draft = Path(name) / "new"
+        with tempfile.TemporaryDirectory(prefix=f".{out_dir.name}.", dir=out_dir.parent) as outer:
+            draft = Path(outer) / "new"
             draft.mkdir()
-            with figure_files.pictures(study, draft, Path(name) / "begun", n_jobs) as take_pictures:
+            with figure_files.pictures(study, draft, Path(outer) / "begun", n_jobs, figures) as take_pictures:
                 found = brief(ledger_for(study)) if claims is None else claims
-                _write(study, draft, found, take_pictures)
-            _swap(draft, out_dir, Path(name) / "old")
+                rest = "" if figures is None else f"bench report {shlex.quote(name or study.path.name)}"
+                _write(study, draft, found, take_pictures, rest)
+            _swap(draft, out_dir, Path(outer) / "old")
     except OSError as error:
         raise BenchError(f"the report can't be written to {out_dir}: {reason(error)}") from error
     return out_dir / "report.md"
@@ -99,7 +108,9 @@ def _write(
     folder: Path,
     claims: Sequence[Mapping[str, str]],
     take_pictures: Callable[[], list[figure_files.Picture]],
+    rest: str,
 ) -> None:
+    """All files of a report; `rest` is the command that writes those that a short one lacks, empty for a whole one."""
     tables = [make_table(study, dataset) for dataset in study.datasets]
     for table in tables:
         stem = f"table_{slug(table.dataset)}"
@@ -108,9 +119,14 @@ def _write(
     of_factors = {table.dataset: per_factor.tables(study, table.dataset) for table in tables}
     beside = published.compare(study)
     pictures = take_pictures()
+    if rest:
+        for file in folder.glob("fig_*.pdf"):
+            file.unlink()
     (folder / "report.md").write_text(
-        _page(study, tables, pictures, folder, of_factors, beside, claims), encoding="utf-8", newline="\n"
+        _page(study, tables, pictures, folder, of_factors, beside, claims, rest), encoding="utf-8", newline="\n"
     )
+    if rest:
+        return
     page = reporting_page.page(
         study, tables, pictures, folder,
         of_factors=of_factors, beside=beside, how_to_read=HOW_TO_READ, claims=claims,
@@ -142,13 +158,14 @@ def _page(
     of_factors: Mapping[str, Sequence[per_factor.Table]],
     beside: Sequence[published.Comparison],
     claims: Sequence[Mapping[str, str]],
+    rest: str,
 ) -> str:
     meta = study.meta
     blocks = [
         f"# {study.name}",
         f"> **{meta['notice']}**" if meta.get("notice") else "",
         meta.get("description", ""),
-        "[report.html](report.html) has all this and every run, to be opened in a browser.",
+        "" if rest else "[report.html](report.html) has all this and every run, to be opened in a browser.",
     ]
     bold = f"**{PARTIAL}**"
     blocks += [
@@ -164,6 +181,7 @@ def _page(
     blocks += ["## Claims", _claims(claims)] if claims else []
     blocks += ["## Figures"]
     blocks += [_picture(folder, stem, caption) for stem, caption in pictures]
+    blocks += [f"`{rest}` draws all figures and writes report.html, a page with every run."] if rest else []
     lines = troubles(study)
     if lines:
         blocks += ["## Diverged and failed runs", "\n".join(f"- {line}" for line in lines)]
@@ -180,10 +198,10 @@ def _claims(claims: Sequence[Mapping[str, str]]) -> str:
 
 
 def _picture(folder: Path, stem: str, caption: str) -> str:
-    """Embed a figure, or what moves, which has no PDF."""
-    if (folder / f"{stem}.gif").exists():
-        return f"![{stem}]({stem}.gif)\n\n{caption}"
-    return f"![{stem}]({stem}.png)\n\n{caption} ([PDF]({stem}.pdf))"
+    """Embed a figure, and name its PDF if there is one."""
+    kind = "gif" if (folder / f"{stem}.gif").exists() else "png"
+    pdf = f" ([PDF]({stem}.pdf))" if (folder / f"{stem}.pdf").exists() else ""
+    return f"![{stem}]({stem}.{kind})\n\n{caption}{pdf}"
 
 
 def _files(table: Table) -> str:

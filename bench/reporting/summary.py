@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
+import pandas as pd
+
 from bench.formatting import duration, ranges
 from bench.results.labels import CONTROL, method_settings
 from bench.results.study import Study
@@ -95,7 +97,7 @@ def troubles(study: Study) -> list[str]:
     """Diverged and failed runs; names of runs stand between backticks."""
     diverged = study.runs[study.runs["status"] == "diverged"]
     lines = [
-        f"`{run}` diverged" + (f" after step {good}" if good is not None and good == good else "")
+        f"`{run}` diverged" + (f" after step {good}" if pd.notna(good) else "")
         for run, good in zip(diverged["run"], diverged["last_good_step"].astype(object), strict=True)
     ]
     return lines + [f"`{item['run']}` failed: {str(item['error']).splitlines()[0]}" for item in study.failures]

@@ -12,16 +12,17 @@ from typing import Any
 import tomli_w
 from pandas.api.types import is_object_dtype
 
-from bench.errors import BenchError, reason
+from bench.errors import BenchError, did_you_mean, reason
 from bench.files import json_bytes, sha256, write_bytes
 from bench.results.read import entries
 from bench.results.store import RESULT
 from bench.results.study import read_study
-from bench.sharing.archive import PICTURES, write_archive
+from bench.sharing.archive import IMPORTED, PICTURES, write_archive
+from bench.sharing.containers import SUFFIXES
 from bench.sharing.record_checks import check_files, read_record, read_study_file, strings
 
-#: What provenance says of a run that came out of somebody's archive.
-IMPORTED = "imported"
+#: Whose pictures an archive may hold.
+PICTURED = ("none", "first-seed", "all")
 
 #: An absolute path, one in a home folder or a file URL, from where a value begins to where it ends in a list.
 _ABSOLUTE = re.compile(
@@ -54,15 +55,16 @@ class Collected:
     paths_left: list[str]
 
 
-def collect(path: Path, *, pictures: bool = False) -> Collected:
+def collect(path: Path, *, pictures: str = "none") -> Collected:
     """Read a study's records and leave out what is nobody else's business.
 
     Parameters
     ----------
     path : Path
         ``results/<study>``; a study that is still running gives the runs it has finished.
-    pictures : bool
-        Whether reconstructions and traversals go with them.
+    pictures : {"none", "first-seed", "all"}
+        Whose reconstructions and traversals go with them: nobody's, those of each configuration that figures show (of
+        the lowest seed that ended well and has one), or every run's.
 
     Returns
     -------
@@ -88,6 +90,8 @@ def collect(path: Path, *, pictures: bool = False) -> Collected:
     What provenance records else stays: versions, commit, processor, memory, GPU, operating system, times, names and
     checksums of plug-ins. It holds neither the machine's name nor the user's.
     """
+    if pictures not in PICTURED:
+        raise BenchError(f"--pictures {pictures}{did_you_mean(pictures, PICTURED)}; it is {', '.join(PICTURED)}")
     if not (path / "study.toml").is_file():
         raise BenchError(f"there is no study at '{path}' (it has no study.toml)")
     try:
@@ -97,9 +101,8 @@ def collect(path: Path, *, pictures: bool = False) -> Collected:
             files["plan.json"] = json_bytes(read_record(_read(path / "plan.json"), "plan.json"))
         done = [folder for folder in entries(path / "runs") if (folder / RESULT).is_file()]
         for folder in done:
-            names = [name for name in PICTURES if pictures and (folder / name).is_file()]
-            records = _public_run(folder) | {name: _read(folder / name) for name in names}
-            files |= {f"runs/{folder.name}/{name}": content for name, content in records.items()}
+            files |= {f"runs/{folder.name}/{name}": content for name, content in _public_run(folder).items()}
+        files |= {name: _read(path / name) for name in _pictures(path, pictures, done)}
     except BenchError as error:
         raise BenchError(f"{path}: {error}") from None
     specs = check_files(files, str(path))
@@ -113,7 +116,7 @@ def collect(path: Path, *, pictures: bool = False) -> Collected:
     )
 
 
-def export_archive(path: Path, out: Path, *, pictures: bool = False) -> Collected:
+def export_archive(path: Path, out: Path, *, pictures: str = "none") -> Collected:
     """Write a study as an archive for `bench.sharing.import_.import_study`.
 
     Parameters
@@ -121,7 +124,7 @@ def export_archive(path: Path, out: Path, *, pictures: bool = False) -> Collecte
     path, pictures
         As in `collect`.
     out : Path
-        The file; an earlier one is replaced.
+        The file, a tar.xz if it is called so, else a zip; an earlier one is replaced.
 
     Raises
     ------
@@ -129,7 +132,8 @@ def export_archive(path: Path, out: Path, *, pictures: bool = False) -> Collecte
         As `collect`, or the file can't be written, or would be larger than `bench.sharing.archive` allows.
     """
     collected = collect(path, pictures=pictures)
-    content = write_archive(collected.study, collected.files)
+    suffix = next((suffix for suffix in SUFFIXES if out.name.endswith(suffix)), SUFFIXES[0])
+    content = write_archive(collected.study, collected.files, suffix)
     try:
         write_bytes(out, content)
     except OSError as error:
@@ -188,6 +192,17 @@ def hide_paths(text: str) -> str:
         closing bracket is taken for a part of it.
     """
     return _ABSOLUTE.sub(lambda match: _last_part(match[0]), text)
+
+
+def _pictures(path: Path, pictures: str, done: list[Path]) -> list[str]:
+    """Names in the archive of the pictures that are asked for."""
+    if pictures == "none":
+        return []
+    groups = [[folder.name] for folder in done]
+    if pictures == "first-seed":
+        groups = [group["run"].tolist() for group in read_study(path, mixed=True).ended_well.values()]
+    names = [[f"runs/{run}/{name}" for run in group] for group in groups for name in PICTURES]
+    return [found[0] for each in names if (found := [name for name in each if (path / name).is_file()])]
 
 
 def _public_run(folder: Path) -> dict[str, bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,17 +15,14 @@ import tomli_w
 from filelock import FileLock, Timeout
 
 from bench.errors import BenchError, did_you_mean
-from bench.files import json_bytes, write_bytes, write_json, write_text
+from bench.files import write_bytes, write_json, write_text
 from bench.results.read import write_runs_jsonl
 from bench.results.store import Store, explain
-from bench.results.study import read_study
 from bench.results.versions import refuse_mixed
-from bench.sharing.archive import Archive, read_archive
-from bench.sharing.export import IMPORTED, collect
-from bench.sharing.record_checks import check_files, read_study_file
-
-#: What a study's folder may be called, when the name comes from a file.
-_NAME = re.compile(r"\w[\w .+=@-]{0,127}")
+from bench.sharing.archive import Archive
+from bench.sharing.export import collect
+from bench.sharing.opening import NAME, read_checked, unpack_study
+from bench.sharing.record_checks import read_study_file
 
 
 @dataclass(frozen=True)
@@ -81,10 +77,9 @@ def import_study(
         be written. Nothing is changed then. A merge that is killed may have added some of the runs: giving the same
         command again adds the rest.
     """
-    archive = read_archive(file)
-    specs = check_files(archive.files, f"'{file}'")
+    archive, specs = read_checked(file)
     name = archive.study if name is None else name
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise BenchError(f"{name!r} can't be a study's name; give another with --study")
     target = results / name
     if merge and not (target / "study.toml").is_file():
@@ -98,35 +93,12 @@ def import_study(
             return _merge(archive, specs, Store(target), mixed=mixed)
         results.mkdir(parents=True, exist_ok=True)
         with _draft(results) as draft:
-            unpack(archive, draft)
+            unpack_study(archive, draft)
             write_runs_jsonl(draft)
             draft.rename(target)
     except OSError as error:
         raise BenchError(explain(error, target)) from error
     return Imported(target, list(specs), [])
-
-
-def unpack(archive: Archive, folder: Path) -> None:
-    """Write an archive's files under an empty folder, ``study.toml`` last, and see that they can be read as a study.
-
-    Raises
-    ------
-    BenchError
-        If they can't.
-    """
-    origin = {IMPORTED: {"file": archive.source.name, "sha256": archive.sha256}}
-    files = dict(archive.files)
-    for name in archive.files:
-        if name.endswith("/spec.json"):
-            volatile = name.removesuffix("spec.json") + "provenance.json"
-            files[volatile] = json_bytes(json.loads(files.get(volatile, b"{}")) | origin)
-    for name, content in sorted(files.items(), key=lambda item: item[0] == "study.toml"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    try:
-        read_study(folder, mixed=True)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise BenchError(f"'{archive.source}' can't be read as a study ({error})") from None
 
 
 def _merge(archive: Archive, specs: dict[str, dict[str, Any]], store: Store, *, mixed: bool) -> Imported:
@@ -142,7 +114,7 @@ def _merge(archive: Archive, specs: dict[str, dict[str, Any]], store: Store, *, 
             if not mixed:
                 theirs = {run: json.loads(here.files[f"runs/{run}/spec.json"]) for run in here.runs}
                 refuse_mixed(store.path, theirs | specs)
-            unpack(archive, draft)
+            unpack_study(archive, draft)
             store.runs.mkdir(exist_ok=True)
             with _all_or_nothing(store) as moved:
                 for run in added:

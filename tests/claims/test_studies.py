@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from bench.config.study import resolve
 from bench.errors import BenchError
 from bench.results.study import read_study
 from helpers.claims import CLAIM, SEEDS, SPREAD, fill, pair, paper_of
-from helpers.paths import REFERENCE
 from helpers.synthetic import Build
 
 
@@ -114,15 +114,15 @@ def test_presets_are_judged_apart(study_builder: Build) -> None:
     }
 
 
-@pytest.mark.skipif(not REFERENCE.is_dir(), reason="the committed studies aren't there")
-def test_the_committed_quick_study_decides_nothing_for_a_paper() -> None:
-    found = ledger_for(read_study(REFERENCE / "dynamicvae-quick"), names=["dynamicvae", "controlvae"])
+def test_the_committed_quick_study_decides_nothing_for_a_paper(reference_study: Callable[[str], Path]) -> None:
+    study = read_study(reference_study("dynamicvae-quick"))
+    found = ledger_for(study, names=["dynamicvae", "controlvae"])
     ran = [item for item in found if item.status != "not run"]
     assert {"dynamicvae.C2", "dynamicvae.C4"} <= {item.claim.id for item in ran}
     assert not any(item.counts for item in found)
     assert all("at quick only" in verdict_words(item) for item in ran)
     # An independent look at one number: DynamicVAE's MIG minus ControlVAE's.
-    runs = read_study(REFERENCE / "dynamicvae-quick").runs.set_index(["method", "seed"])["mig"]
+    runs = study.runs.set_index(["method", "seed"])["mig"]
     (c2,) = [item for item in ran if item.claim.id == "dynamicvae.C2"]
     (outcome,) = [item for item in c2.outcomes if item.second == "ControlVAE"]
     assert outcome.effect == pytest.approx((runs["dynamic_vae"] - runs["control_vae"]).mean())

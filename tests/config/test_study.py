@@ -11,6 +11,7 @@ import torch
 from bench.config.expand import expand
 from bench.config.study import find_study, presets, resolve, studies
 from bench.errors import BenchError
+from bench.sharing.opening import name_of, studies_in
 from bench.spec import RunSpec
 from helpers.paths import REFERENCE, ROOT
 
@@ -284,17 +285,17 @@ def test_an_option_at_its_neutral_value_does_not_rename_runs():
     assert same.run_id == spec.run_id != other.run_id
 
 
-def test_the_committed_reference_is_what_this_code_would_run():
+def test_the_committed_reference_is_what_this_code_would_run(reference_study):
     """Same ids: nobody changed a default, a preset or a version without running the reference study anew."""
-    committed = REFERENCE / "quick-dsprites" / "runs"
+    committed = reference_study("quick-dsprites") / "runs"
     assert {s.run_id for s in expand(resolve("quick"))} == {folder.name for folder in committed.iterdir()}
 
 
-def test_the_committed_reference_names_no_folder_of_one_machine():
+def test_the_committed_reference_names_no_folder_of_one_machine(reference_study):
     """Its commands can be repeated elsewhere."""
-    root = ROOT
-    files = [*root.glob("results/reference/*/study.toml"), *root.glob("reports/reference/*/report.*")]
-    assert files
+    files = [reference_study(name_of(path)) / "study.toml" for path in studies_in(REFERENCE)]
+    files += ROOT.glob("reports/reference/*/report.*")
+    assert len(files) > 7
     local = re.compile(r"(?<![\w/+.])/(?:tmp|home|root|work|Users)/\w")
     assert [str(file) for file in files if local.search(file.read_text(encoding="utf-8"))] == []
 

@@ -12,7 +12,6 @@ from bench.config.expand import expand
 from bench.config.study import StudySpec
 from bench.results.read import entries, read_toml
 from bench.results.store import Store
-from helpers.paths import REFERENCE
 
 
 def pinned() -> dict[str, set[str]]:
@@ -28,8 +27,8 @@ PINNED = pinned()
 
 
 @pytest.mark.parametrize("study", sorted(PINNED))
-def test_stored_specs_give_the_ids_that_their_runs_have(study):
-    store = Store(REFERENCE / study)
+def test_stored_specs_give_the_ids_that_their_runs_have(study, reference_study):
+    store = Store(reference_study(study))
     assert {folder.name for folder in entries(store.runs)} == PINNED[study]
     for run in PINNED[study]:
         assert store.spec(run).run_id == run
@@ -37,9 +36,9 @@ def test_stored_specs_give_the_ids_that_their_runs_have(study):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("study", sorted(PINNED))
-def test_the_same_study_plans_the_same_runs(study, monkeypatch):
+def test_the_same_study_plans_the_same_runs(study, monkeypatch, reference_study):
     # Planning refuses a GPU's runs where there is none.
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    asked = read_toml(REFERENCE / study / "study.toml")
+    asked = read_toml(reference_study(study) / "study.toml")
     asked.pop("record")
     assert {spec.run_id for spec in expand(StudySpec.model_validate(asked))} == PINNED[study]

@@ -18,7 +18,6 @@ from bench.reporting.figure_files import with_palette
 from bench.reporting.render import render
 from bench.results.study import read_study
 from helpers.files import digests
-from helpers.paths import REFERENCE
 from helpers.synthetic import Build
 
 METHODS = ["beta_vae", "dynamic_vae", "untrained"]
@@ -51,6 +50,30 @@ def test_twice_gives_the_same_bytes_and_everything_is_there(study_builder: Build
         assert b"CreationDate" not in pdf
         assert b"/FontFile2" in pdf  # TrueType, embedded
         assert b"/Type3" not in pdf
+
+
+def test_a_short_report_has_the_figures_that_are_named_and_says_how_to_get_the_rest(
+    study_builder: Build, tmp_path: Path
+) -> None:
+    path = study_builder().fill(range(2), METHODS, pictures=True, rows=10)
+    whole = render(path, tmp_path / "reports" / "toy").parent
+    before = {item.name: item.read_bytes() for item in whole.iterdir()}
+    page = render(path, tmp_path / "short", figures=["tradeoff", "strip"], name="reference/toy")
+    short = {item.name: item.read_bytes() for item in page.parent.iterdir()}
+    tables = {name for name in before if name.startswith("table_")}
+    assert short.keys() == {"report.md", "fig_strip.png", "fig_tradeoff.png", *tables}
+    assert all(short[name] == before[name] for name in short.keys() - {"report.md"})
+    text = page.read_text(encoding="utf-8")
+    assert "`bench report reference/toy` draws all figures and writes report.html" in text
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert (page.parent / target).is_file()
+    added = set(text.splitlines()) - set(before["report.md"].decode().splitlines())
+    assert len(added) == 3  # two captions without a PDF, and that sentence
+    # A short report takes the place of a whole one as a whole.
+    assert render(path, whole, figures=[]).exists()
+    assert {item.name for item in whole.iterdir()} == {"report.md", *tables}
+    with pytest.raises(BenchError, match="unknown figure 'trade'"):
+        render(path, tmp_path / "none", figures=["trade"])
 
 
 def test_a_palette_changes_nothing_that_is_seen(study_builder: Build) -> None:
@@ -93,6 +116,13 @@ def test_the_stored_command_is_printed(study_builder: Build, tmp_path: Path, no_
     builder = study_builder(commands=["bench run --method all --seeds 10", "bench run --seeds 20"])
     text = render(builder.fill([0], ["vae"]), tmp_path / "out").read_text(encoding="utf-8")
     assert "```\nbench run --method all --seeds 10\nbench run --seeds 20\n```" in text
+
+
+def test_a_run_may_diverge_before_any_step_was_good(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
+    builder = study_builder()
+    builder.run("vae", 0, {"kl": 1.0})
+    run = builder.run("vae", 1, {}, status="diverged", result={"last_good_step": None})
+    assert f"- `{run}` diverged\n" in render(builder.study(), tmp_path / "r").read_text(encoding="utf-8")
 
 
 def test_partial_study_with_diverged_and_failed_runs(study_builder: Build, tmp_path: Path, no_figures: None) -> None:
@@ -261,10 +291,9 @@ def test_codes_without_noise_get_no_panel_of_their_kl(study_builder: Build) -> N
     assert [title for title in left if title] == titles[1:2]
 
 
-def test_verdicts_that_the_runs_can_speak_to_are_in_the_report(tmp_path, monkeypatch):
+def test_verdicts_that_the_runs_can_speak_to_are_in_the_report(reference_study, tmp_path, monkeypatch):
     monkeypatch.setattr("bench.reporting.figure_files.FIGURES", ())
-    reference = REFERENCE / "dynamicvae-quick"
-    text = render(reference, tmp_path / "report").read_text(encoding="utf-8")
+    text = render(reference_study("dynamicvae-quick"), tmp_path / "report").read_text(encoding="utf-8")
     section = text.split("## Claims")[1].split("## Figures")[0]
     assert "| dynamicvae.C2 |" in section
     assert "at quick only" in section

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.sharing import archive
+from bench.sharing import archive, containers
 from bench.sharing.archive import read_archive
 from helpers.archives import members, pack, plain, stays_out
 
@@ -84,12 +84,12 @@ def test_encrypted_files_are_refused(packed: Path, tmp_path: Path) -> None:
 def test_a_file_that_unpacks_to_too_much_is_refused(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bomb = pack([*members(packed), (plain("plan.json"), bytes(archive.MAX_FILE_BYTES + 1))])
+    bomb = pack([*members(packed), (plain("plan.json"), bytes(containers.MAX_FILE_BYTES + 1))])
     assert len(bomb) < 2**18
     stays_out(bomb, tmp_path, "unpacks to more")
     total = sum(len(content) for _, content in members(packed))
     for most in (total, total - 1):
-        monkeypatch.setattr(archive, "MAX_BYTES", most)
+        monkeypatch.setattr(containers, "MAX_BYTES", most)
         file = tmp_path / "bad.zip"
         file.write_bytes(packed.read_bytes())
         if most == total:
@@ -111,9 +111,9 @@ def test_what_a_header_says_of_a_size_is_not_believed(packed: Path, tmp_path: Pa
 
 def test_too_many_files_are_refused(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     n = len(members(packed)) - 1
-    monkeypatch.setattr(archive, "MAX_FILES", n)
+    monkeypatch.setattr(containers, "MAX_FILES", n)
     read_archive(packed)
-    monkeypatch.setattr(archive, "MAX_FILES", n - 1)
+    monkeypatch.setattr(containers, "MAX_FILES", n - 1)
     stays_out(packed.read_bytes(), tmp_path, "more files than")
 
 

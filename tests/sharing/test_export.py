@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bench.errors import BenchError
 from bench.results.study import read_study
-from bench.sharing import archive
+from bench.sharing import archive, containers
 from bench.sharing.archive import read_archive
 from bench.sharing.export import collect, export_archive, export_table, hide_paths
 from bench.sharing.import_ import import_study
@@ -26,7 +26,7 @@ from helpers.synthetic import Build
 
 
 def test_what_is_exported_and_imported_is_the_same_study(study: Path, tmp_path: Path) -> None:
-    done = export_archive(study, tmp_path / "a.zip", pictures=True)
+    done = export_archive(study, tmp_path / "a.zip", pictures="all")
     imported = import_study(tmp_path / "a.zip", tmp_path / "there")
     assert imported.path == tmp_path / "there" / "toy"
     assert sorted(imported.added) == sorted(done.runs)
@@ -97,7 +97,7 @@ def test_only_records_go_out(study: Path, tmp_path: Path) -> None:
     export_archive(study, tmp_path / "a.zip")
     expected = {f"runs/{run}/{name}" for run in runs for name in archive.RECORDS}
     assert names(tmp_path / "a.zip") == expected | {"study.toml", "plan.json", "manifest.json"}
-    export_archive(study, tmp_path / "b.zip", pictures=True)
+    export_archive(study, tmp_path / "b.zip", pictures="all")
     pictures = {f"runs/{run}/{name}" for run in runs for name in archive.PICTURES}
     assert names(tmp_path / "b.zip") == names(tmp_path / "a.zip") | pictures
     assert all(b"secret" not in content for _, content in members(tmp_path / "b.zip"))
@@ -236,6 +236,6 @@ def test_without_pyarrow_one_line_says_what_to_install(
 
 
 def test_limits_hold_for_what_goes_out_too(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "MAX_FILES", 5)
+    monkeypatch.setattr(containers, "MAX_FILES", 5)
     with pytest.raises(BenchError, match="too large for an archive"):
         export_archive(study, tmp_path / "a.zip")

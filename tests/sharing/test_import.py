@@ -98,9 +98,10 @@ def test_from_one_results_folder_to_another(bench: Callable[..., Any], study: Pa
     ("words", "match"),
     [
         (["export", "to"], "did you mean 'toy'?"),
-        (["export", "toy", "--out", "x.tar"], "must end in .zip or .parquet"),
+        (["export", "toy", "--out", "x.tar"], "must end in .zip or .tar.xz or .parquet"),
         (["export", "toy", "--out", "none/x.zip"], "--out 'none/x.zip': No such file or directory"),
-        (["export", "toy", "--out", "x.parquet", "--pictures"], "--pictures belongs to a .zip"),
+        (["export", "toy", "--pictures", "first"], "--pictures first; did you mean 'first-seed'?"),
+        (["export", "toy", "--out", "x.parquet", "--pictures", "all"], "--pictures belongs to a .zip"),
         (["import", "none.zip"], "'none.zip': no such file"),
         (["import", "results/toy/study.toml"], "no archive of `bench export`"),
     ],
