@@ -129,7 +129,7 @@ def _checksum(tensors: dict[str, Tensor]) -> Tensor:
         value = tensors[name]
         digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
         # As bytes, whatever the type; a copy, because one value may lie in memory as if it were many.
-        digest.update(value.flatten().clone(memory_format=torch.contiguous_format).view(torch.uint8).numpy())
+        digest.update(value.flatten().clone(memory_format=torch.contiguous_format).view(torch.uint8).numpy().tobytes())
     return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
 
 
