@@ -46,10 +46,10 @@ class Method(ABC):
     """A training objective.
 
     A run's numbers are a function of its spec: nothing mixes the runs, all that a step leaves to the next is in the
-    state, and random numbers in a step come from `Terms.uniform` and `Terms.normal`. On a CPU the first steps of a batch
-    are compared with those of each run alone, and those of a run of somebody else's method with a second execution of
-    it (`bench.training.agreement`). On a GPU, where runs beside a run change its last digits anyway, neither is done:
-    try a new method on a CPU first.
+    state, and random numbers in a step come from `Terms.uniform` and `Terms.normal`. On a CPU the first steps of a
+    batch are compared with those of each run alone, and those of somebody else's method with a second execution by way
+    of a checkpoint (`bench.training.agreement`). On a GPU, where the runs beside a run change its last digits anyway,
+    neither is done: try a new method on a CPU first.
 
     Parameters
     ----------

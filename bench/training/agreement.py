@@ -81,8 +81,8 @@ def check_draws(spec: RunSpec, before: dict[str, object]) -> None:
 def is_foreign(spec: RunSpec) -> bool:
     """Whether code from outside of this project takes part in a run's training, a wrapped method's counted."""
     wrapped = [value for value in spec.method.hyper.values() if isinstance(value, str) and value in METHODS]
-    registered = [METHODS.get(name) for name in (spec.method.name, *wrapped)]
-    return any(is_plugin(entry.value) for entry in (*registered, NETWORKS.get(spec.train.network)))
+    methods = [METHODS.get(name).value for name in (spec.method.name, *wrapped)]
+    return any(is_plugin(value) for value in (*methods, NETWORKS.get(spec.train.network).value))
 
 
 def _first_steps(
