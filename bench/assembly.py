@@ -13,7 +13,7 @@ from bench.errors import BenchError, in_words
 from bench.method import Method, State
 from bench.nn import networks
 from bench.nn.networks import VAE, ImageShape
-from bench.registry import METHODS
+from bench.registry import METHODS, NETWORKS, is_plugin
 from bench.seeds import stream_key
 from bench.spec import RunSpec
 
@@ -125,6 +125,13 @@ def check_assembly(spec: RunSpec, shape: ImageShape, n_train: int) -> None:
             raise BenchError(f"method '{spec.method.name}' can't be built for {what}: {in_words(error)}") from error
 
 
+def is_foreign(spec: RunSpec) -> bool:
+    """Whether code from outside of this project takes part in a run's training, a wrapped method's counted."""
+    wrapped = [value for value in spec.method.hyper.values() if isinstance(value, str) and value in METHODS]
+    methods = [METHODS.get(name).value for name in (spec.method.name, *wrapped)]
+    return any(is_plugin(value) for value in (*methods, NETWORKS.get(spec.train.network).value))
+
+
 def require_state_axis(name: str, key: str, value: Tensor, n_runs: int) -> None:
     """Refuse a tensor of the state of method `name` that doesn't begin with the run axis."""
     if value.shape[:1] != (n_runs,):
@@ -135,14 +142,19 @@ def require_state_axis(name: str, key: str, value: Tensor, n_runs: int) -> None:
 
 
 @contextmanager
-def constructing(seed: int) -> Iterator[None]:
-    """Torch's global generator at the start of a run's stream, and ``torch.empty`` full of NaN, for a while."""
+def constructing(seed: int, *, empty_is_nan: bool = False) -> Iterator[None]:
+    """Torch's global generator at the start of a run's stream, for a while.
+
+    With `empty_is_nan` ``torch.empty`` gives NaN meanwhile, so that what is left without a value is found. That takes
+    longer than all else in a construction, and ours are held to it by tests.
+    """
     mode, fill = torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_key(seed, "construction") >> 1)
-        torch.set_deterministic_debug_mode("error")
-        torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
         try:
+            if empty_is_nan:
+                torch.set_deterministic_debug_mode("error")
+                torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
             yield
         finally:
             torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
@@ -152,7 +164,7 @@ def constructing(seed: int) -> Iterator[None]:
 def _construct(specs: Sequence[RunSpec], shape: ImageShape, n_train: int) -> Assembly:
     first, name = specs[0], specs[0].method.name
     settings, cls = first.train, METHODS.get(name).value
-    with constructing(first.seed):
+    with constructing(first.seed, empty_is_nan=is_foreign(first)):
         method: Method = cls(
             [cls.Hyper(**spec.method.hyper) for spec in specs],
             latent_dim=settings.latent_dim,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bench import assembly
 from bench.assembly import assemble, check_assembly
 from bench.errors import BenchError
-from bench.registry import load_plugin
+from bench.method import resolve_hyper
+from bench.registry import METHODS, NETWORKS, load_plugin
 from bench.spec import RunSpec
 from bench.training.state import build, prepare
 from helpers.planted import forgotten, write
@@ -102,6 +104,15 @@ def test_what_has_no_run_axis_is_refused_in_one_line(what, tmp_path):
     with pytest.raises(BenchError) as refused:
         check_assembly(spec_of(planted(tmp_path, **words)), SHAPE, 60)
     assert str(refused.value) == line
+
+
+@pytest.mark.parametrize("network", [entry.name for entry in NETWORKS])
+def test_ours_leave_nothing_without_a_value(network, monkeypatch):
+    """Only somebody else's is looked at for it when runs are planned."""
+    monkeypatch.setattr(assembly, "is_foreign", lambda spec: True)
+    for entry in METHODS:
+        hyper = resolve_hyper(entry.name, {})
+        check_assembly(spec_of(entry.name, network=network, **hyper), (1, 64, 64), 60)
 
 
 def test_a_network_without_the_run_axis_is_refused_for_every_method(tmp_path):

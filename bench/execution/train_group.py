@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from bench.assembly import is_foreign
 from bench.errors import BenchError
 from bench.execution import metric_pool
 from bench.execution.load import Tools
@@ -17,7 +18,7 @@ from bench.files import write_bytes
 from bench.results import scores_by_step
 from bench.results.store import CHECKPOINT, CURVES, PROGRESS, WEIGHTS
 from bench.training import checkpoint, global_random, loop
-from bench.training.agreement import STEPS_COMPARED, agrees, check_draws, check_repeatable, is_foreign
+from bench.training.agreement import STEPS_COMPARED, agrees, check_draws, check_repeatable
 from bench.training.log import final, to_csv
 from bench.training.state import Training, prepare_for
 from bench.training.trained import TrainedRun, take, weights

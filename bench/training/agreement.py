@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.assembly import require_state_axis
+from bench.assembly import is_foreign, require_state_axis
 from bench.data.images import ImageStore
 from bench.dataset import Dataset
 from bench.errors import BenchError
-from bench.registry import METHODS, NETWORKS, is_plugin
 from bench.spec import RunSpec
 from bench.training import global_random
 from bench.training.checkpoint import hand_over, same_bits
@@ -76,13 +75,6 @@ def check_draws(spec: RunSpec, before: dict[str, object]) -> None:
             f"method '{spec.method.name}' draws from {drawn}, which isn't seeded by the run: "
             "use terms.uniform or terms.normal"
         )
-
-
-def is_foreign(spec: RunSpec) -> bool:
-    """Whether code from outside of this project takes part in a run's training, a wrapped method's counted."""
-    wrapped = [value for value in spec.method.hyper.values() if isinstance(value, str) and value in METHODS]
-    methods = [METHODS.get(name).value for name in (spec.method.name, *wrapped)]
-    return any(is_plugin(value) for value in (*methods, NETWORKS.get(spec.train.network).value))
 
 
 def _first_steps(

@@ -93,13 +93,9 @@ def write(
 @contextmanager
 def forgotten() -> Iterator[None]:
     """Leave the registries as they were, so that no other test sees the plug-ins of this one."""
-    registries = (METHODS, DATASETS, METRICS, NETWORKS)
-    for registry in registries:
-        registry.load()
-    before, modules = [dict(registry._entries) for registry in registries], set(sys.modules)
-    yield
-    for registry, entries in zip(registries, before, strict=True):
-        registry._entries = entries  # type: ignore[assignment]
+    with METHODS.override(), DATASETS.override(), METRICS.override(), NETWORKS.override():
+        modules = set(sys.modules)
+        yield
     for name in set(sys.modules) - modules:
         if name.startswith("disbench_"):
             del sys.modules[name]

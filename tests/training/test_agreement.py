@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from bench.assembly import is_foreign
 from bench.config.expand import expand
 from bench.config.study import resolve
 from bench.data.images import ImageStore
@@ -17,7 +18,7 @@ from bench.execution.task import Task
 from bench.registry import METHODS, load_plugin
 from bench.results.store import Store
 from bench.training import torch_setup
-from bench.training.agreement import agrees, check_repeatable, is_foreign
+from bench.training.agreement import agrees, check_repeatable
 from helpers.planted import forgotten, write
 
 PARTED = "beside other runs its first 3 steps don't leave the bits that they leave alone"
