@@ -8,11 +8,11 @@ import torch
 from bench import assembly
 from bench.assembly import assemble, check_assembly
 from bench.errors import BenchError
-from bench.method import resolve_hyper
 from bench.registry import METHODS, NETWORKS, load_plugin
 from bench.spec import RunSpec
 from bench.training.state import build, prepare
 from helpers.planted import forgotten, write
+from helpers.specs import run_spec
 
 SHAPE = (1, 6, 8)
 
@@ -24,14 +24,7 @@ def forget_plugins():
 
 
 def spec_of(name: str, seed: int = 0, *, network: str = "mlp", **hyper) -> RunSpec:
-    return RunSpec(
-        method={"name": name, "version": 1, "hyper": hyper},
-        dataset={"name": "blobs", "version": 1, "sha256": "0"},
-        network_version=1,
-        train={"network": network, "latent_dim": 4, "steps": 12, "batch_size": 32},
-        seed=seed,
-        evaluation={"n_codes": 60, "n_images": 60, "metrics": {}},
-    )
+    return run_spec(name, hyper, seed, network=network)
 
 
 def planted(folder, **words):
@@ -111,8 +104,7 @@ def test_ours_leave_nothing_without_a_value(network, monkeypatch):
     """Only somebody else's is looked at for it when runs are planned."""
     monkeypatch.setattr(assembly, "is_foreign", lambda spec: True)
     for entry in METHODS:
-        hyper = resolve_hyper(entry.name, {})
-        check_assembly(spec_of(entry.name, network=network, **hyper), (1, 64, 64), 60)
+        check_assembly(spec_of(entry.name, network=network), (1, 64, 64), 60)
 
 
 def test_a_network_without_the_run_axis_is_refused_for_every_method(tmp_path):

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from bench.assembly import is_foreign
-from bench.config.expand import expand
-from bench.config.study import resolve
 from bench.data.images import ImageStore
 from bench.dataset import load_dataset
 from bench.errors import BenchError
@@ -19,6 +17,7 @@ from bench.registry import METHODS, load_plugin
 from bench.results.store import Store
 from bench.training import torch_setup
 from bench.training.agreement import agrees, check_repeatable
+from helpers import specs
 from helpers.planted import forgotten, write
 
 PARTED = "beside other runs its first 3 steps don't leave the bits that they leave alone"
@@ -38,16 +37,7 @@ def data():
 
 
 def specs_of(name, n_runs=2, *, settings=()):
-    return expand(
-        resolve(
-            "smoke",
-            methods=[name],
-            controls=[],
-            seeds=list(range(n_runs)),
-            settings=["train.steps=40", *settings],
-            evaluation={"metrics": ["kl"]},
-        )
-    )
+    return specs.specs_of([name], "train.steps=40", *settings, seeds=range(n_runs), evaluation={"metrics": ["kl"]})
 
 
 def planted(folder, **words):
@@ -85,11 +75,11 @@ REFUSED = {
 @pytest.mark.parametrize("what", REPEATABLE)
 def test_a_sound_plug_in_passes(what, data, tmp_path):
     planted(tmp_path, **REPEATABLE[what])
-    specs = specs_of("planted")
-    assert is_foreign(specs[0])
-    for spec in specs:
+    runs = specs_of("planted")
+    assert is_foreign(runs[0])
+    for spec in runs:
         check_repeatable(spec, *data)
-    assert agrees(specs, *data)
+    assert agrees(runs, *data)
 
 
 @pytest.mark.parametrize("what", REFUSED)
@@ -136,11 +126,11 @@ MIXED = {
 }
 
 
-def run(folder, specs, plugin):
+def run(folder, runs, plugin):
     store = Store(folder)
-    store.create({}, specs)
-    outcomes = worker.execute_batch([Task(spec, store.path, plugins=(plugin,)) for spec in specs])
-    files = [store.runs / spec.run_id / "provenance.json" for spec in specs]
+    store.create({}, runs)
+    outcomes = worker.execute_batch([Task(spec, store.path, plugins=(plugin,)) for spec in runs])
+    files = [store.runs / spec.run_id / "provenance.json" for spec in runs]
     return outcomes, [json.loads(file.read_text()) for file in files if file.exists()]
 
 
@@ -149,7 +139,7 @@ def test_runs_that_part_go_alone_and_say_so(what, tmp_path):
     plugin = planted(tmp_path, **MIXED[what])
     outcomes, records = run(tmp_path / "study", specs_of("planted"), plugin)
     assert [outcome.state for outcome in outcomes] == ["ok", "ok"]
-    reason = "training it beside others failed: AssertionError: " if what == "only alone" else PARTED
+    reason = "training it beside others failed: AssertionError" if what == "only alone" else PARTED
     assert [(record["lockstep"], record["alone_because"]) for record in records] == [(1, reason)] * 2
     assert {outcome.warning for outcome in outcomes} == {f"method 'planted' is trained one run at a time: {reason}"}
     # Alone, a run's numbers are those that it has in a study of its own.
@@ -190,6 +180,6 @@ def test_scores_on_the_way_may_draw_what_they_like(tmp_path, monkeypatch):
 
     monkeypatch.setattr(codes, "evaluate", drawing)
     plugin = planted(tmp_path)
-    specs = specs_of("planted", settings=["train.log_every=10", "train.score_every=10"])
-    outcomes, _ = run(tmp_path / "study", specs, plugin)
+    runs = specs_of("planted", settings=["train.log_every=10", "train.score_every=10"])
+    outcomes, _ = run(tmp_path / "study", runs, plugin)
     assert [outcome.state for outcome in outcomes] == ["ok", "ok"]
