@@ -45,6 +45,12 @@ class NoHyper:
 class Method(ABC):
     """A training objective.
 
+    A run's numbers are a function of its spec: nothing mixes the runs, all that a step leaves to the next is in the
+    state, and random numbers in a step come from `Terms.uniform` and `Terms.normal`. On a CPU the first steps of a
+    batch are compared with those of each run alone, and those of somebody else's method with a second execution by way
+    of a checkpoint (`bench.training.agreement`). On a GPU, where the runs beside a run change its last digits anyway,
+    neither is done: try a new method on a CPU first.
+
     Parameters
     ----------
     hypers : sequence of Hyper
@@ -144,11 +150,19 @@ class Method(ABC):
         return {}
 
     def build(self, shape: ImageShape) -> VAE | None:
-        """An encoder and decoder of the method's own, or None for the run's network."""
+        """An encoder and decoder of the method's own, or None for the run's network; made as `modules` says."""
         return None
 
     def modules(self) -> nn.Module | None:
-        """Trainable modules of the method itself (layers of `bench.nn.networks`), or None."""
+        """Trainable modules of the method itself, or None.
+
+        Every parameter and buffer begins with the run axis, (R, ...): take the layers of `bench.nn.layers`, which the
+        engine initialises, run by run, from the run's seed. What has no parameters (``nn.ReLU``, ``nn.Flatten``) is
+        torch's as it is. A parameter of your own keeps the values that it is made with, and each run those that it
+        gets when it is made alone: torch's global generator is seeded by the run meanwhile, also in ``__init__``,
+        `build` and `initial_state`, so ``nn.Parameter(torch.randn(self.n_runs, 8))`` may be written. What lacks the
+        axis, or has no value (``torch.empty``), is refused before anything is trained.
+        """
         return None
 
     def module_optimizer(self) -> dict[str, Any]:

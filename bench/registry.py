@@ -219,6 +219,11 @@ def loaded_plugins() -> list[Path]:
     return [Path(module.__file__) for module in modules if module.__file__]
 
 
+def is_plugin(value: Any) -> bool:
+    """Whether something registered comes from outside of this project: a user's file, or an installed package."""
+    return not _origin(value).startswith("bench.")
+
+
 def load_plugin(path: Path) -> None:
     """Import a user's file, which registers what it holds.
 

@@ -17,7 +17,7 @@ from helpers.paths import ROOT
 FLOW = (
     "errors", "seeds", "formatting", "files", "info", "registry", "provenance", "selectors", "neutral", "settings",
     "schema", "train_settings", "spec", "stats", "analytic", "metric", "dataset", "data", "nn", "objective", "method",
-    "method_kinds",
+    "method_kinds", "assembly",
     "controllers", "metrics", "config", "training", "evaluation", "results", "external", "sharing", "execution",
     "claims", "figures", "reporting", "comparison", "testing", "check", "speed", "cli", "__main__",
 )  # fmt: skip

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bench import controllers
+from bench.assembly import constructing
 from bench.check import trials
 from bench.check.baselines import Measured, Numbers
 from bench.check.finding import Finding
@@ -50,8 +51,9 @@ def objective(entry: MethodEntry) -> Numbers:
     """
     cls = entry.value
     hyper = cls.Hyper(**resolve_hyper(entry.name, {}))
-    method: Method = cls([hyper], latent_dim=LATENTS, n_train=1_000, n_steps=STEPS[-1])
-    modules = method.modules()
+    with constructing(0):
+        method: Method = cls([hyper], latent_dim=LATENTS, n_train=1_000, n_steps=STEPS[-1])
+        modules = method.modules()
     if modules is not None:
         networks.initialise(modules, "he", [0], "method")
     generators = (torch_stream(0, f"method:{method.stream or entry.name}"),)

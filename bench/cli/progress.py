@@ -40,10 +40,11 @@ class Progress(Watcher):
     Parameters
     ----------
     quiet : bool
-        Only failures.
+        Only warnings and failures.
     """
 
     def __init__(self, *, quiet: bool) -> None:
+        self.warned: set[str] = set()
         self.console = Console(quiet=quiet, highlight=False, soft_wrap=True, markup=False)
         self.display: _Display | None = None
 
@@ -58,7 +59,10 @@ class Progress(Watcher):
         self.display.start()
 
     def finished(self, outcome: Outcome) -> None:
-        """Print a line for the run."""
+        """Print a line for the run, and what it warns of if no run did so before."""
+        if outcome.warning and outcome.warning not in self.warned:
+            self.warned.add(outcome.warning)
+            Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(f"warning: {outcome.warning}")
         if self.display is not None:
             self.display.finished(outcome)
 

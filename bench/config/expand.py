@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from bench.assembly import check_assembly
 from bench.config.study import StudySpec, one_line
 from bench.data.order import Order
 from bench.dataset import load_dataset, resolve_options
 from bench.errors import BenchError
-from bench.method import resolve_hyper
+from bench.method import resolve_hyper, shared_hyper
 from bench.method_kinds import StagedMethod
 from bench.metrics.measure import find_metric, match_metrics
 from bench.nn import networks
@@ -32,7 +33,8 @@ def expand(study: StudySpec) -> list[RunSpec]:
     Raises
     ------
     BenchError
-        Unknown names, impossible hyper-parameters or options, a network or batch size that doesn't fit the data.
+        Unknown names, impossible hyper-parameters or options, a network or batch size that doesn't fit the
+        data, networks without the run axis.
     """
     chosen_metrics = [name for item in study.evaluation.metrics for name in match_metrics(item)]
     metrics = {name: find_metric(name).version for name in chosen_metrics}
@@ -72,6 +74,8 @@ def _kind(spec: RunSpec) -> tuple[Any, ...]:
         spec.train.network,
         spec.train.latent_dim,
         spec.train.batch_size,
+        spec.train.steps,
+        str(shared_hyper(spec.method.name, spec.method.hyper)),
     )
 
 
@@ -96,6 +100,7 @@ def _check_fit(spec: RunSpec) -> None:
     if spec.train.precision == "tf32" and spec.train.device != "cuda":
         raise BenchError("precision 'tf32' is a GPU's; use 'bfloat16' or 'float32', or train.device=cuda")
     Order(spec.seed, len(dataset), spec.train.batch_size)
+    check_assembly(spec, dataset.image_shape, len(dataset))
 
 
 def _run_spec(

@@ -28,13 +28,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one run."""
+    """What became of one run; a warning is for whoever runs the study, who needs each only once."""
 
     run: str
     state: State
     message: str = ""
     scores: dict[str, float] = field(default_factory=dict)
     wall_s: float = 0.0
+    warning: str = ""
 
     @property
     def locked(self) -> bool:
@@ -77,6 +78,8 @@ class Attempt:
         Working folder, held by this process.
     keeps_weights : bool
         Whether the run was trained before and is only measured anew.
+    alone_because : str
+        Why it is trained alone although it was to be trained beside others; empty if it isn't so.
     trained : Trained or None
         Once it is trained.
     pending : Pending or None
@@ -92,6 +95,7 @@ class Attempt:
     task: Task
     folder: Path
     keeps_weights: bool = False
+    alone_because: str = ""
     trained: Trained | None = None
     pending: Pending | None = None
     warning: str = ""

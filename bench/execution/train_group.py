@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from bench.assembly import is_foreign
 from bench.errors import BenchError
 from bench.execution import metric_pool
 from bench.execution.load import Tools
@@ -16,11 +17,14 @@ from bench.execution.task import Attempt, Trained
 from bench.files import write_bytes
 from bench.results import scores_by_step
 from bench.results.store import CHECKPOINT, CURVES, PROGRESS, WEIGHTS
-from bench.training import checkpoint, loop
-from bench.training.agreement import agrees
+from bench.training import checkpoint, global_random, loop
+from bench.training.agreement import STEPS_COMPARED, agrees, check_draws, check_repeatable
 from bench.training.log import final, to_csv
 from bench.training.state import Training, prepare_for
 from bench.training.trained import TrainedRun, take, weights
+
+#: Why runs that were to be trained together are not.
+PARTED = f"beside other runs its first {STEPS_COMPARED} steps don't leave the bits that they leave alone"
 
 
 def train(attempts: Sequence[Attempt], tools: Tools) -> None:
@@ -32,7 +36,13 @@ def train(attempts: Sequence[Attempt], tools: Tools) -> None:
         A group of `bench.execution.grouping.group`; each gets its `Attempt.trained`. Checkpoints in their folders are
         gone on from.
     tools : Tools
+
+    Raises
+    ------
+    BenchError
+        If a plug-in's numbers aren't a function of the run's spec.
     """
+    check_repeatable(attempts[0].spec, tools.dataset, tools.images)
     at_step: dict[int | None, list[Attempt]] = {}
     for attempt in attempts:
         clear(attempt.folder)
@@ -40,6 +50,9 @@ def train(attempts: Sequence[Attempt], tools: Tools) -> None:
         at_step.setdefault(step, []).append(attempt)
     for step, some in at_step.items():
         together = len(some) == 1 or agrees([one.spec for one in some], tools.dataset, tools.images)
+        if not together:
+            for one in some:
+                one.alone_because = PARTED
         for part in [some] if together else [[one] for one in some]:
             _train_part(part, tools, step)
 
@@ -59,9 +72,10 @@ def _train_part(attempts: Sequence[Attempt], tools: Tools, step: int | None) -> 
         watch.save(training)
     alone = [watch.ended.get(run) or take(training, run) for run in range(len(attempts))]
     took_s = (time.perf_counter() - clock) / len(attempts)
-    shared = {"train_s": round(took_s, 3), "resumed_at_step": resumed_at, "lockstep": len(attempts)}
+    common = {"train_s": round(took_s, 3), "resumed_at_step": resumed_at, "lockstep": len(attempts)}
     for attempt, run in zip(attempts, alone, strict=True):
-        history = shared | ({"warning": attempt.warning} if attempt.warning else {})
+        said = {"alone_because": attempt.alone_because, "warning": attempt.warning}
+        history = common | {key: text for key, text in said.items() if text}
         attempt.trained = Trained(run, record(run, attempt.folder), history, began, took_s)
 
 
@@ -90,11 +104,16 @@ class _Watch:
         #: Runs that have diverged, as they were when it was seen: alone, they would have stopped there.
         self.ended: dict[int, TrainedRun] = {}
         self.saved, self.told = time.monotonic(), 0.0
+        #: Of generators that only somebody else's code would draw from.
+        self.generators = global_random.states() if is_foreign(attempts[0].spec) else {}
 
     def on_log(self, training: Training) -> None:
         """See `bench.training.loop.train`."""
+        # A method may draw for the first time long after the steps that were compared.
+        check_draws(self.attempts[0].spec, self.generators)
         self.set_aside(training)
         self.measure(training)
+        self.generators = global_random.states() if self.generators else {}
         now = time.monotonic()
         if now - self.told >= 1:
             self.told = now

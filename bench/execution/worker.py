@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 from bench.errors import in_words
 from bench.execution import carry_over, finish_run, metric_pool, processes, train_group
@@ -67,8 +68,12 @@ def _carry_out(store: Store, attempts: Sequence[Attempt], tools: Tools) -> dict[
     together = [attempt for attempt in attempts if not attempt.keeps_weights]
     if len(together) > 1:
         # An error in one of them stops them all: below each is trained alone, and only that one fails.
-        with suppress(Exception):
+        try:
             train_group.train(together, tools)
+        except Exception as error:
+            for attempt in together:
+                if attempt.trained is None and not attempt.alone_because:
+                    attempt.alone_because = f"training it beside others failed: {in_words(error)}"
     for attempt in attempts:
         with _recorded(store, attempt.task, done):
             if attempt.keeps_weights:
@@ -91,12 +96,20 @@ def _commit(store: Store, attempt: Attempt, tools: Tools) -> Outcome:
     finish_run.finish(attempt, tools)
     store.commit(attempt.folder, run, replace=store.is_done(run))
     store.clear_failures(run)
-    return _outcome(store, run, attempt.after_training().took_s + attempt.evaluate_s, attempt.warning)
+    outcome = _outcome(store, run, attempt.after_training().took_s + attempt.evaluate_s)
+    return replace(outcome, warning="; ".join(_warnings(attempt)))
 
 
-def _outcome(store: Store, run: str, wall_s: float, warning: str = "") -> Outcome:
+def _warnings(attempt: Attempt) -> Iterator[str]:
+    if attempt.alone_because:
+        yield f"method '{attempt.spec.method.name}' is trained one run at a time: {attempt.alone_because}"
+    if attempt.warning:
+        yield f"run {attempt.spec.run_id}: {attempt.warning}"
+
+
+def _outcome(store: Store, run: str, wall_s: float) -> Outcome:
     result = store.result(run)
-    return Outcome(run, result["status"], warning, result["scores"], wall_s)
+    return Outcome(run, result["status"], "", result["scores"], wall_s)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -206,8 +206,15 @@ def build(name: str, n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     return vae
 
 
+def initialised(module: nn.Module) -> Iterator[tuple[str, Linear | Conv | ConvTranspose]]:
+    """Layers that `initialise` fills, by name; what else has parameters keeps those that it was constructed with."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, Linear | Conv | ConvTranspose):
+            yield name, layer
+
+
 def initialise(module: nn.Module, scheme: Init, seeds: Sequence[int], role: str) -> None:
-    """Fill all parameters in place, run r from its own seed's streams ``init:<role>.<layer>``.
+    """Fill linear and convolution layers in place, run r from its own seed's streams ``init:<role>.<layer>``.
 
     Parameters
     ----------
@@ -221,9 +228,7 @@ def initialise(module: nn.Module, scheme: Init, seeds: Sequence[int], role: str)
     role : str
         Keeps the streams of several networks of one run apart.
     """
-    for name, layer in module.named_modules():
-        if not isinstance(layer, Linear | Conv | ConvTranspose):
-            continue
+    for name, layer in initialised(module):
         bound = 1 / math.sqrt(layer.fan_in)
         for run, seed in enumerate(seeds):
             generator = torch_stream(seed, f"init:{role}.{name}")

@@ -10,12 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.assembly import check_assembly, constructing
 from bench.errors import BenchError
 from bench.method import Encoded, Method, Terms, resolve_hyper
 from bench.nn import networks
 from bench.registry import METHODS
 from bench.seeds import torch_stream
+from bench.spec import DatasetSpec, EvaluationSpec, MethodSpec, RunSpec
 from bench.testing.checks import Check, ContractError, require
+from bench.train_settings import TrainSettings
 
 Settings = Mapping[str, Any]
 #: Runs in lockstep, images in a batch, latents.
@@ -40,8 +43,9 @@ def build(name: str, settings: Settings) -> tuple[Method, nn.Module | None]:
     """Two runs of a method in lockstep, and its own modules, initialised."""
     cls = METHODS.get(name).value
     hyper = cls.Hyper(**resolve_hyper(name, dict(settings)))
-    method: Method = cls([hyper] * RUNS, latent_dim=LATENTS, n_train=100, n_steps=10)
-    modules = method.modules()
+    with constructing(0):
+        method: Method = cls([hyper] * RUNS, latent_dim=LATENTS, n_train=100, n_steps=10)
+        modules = method.modules()
     if modules is not None:
         networks.initialise(modules, "he", list(range(RUNS)), "method")
     return method, modules
@@ -91,6 +95,22 @@ def refuses_nan(name: str, settings: Settings) -> None:
                 raise ContractError(f"{item.name} = nan was taken: annotate it with Field(allow_inf_nan=False)")
 
 
+def begins_with_the_run_axis(name: str, settings: Settings) -> None:
+    """All parameters, buffers and state begin with the run axis and have values."""
+    spec = RunSpec(
+        method=MethodSpec(name=name, version=1, hyper=resolve_hyper(name, dict(settings))),
+        dataset=DatasetSpec(name="none", version=1, sha256=""),
+        network_version=1,
+        train=TrainSettings(network="mlp", latent_dim=LATENTS, steps=10),
+        seed=0,
+        evaluation=EvaluationSpec(n_codes=2, n_images=1, metrics={}),
+    )
+    try:
+        check_assembly(spec, (1, 64, 64), 100)
+    except BenchError as error:
+        raise ContractError(str(error).removeprefix(f"method '{name}': ")) from None
+
+
 def loss_is_finite_and_differentiable(name: str, settings: Settings) -> None:
     """Its loss is finite, differentiable and one number per run."""
     method, _ = build(name, settings)
@@ -134,6 +154,15 @@ def same_inputs_same_loss(name: str, settings: Settings) -> None:
         method, _ = build(name, settings)
         losses.append(method.loss(terms()[0], method.initial_state(), 1).loss)
     require(torch.equal(*losses), "two calls differ: take random numbers from terms.uniform or terms.normal")
+
+
+def remembers_only_its_state(name: str, settings: Settings) -> None:
+    """It remembers nothing from step to step but its state."""
+    method, _ = build(name, settings)
+    state = {key: value.detach() for key, value in method.loss(terms()[0], method.initial_state(), 1).state.items()}
+    fresh, _ = build(name, settings)
+    same = torch.equal(method.loss(terms()[0], state, 2).loss, fresh.loss(terms()[0], state, 2).loss)
+    require(same, "a loss differs after a checkpoint: hand on what a step leaves to the next in Objective.state")
 
 
 def runs_do_not_mix(name: str, settings: Settings) -> None:
@@ -197,10 +226,12 @@ CHECKS: list[Check] = [
     hyper_is_plain,
     refuses_unknown_hyper,
     refuses_nan,
+    begins_with_the_run_axis,
     loss_is_finite_and_differentiable,
     beta_is_a_number,
     state_keeps_its_shape,
     same_inputs_same_loss,
+    remembers_only_its_state,
     runs_do_not_mix,
     order_in_the_batch_does_not_matter,
     modules_have_a_loss_and_an_optimiser,

@@ -1,13 +1,16 @@
-"""Whether runs that are trained together keep the bits that each has alone."""
+"""Whether a run keeps its bits: beside other runs, in a second execution, and across a checkpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.assembly import is_foreign, require_state_axis
 from bench.data.images import ImageStore
 from bench.dataset import Dataset
+from bench.errors import BenchError
 from bench.spec import RunSpec
-from bench.training.checkpoint import same_bits
+from bench.training import global_random
+from bench.training.checkpoint import hand_over, same_bits
 from bench.training.loop import train
 from bench.training.state import Training, prepare_for
 
@@ -27,7 +30,56 @@ def agrees(specs: Sequence[RunSpec], dataset: Dataset, images: ImageStore) -> bo
     return all(same_bits(together, run, _first_steps([spec], dataset, images)) for run, spec in enumerate(specs))
 
 
-def _first_steps(specs: Sequence[RunSpec], dataset: Dataset, images: ImageStore) -> Training:
+def check_repeatable(spec: RunSpec, dataset: Dataset, images: ImageStore) -> None:
+    """Refuse a run whose numbers aren't a function of its spec, as far as its first steps show it.
+
+    They are done in one go, and again by way of a checkpoint. Only runs with somebody else's method or network are
+    asked, ours are held to it by tests; and only on a CPU, as `agrees`.
+
+    Raises
+    ------
+    BenchError
+        If they draw from a generator that isn't the run's, remember something outside of the state, or differ.
+    """
+    if spec.train.device == "cuda" or not is_foreign(spec):
+        return
+    name, before = spec.method.name, global_random.states()
+    straight = _first_steps([spec], dataset, images)
+    check_draws(spec, before)
+    for key, value in straight.model.state.items():
+        require_state_axis(name, key, value, 1)
+    half, rest = _first_steps([spec], dataset, images, STEPS_COMPARED - 1), prepare_for([spec], dataset)
+    hand_over(half, rest)
+    train(rest, dataset, images, until=STEPS_COMPARED)
+    if same_bits(straight, 0, rest, curves=False):
+        return
+    if same_bits(straight, 0, _first_steps([spec], dataset, images)):
+        raise BenchError(
+            f"method '{name}' remembers something outside of its state, which a checkpoint would lose: hand on what a "
+            "step leaves to the next in Objective.state"
+        )
+    raise BenchError(f"method '{name}': two executions of its first {STEPS_COMPARED} steps differ")
+
+
+def check_draws(spec: RunSpec, before: dict[str, object]) -> None:
+    """Refuse a run in whose steps a generator of the whole process was drawn from.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    before : dict
+        What `bench.training.global_random.states` gave before these steps.
+    """
+    if drawn := global_random.moved(before):
+        raise BenchError(
+            f"method '{spec.method.name}' draws from {drawn}, which isn't seeded by the run: "
+            "use terms.uniform or terms.normal"
+        )
+
+
+def _first_steps(
+    specs: Sequence[RunSpec], dataset: Dataset, images: ImageStore, until: int = STEPS_COMPARED
+) -> Training:
     training = prepare_for(specs, dataset)
-    train(training, dataset, images, until=STEPS_COMPARED)
+    train(training, dataset, images, until=until)
     return training

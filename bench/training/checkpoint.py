@@ -133,12 +133,28 @@ def _checksum(tensors: dict[str, Tensor]) -> Tensor:
     return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
 
 
-def same_bits(training: Training, run: int, alone: Training) -> bool:
-    """Whether a run has in `training` all the bits that it has in `alone`, a training of one run."""
+def hand_over(training: Training, fresh: Training) -> None:
+    """Put what `save` would write into a `Training` that was prepared from the same specs, without a file between."""
+    _restore(fresh, {key: value.clone() for key, value in _tensors(training).items()})
+
+
+def same_bits(training: Training, run: int, alone: Training, *, curves: bool = True) -> bool:
+    """Whether a run has in `training` all the bits that it has in `alone`, a training of one run.
+
+    Parameters
+    ----------
+    training : Training
+    run : int
+        Its place on the run axis.
+    alone : Training
+    curves : bool
+        False to leave out the log, which is only whole where a log interval ends.
+    """
     mine, other = _tensors(training), _tensors(alone)
+    kept = mine.keys() if curves else mine.keys() - {"curves", "diverged"}
     # As bytes: not-a-number isn't equal to itself.
     return mine.keys() == other.keys() and all(
-        mine[key][run : run + 1].cpu().numpy().tobytes() == other[key].cpu().numpy().tobytes() for key in mine
+        mine[key][run : run + 1].cpu().numpy().tobytes() == other[key].cpu().numpy().tobytes() for key in kept
     )
 
 

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from bench.assembly import assemble
 from bench.dataset import Dataset
 from bench.method import Method, State, shared_hyper
 from bench.nn import networks
 from bench.nn.adam import Adam
 from bench.nn.networks import ImageShape
 from bench.nn.precision import in_precision
-from bench.registry import METHODS
 from bench.seeds import torch_stream
 from bench.spec import RunSpec
 from bench.training.log import Log
@@ -132,25 +132,17 @@ def build(
     first, seeds = specs[0], [spec.seed for spec in specs]
     if any(shared(spec) != shared(first) for spec in specs):
         raise ValueError("runs in lockstep may differ in seed and in unshared float hyper-parameters only")
-    settings, cls = first.train, METHODS.get(first.method.name).value
-    method: Method = cls(
-        [cls.Hyper(**spec.method.hyper) for spec in specs],
-        latent_dim=settings.latent_dim,
-        n_train=n_train,
-        n_steps=settings.steps,
-        device=settings.device,
-    )
-    vae = method.build(shape) or networks.build(settings.network, len(specs), shape, settings.latent_dim)
-    networks.initialise(vae, settings.init, seeds, "vae")
+    settings, parts = first.train, assemble(specs, shape, n_train)
+    networks.initialise(parts.vae, settings.init, seeds, "vae")
     if known_decoder is not None:
-        networks.fix_decoder(vae, known_decoder)
-    vae.to(settings.device)
-    modules = method.modules()
+        networks.fix_decoder(parts.vae, known_decoder)
+    parts.vae.to(settings.device)
+    modules = parts.modules
     if modules is not None:
         networks.initialise(modules, settings.init, seeds, "method")
         modules.to(settings.device)
         modules.forward = in_precision(modules.forward, settings.precision, settings.device)
-    return Model(vae, method, modules, method.initial_state(), shape, known_decoder)
+    return Model(parts.vae, parts.method, modules, parts.state, shape, known_decoder)
 
 
 def shared(spec: RunSpec) -> dict[str, Any]:

@@ -12,23 +12,19 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError
-from bench.registry import DATASETS, METHODS, METRICS, load_plugin, plugin_module
+from bench.registry import load_plugin, plugin_module
 from bench.testing import targets
 from bench.testing.checks import run_checks
 from helpers.paths import EXAMPLES
+from helpers.planted import forgotten
 
 WARM_VAE = EXAMPLES / "warm_vae.py"
 
 
 @pytest.fixture(autouse=True)
 def forget_plugins():
-    """Leave the registries as they were, so that no other test sees these plug-ins."""
-    with METHODS.override(), DATASETS.override(), METRICS.override():
-        modules = set(sys.modules)
+    with forgotten():
         yield
-    for name in set(sys.modules) - modules:
-        if name.startswith("disbench_"):
-            del sys.modules[name]
 
 
 def forget(path):
@@ -181,6 +177,18 @@ BROKEN_METHODS = {
     ),
     "auxiliary loss without modules": ("Objective(", "Objective(auxiliary=loss, ", "auxiliary", "no modules"),
     "no gradient": ("Objective(loss=loss", "Objective(loss=0 * loss", "differentiable", "is zero"),
+    "torch's layers": (
+        "    def initial_state",
+        "    def modules(self):\n        return torch.nn.Sequential(torch.nn.Linear(4, 2))\n\n    def initial_state",
+        "begin with the run axis",
+        "module '0' (Linear) has weights without the leading run axis; use bench.nn.layers.Linear(",
+    ),
+    "memory on self": (
+        "loss = terms.reconstruction",
+        "self.calls = getattr(self, 'calls', 0) + 1\n        loss = self.calls * terms.reconstruction",
+        "remembers nothing",
+        "Objective.state",
+    ),
     "an error": ("loss = terms", "loss = 1 / 0 * terms", "same inputs", "ZeroDivisionError"),
 }
 
