@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.factors import factor_classes
 from bench.info import Input as Input
 from bench.info import Score as Score  # metrics take it from here
 from bench.registry import METRICS
@@ -23,6 +24,10 @@ from bench.registry import METRICS
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 MetricFunction = Callable[..., dict[str, Any]]
+
+
+#: A score whose estimate of its own error is above this isn't shown without a mark; relative for scores above 1.
+ERROR = 0.005
 
 
 class NotApplicableError(ValueError):
@@ -52,8 +57,11 @@ def register_metric(
         What it is called with, positionally; see `Input`. One that needs ``factors`` is reported as not applicable
         on data without them.
     scores : dict of str to Score
-        The keys of its result that become columns. Everything else in the result is kept as detail. The decorated
-        function adds ``metric``: name, version, and each column's range (None for no bound) and better direction.
+        The keys of its result that become columns. Everything else in the result is kept as detail. Two keys of it
+        tell a reader how far to trust a column: ``<column>_error``, the metric's own estimate of its error, above 0
+        or infinite, and ``marks``, column to sentences that tables print as footnotes. The decorated function adds
+        a mark wherever the estimate is above `ERROR`, drops ``marks`` if there is none, and adds ``metric``: name,
+        version, and each column's range (None for no bound) and better direction.
     optional : tuple of str
         What it can use but does without, by keyword.
     cost : {"cheap", "seconds", "minutes"}
@@ -76,11 +84,30 @@ def register_metric(
     def decorate(function: MetricFunction) -> MetricFunction:
         @functools.wraps(function)
         def metric(*args: Any, **options: Any) -> dict[str, Any]:
-            return {**function(*args, **options), "metric": about}
+            return {**_marked(function(*args, **options), scores), "metric": about}
 
         return add(metric)
 
     return decorate
+
+
+def _marked(result: dict[str, Any], columns: Iterable[str]) -> dict[str, Any]:
+    """Mark the scores whose own estimate of their error is too large; an error without bound becomes None."""
+    marks = {column: list(notes) for column, notes in result.pop("marks", {}).items() if notes}
+    for column in columns:
+        key, value = f"{column}_error", result.get(column)
+        if key not in result:
+            continue
+        error = result[key] if result[key] is not None and math.isfinite(result[key]) else None
+        result[key] = error
+        if value is None:
+            continue
+        if error is None:
+            marks.setdefault(column, []).append("no bound on its error is known")
+        elif error > ERROR * max(1.0, abs(value)):
+            above = f"{ERROR:.1%}" if abs(value) > 1 else f"{ERROR:g}"
+            marks.setdefault(column, []).append(f"its error is estimated at more than {above}")
+    return {**result, "marks": marks} if marks else result
 
 
 def _describe(score: Score) -> dict[str, Any]:
@@ -97,8 +124,8 @@ def check_codes(codes: Any, factors: Any | None = None) -> tuple[Floats, Ints]:
     ----------
     codes : array-like of shape (N, D)
         Finite numbers.
-    factors : array-like of shape (N, F), integer, optional
-        Factor classes.
+    factors : array-like of shape (N, F), optional
+        Factor classes; see `bench.factors.factor_classes`.
 
     Returns
     -------
@@ -109,8 +136,11 @@ def check_codes(codes: Any, factors: Any | None = None) -> tuple[Floats, Ints]:
     Raises
     ------
     ValueError
-        Wrong number of dimensions, different lengths, no rows, NaN or infinite codes, factors that aren't integers.
+        Wrong number of dimensions, different lengths, no rows, codes that are NaN, infinite, masked or complex, and
+        what `bench.factors.factor_classes` rejects.
     """
+    if np.ma.is_masked(codes) or np.iscomplexobj(codes):
+        raise ValueError(f"codes are {'masked in part' if np.ma.is_masked(codes) else 'complex'}, not finite numbers")
     table = np.asarray(codes, dtype=np.float64)
     if table.ndim != 2 or 0 in table.shape:
         raise ValueError(f"codes must be a table of shape (n_samples, n_latents), got shape {table.shape}")
@@ -119,12 +149,7 @@ def check_codes(codes: Any, factors: Any | None = None) -> tuple[Floats, Ints]:
         raise ValueError(f"codes hold NaN or infinite values in {bad} of {len(table)} rows")
     if factors is None:
         return table, np.zeros((len(table), 0), dtype=np.int64)
-    classes = np.asarray(factors)
-    if classes.ndim != 2 or len(classes) != len(table):
+    classes = factor_classes(factors)
+    if len(classes) != len(table):
         raise ValueError(f"factors must have shape ({len(table)}, n_factors) as the codes do, got {classes.shape}")
-    if not np.issubdtype(classes.dtype, np.integer):
-        rounded = np.rint(classes)
-        if not np.array_equal(rounded, classes):
-            raise ValueError("factors must be integer classes")
-        classes = rounded
-    return table, classes.astype(np.int64)
+    return table, classes

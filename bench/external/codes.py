@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.dataset import Dataset, load_dataset, sample_rows
 from bench.errors import BenchError, did_you_mean, in_words
+from bench.factors import factor_classes
 from bench.files import sha256
 from bench.metrics import reconstruction
 from bench.selectors import parse_selection
@@ -118,6 +119,10 @@ def read_codes(path: Path, dataset: Dataset | None = None) -> Representation:
         n_factors = inputs["factors"].shape[1]
         if names and len(names) != n_factors:
             raise BenchError(f"codes '{path}': {len(names)} factor_names for {n_factors} factors")
+        try:
+            factor_classes(inputs["factors"], names)
+        except ValueError as error:
+            raise BenchError(f"codes '{path}': {error}") from None
         names = names or tuple(f"factor {k}" for k in range(n_factors))
     reasons = {
         "logvar": "the file has no 'logvar'",

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.external.score import Scored
 from bench.files import json_text
-from bench.formatting import csv_table, decimals_for, heading, markdown_table, number
+from bench.formatting import DAGGER, csv_table, decimals_for, heading, markdown_table, number
 from bench.metric import Score
 from bench.metrics.measure import find_metric
 from bench.results.summary import place, score_info
@@ -36,10 +36,7 @@ def markdown(scored: Sequence[Scored]) -> str:
     """Print a table with a row per score, a table per representation with a column per factor, and what is missing."""
     columns = _columns(scored)
     heads = [item.representation.name for item in scored]
-    rows = [
-        [_heading(column), *(_number(item.evaluation.scores.get(column)) for item in scored), *_about(column)]
-        for column in columns
-    ]
+    rows = [[_heading(column), *(_marked(item, column) for item in scored), *_about(column)] for column in columns]
     lines = [_table(["score", *heads, "range", "version"], rows)]
     for item in scored:
         where = f" ({item.representation.name})" if len(scored) > 1 else ""
@@ -53,22 +50,29 @@ def markdown(scored: Sequence[Scored]) -> str:
             reasons.setdefault(reason, []).append(name)
         for reason, missing in reasons.items():
             lines += ["", f"n/a{where}: {', '.join(missing)}: {reason}."]
+        notes: dict[str, list[str]] = {}
+        for column, sentences in item.evaluation.marks.items():
+            for sentence in sentences if column in item.evaluation.scores else ():
+                notes.setdefault(sentence, []).append(column)
+        for sentence, marked in notes.items():
+            lines += ["", f"{DAGGER}{where} {', '.join(marked)}: {sentence}."]
     return "\n".join(lines) + "\n"
 
 
 def to_csv(scored: Sequence[Scored], *, udr: Mapping[str, Any] | None = None) -> str:
     """Print a row per representation and score, full precision; empty where there is no value."""
-    head = ["representation", "score", "value", "low", "high", "higher_is_better", "version"]
+    head = ["representation", "score", "value", "low", "high", "higher_is_better", "version", "marks"]
     rows: list[list[Any]] = []
     for item in scored:
         for column in _columns(scored):
             info, value = score_info(column), item.evaluation.scores.get(column)
             bounds = [None if math.isinf(bound) else bound for bound in (info.low, info.high)]
             better = None if info.higher_is_better is None else str(info.higher_is_better).lower()
-            rows.append([item.representation.name, column, value, *bounds, better, _version(column)])
+            marks = None if value is None else "; ".join(item.evaluation.marks.get(column, ())) or None
+            rows.append([item.representation.name, column, value, *bounds, better, _version(column), marks])
     if udr is not None:
         for item, value in zip(scored, udr["udr"], strict=True):
-            rows.append([item.representation.name, "udr", value, 0.0, 1.0, "true", None])
+            rows.append([item.representation.name, "udr", value, 0.0, 1.0, "true", None, None])
     return csv_table(head, rows)
 
 
@@ -97,6 +101,12 @@ def to_json(scored: Sequence[Scored], *, seed: int, udr: Mapping[str, Any] | Non
 
 def _columns(scored: Sequence[Scored]) -> list[str]:
     return sorted({column for item in scored for column in item.evaluation.scores}, key=place)
+
+
+def _marked(item: Scored, column: str) -> str:
+    value = item.evaluation.scores.get(column)
+    mark = f" {DAGGER}" if value is not None and column in item.evaluation.marks else ""
+    return _number(value) + mark
 
 
 def _heading(column: str) -> str:

@@ -6,6 +6,7 @@ per medium that makes any text harmless there.
 
 from bench.formatting.escape import escape_html, escape_markdown, escape_tex
 from bench.formatting.numbers import (
+    DAGGER,
     decimals_for,
     duration,
     heading,
@@ -17,6 +18,7 @@ from bench.formatting.numbers import (
 from bench.formatting.tables import csv_table, html_table, latex_table, markdown_table
 
 __all__ = [
+    "DAGGER",
     "csv_table",
     "decimals_for",
     "duration",

@@ -18,7 +18,7 @@ _TEX = str.maketrans({
         "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "λ": "lambda", "μ": "mu", "σ": "sigma", "×":
         "times", "±": "pm", "↑": "uparrow", "↓": "downarrow", "−": "mathord{-}", "≥": "geq", "≤": "leq",
     }.items()},
-    "–": "--", "…": "\\ldots{}", "²": "$^2$",
+    "–": "--", "†": "$^\\dagger$", "…": "\\ldots{}", "²": "$^2$",
 })  # fmt: skip
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+#: Stands behind a value that mustn't be read without its footnote.
+DAGGER = "†"
+
 
 def number(
     value: float | None,

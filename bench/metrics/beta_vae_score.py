@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bench.metric import Floats, Ints, Score, check_codes, register_metric
-from bench.metrics._samples import count_active, left_out, per_factor, scorable_factors
+from bench.metrics._samples import count_active, cut_continuous, left_out, per_factor, scorable_factors, small_codes
 from bench.metrics.factor_vae_score import _Slices
 
 #: Points worked on at once: 10 MB at 64 pairs of 10 codes. Part of the draw order, hence not a setting.
@@ -16,7 +16,7 @@ CHUNK = 2_000
 
 @register_metric(
     "beta_vae_score",
-    version=1,
+    version=2,
     inputs=("codes", "factors"),
     scores={"beta_vae_score": Score("BetaVAE score")},
     cost="seconds",
@@ -38,13 +38,13 @@ def beta_vae_score(
     k. A logistic regression (scikit-learn's defaults) is fitted to the training points, and the score is its
     accuracy on fresh ones. Chance is one over the number of factors that vary. Rotated and merged codes score
     almost as high as perfect ones, and the penalty of the regression makes the score fall with the scale of
-    the codes.
+    the codes: where no standard deviation reaches 0.1 it is marked.
 
     Parameters
     ----------
     codes : array-like of shape (N, D)
         Posterior means, finite.
-    factors : array-like of shape (N, F), integer
+    factors : array-like of shape (N, F)
         Factor classes of the same rows. A factor with one value is never drawn. On the full grid of factors
         the other factors of a pair are independent, as in the paper; on other tables they are what the rows
         with the same value hold.
@@ -64,7 +64,7 @@ def beta_vae_score(
         ``beta_vae_score`` in [0, 1], test accuracy; ``beta_vae_score_train``; ``accuracy_per_factor`` on the
         test points (None for a factor without points); ``chance``, one over the number of factors drawn;
         ``converged``, whether the regression did within its 100 iterations; ``n_active``, the codes that
-        aren't constant; ``factors_left_out``; ``n_rows``; ``settings``.
+        aren't constant; ``factors_cut`` and ``factors_left_out``; ``n_rows``; ``settings``.
 
     Raises
     ------
@@ -78,6 +78,7 @@ def beta_vae_score(
     2017, section 3; settings of disentanglement_lib (Locatello et al. 2019).
     """
     table, classes = check_codes(codes, factors)
+    classes, cut, notes = cut_continuous(classes, len(table))
     if min(n_train, n_test, batch_size) < 1:
         raise ValueError(f"n_train, n_test and batch_size must be at least 1, got {n_train}, {n_test} and {batch_size}")
     columns = scorable_factors(classes, least=2, metric="BetaVAE score")
@@ -105,6 +106,7 @@ def beta_vae_score(
         "chance": 1 / len(columns),
         "converged": converged,
         "n_active": count_active(table),
+        "factors_cut": cut,
         "factors_left_out": left_out(columns, n_factors),
         "n_rows": len(table),
         "settings": {
@@ -113,6 +115,7 @@ def beta_vae_score(
             "batch_size": batch_size,
             "standardise": standardise,
         },
+        "marks": {"beta_vae_score": notes + ([] if standardise else small_codes(table))},
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.metric import Floats, Ints, Score, check_codes, register_metric
-from bench.metrics._samples import count_active, left_out, per_factor, per_pair, scorable_factors
+from bench.metrics._samples import count_active, cut_continuous, left_out, per_factor, per_pair, scorable_factors
 from bench.metrics._splits import split_rows
 
 Predictor = Literal["hist_gbt", "sklearn_gbt", "linear"]
@@ -16,7 +16,7 @@ N_BINS = 64
 
 @register_metric(
     "dci",
-    version=1,
+    version=2,
     inputs=("codes", "factors"),
     scores={
         "dci_disentanglement": Score("DCI-D ({predictor})"),
@@ -48,7 +48,7 @@ def dci(
     ----------
     codes : array-like of shape (N, D)
         Posterior means, finite; N at least 3.
-    factors : array-like of shape (N, F), integer
+    factors : array-like of shape (N, F)
         Factor classes. A factor with one value among the training rows is left out.
     n_train, n_test : int
         Rows to fit and to test on, drawn without replacement; a table with fewer rows in all is split 2:1.
@@ -70,7 +70,7 @@ def dci(
         ``disentanglement_per_latent``, ``completeness_per_factor``, ``informativeness_per_factor`` (None for
         factors left out); ``informativeness_train``, the mean accuracy on the training rows;
         ``chance_per_factor``, test accuracy of always naming the commonest training class; ``importance``, D
-        rows of F; ``n_active``, the codes that aren't constant; ``factors_left_out``; ``n_train``,
+        rows of F; ``n_active``, the codes that aren't constant; ``factors_cut`` and ``factors_left_out``; ``n_train``,
         ``n_test``, ``predictor``; ``settings``.
 
     Raises
@@ -85,6 +85,7 @@ def dci(
     2018, section 2; aggregation and predictor of disentanglement_lib (Locatello et al. 2019).
     """
     table, classes = check_codes(codes, factors)
+    classes, cut, notes = cut_continuous(classes, n_train + n_test)
     if predictor not in PREDICTORS:
         raise ValueError(f"predictor must be 'hist_gbt', 'sklearn_gbt' or 'linear', got {predictor!r}")
     train, test = split_rows(len(table), n_train, n_test, rng, metric="DCI")
@@ -110,6 +111,7 @@ def dci(
         "chance_per_factor": per_factor((used[test] == commonest).mean(axis=0), columns, n_factors),
         "importance": per_pair(importance, columns, n_factors),
         "n_active": count_active(table[np.concatenate([train, test])]),
+        "factors_cut": cut,
         "factors_left_out": left_out(columns, n_factors),
         "n_train": len(train),
         "n_test": len(test),
@@ -120,6 +122,7 @@ def dci(
             "predictor": predictor,
             "n_bins": N_BINS if predictor == "hist_gbt" else None,
         },
+        "marks": dict.fromkeys(("dci_disentanglement", "dci_completeness", "dci_informativeness"), notes),
     }
 
 

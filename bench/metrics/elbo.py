@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from bench.metric import Floats, Score, register_metric
+from bench.metric import Floats, NotApplicableError, Score, register_metric
+from bench.metrics._quadrature import Labels, mixture_entropies
 from bench.metrics._samples import draw_rows
-from bench.metrics.mig_sampled import Labels, check_posteriors, entropy, gaussian, quadrature
+from bench.metrics.mig_sampled import WIDENED, check_posteriors
 
 #: Pairs of a sample and a posterior worked on at once: 16 MB a table.
 PAIRS = 2_000_000
+#: Footnotes of numbers that are about the rows and not about the data.
+AT_BOUND = "within 1 nat of its bound, the logarithm of the number of rows: more rows would raise it"
+AT_BOUND_TC = "the information is within 1 nat of its bound, so this is about the rows and not about the data"
 
 
 @register_metric(
     "elbo",
-    version=1,
+    version=2,
     inputs=("codes", "logvar"),
     # Estimates: not below 0 in truth, but the noise of the total correlation may take two of them there.
     scores={
@@ -36,18 +39,19 @@ def elbo(
     *,
     n_samples: int = 2_000,
     n_rows: int = 10_000,
-    n_points: int = 1_000,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Split the KL from the prior into information about the image, total correlation and the rest.
 
     ``E KL(q(z|x) || p(z)) = I(x; z) + KL(q(z) || prod_j q(z_j)) + sum_j KL(q(z_j) || p(z_j))`` with q(z) the mean of
-    all posteriors and p = N(0, I). The last term comes from quadrature per code. The total correlation is the mean of
-    ``log q(z) - sum_j log q(z_j)`` over samples of q(z), each against all posteriors, which is exactly 0 for a single
-    code and for a collapsed model. The first term is what remains of the analytic KL, so the three sum to it.
+    all posteriors and p = N(0, I). The last term comes from quadrature per code as in `bench.metrics.mig_sampled`. The
+    total correlation is the mean of ``log q(z) - sum_j log q(z_j)`` over samples of q(z), each against all posteriors,
+    which is exactly 0 for a single code and for a collapsed model. The first term is what remains of the analytic KL,
+    so the three sum to it.
 
-    The information can't exceed ``log N`` on N rows. Where it comes near, the posteriors hardly overlap, and it is too
-    low and total correlation off by as much: the numbers are then about these rows and not about the data.
+    The information can't exceed ``log N`` on N rows, and is marked within a nat of that. Where it comes near, the
+    posteriors hardly overlap, and it is too low and total correlation off by as much: the numbers are then about these
+    rows and not about the data.
 
     Parameters
     ----------
@@ -59,9 +63,6 @@ def elbo(
         Samples of z for the total correlation, at least 2, from different rows as far as there are enough.
     n_rows : int
         Rows to use, drawn without replacement; all of them where there are no more.
-    n_points : int
-        Points per code for the entropies; see `bench.metrics.mig_sampled`. A code with a posterior narrower than
-        their spacing gets its entropy from the samples instead.
     rng : numpy.random.Generator
         Draws rows, the rows that are sampled, and the noise.
 
@@ -69,10 +70,10 @@ def elbo(
     -------
     dict
         ``elbo_index_code_mi``, ``elbo_tc``, ``elbo_dimension_wise_kl`` in nats; ``kl``, their sum;
-        ``dimension_wise_kl_per_latent``; ``standard_error``, of the total correlation from its samples and thereby of
-        the information; ``largest_information``, log N; ``entropy_per_latent`` of q(z_j) in nats; ``n_active``,
-        the codes with an analytic KL above 0.01 nats; ``sampled_entropies``, the codes whose entropy is from samples;
-        ``n_samples``, ``n_rows``; ``settings``.
+        ``elbo_tc_error``, its standard error from the samples, ``elbo_dimension_wise_kl_error``, of integration, and
+        ``elbo_index_code_mi_error``, their sum; ``dimension_wise_kl_per_latent``; ``largest_information``, log N;
+        ``entropy_per_latent`` of q(z_j) in nats; ``n_active``, the codes with an analytic KL above 0.01 nats;
+        ``sampled_entropies``, the codes whose entropy is from samples; ``n_samples``, ``n_rows``; ``settings``.
 
     Raises
     ------
@@ -86,43 +87,51 @@ def elbo(
     Grosse, Duvenaud: Isolating Sources of Disentanglement in VAEs, NeurIPS 2018, equation 2.
     """
     mean, sigma, _ = check_posteriors(codes, logvar)
-    if n_samples < 2 or n_points < 100:
-        raise ValueError(f"n_samples must be at least 2 and n_points 100, got {n_samples} and {n_points}")
+    if n_samples < 2:
+        raise ValueError(f"n_samples must be at least 2, got {n_samples}")
     rows = draw_rows(len(mean), n_rows, rng)
     mean, sigma = mean[rows], sigma[rows]
     second_moment = (mean**2 + sigma**2).mean(axis=0)
     log_sigma = np.log(sigma).mean(axis=0)
     kl = (second_moment - 1) / 2 - log_sigma
     if not np.isfinite(kl).all():
-        raise ValueError(f"the KL is too large for float64: means reach {np.abs(mean).max():.3g}")
+        raise NotApplicableError(f"the KL is too large for float64: means reach {np.abs(mean).max():.3g}")
     z = draw(mean, sigma, n_samples, rng)
     joint, marginals = log_densities(z, mean, sigma)
     ratio = joint - marginals.sum(axis=1)
-    of_latent, sampled = np.empty(mean.shape[1]), []
-    for j in range(mean.shape[1]):
-        points, wide, narrow = quadrature(mean[:, j], sigma[:, j], n_points)
-        if narrow > 0:
-            sampled.append(j)
-            of_latent[j] = -marginals[:, j].mean()
-        else:
-            of_latent[j] = _entropy(points, mean[:, j], wide)
+    labels = Labels(np.zeros((len(mean), 1), dtype=np.int64))
+    found = [
+        mixture_entropies(mean[:, j], sigma[:, j], labels, n_draws=n_samples, rng=rng) for j in range(mean.shape[1])
+    ]
+    of_latent = np.array([code.whole for code in found])
     cross = (second_moment + np.log(2 * np.pi)) / 2  # E[-log p(z_j)] over q(z_j)
     dimension_wise = cross - of_latent
-    total_correlation = float(ratio.mean())
+    total_correlation, standard_error = float(ratio.mean()), float(ratio.std(ddof=1) / np.sqrt(len(ratio)))
+    integration = float(sum(code.error for code in found))
+    information, largest = float(kl.sum() - dimension_wise.sum()) - total_correlation, math.log(len(mean))
+    widened = [WIDENED] * any(code.widened for code in found)
+    at_bound = [AT_BOUND] * (information > largest - 1 and len(mean) > 1)
     return {
-        "elbo_index_code_mi": float(kl.sum() - dimension_wise.sum()) - total_correlation,
+        "elbo_index_code_mi": information,
         "elbo_tc": total_correlation,
         "elbo_dimension_wise_kl": float(dimension_wise.sum()),
+        "elbo_index_code_mi_error": integration + standard_error,
+        "elbo_tc_error": standard_error,
+        "elbo_dimension_wise_kl_error": integration,
         "kl": float(kl.sum()),
         "dimension_wise_kl_per_latent": dimension_wise.tolist(),
-        "standard_error": float(ratio.std(ddof=1) / np.sqrt(len(ratio))),
-        "largest_information": math.log(len(mean)),
+        "largest_information": largest,
         "entropy_per_latent": of_latent.tolist(),
         "n_active": int((kl > 0.01).sum()),
-        "sampled_entropies": sampled,
+        "sampled_entropies": [j for j, code in enumerate(found) if code.sampled],
         "n_samples": len(z),
         "n_rows": len(mean),
-        "settings": {"n_samples": n_samples, "n_rows": n_rows, "n_points": n_points},
+        "settings": {"n_samples": n_samples, "n_rows": n_rows},
+        "marks": {
+            "elbo_index_code_mi": at_bound + widened,
+            "elbo_tc": [AT_BOUND_TC] * len(at_bound),
+            "elbo_dimension_wise_kl": widened,
+        },
     }
 
 
@@ -174,13 +183,3 @@ def _log_mean(logs: Floats) -> Floats:
     logs -= top[:, None]
     np.exp(logs, out=logs)
     return np.asarray(top + np.log(logs.mean(axis=1)))
-
-
-def _entropy(points: Floats, mean: Floats, sigma: Floats) -> float:
-    labels = Labels(np.zeros((len(mean), 1), dtype=np.int64))
-    whole, _ = labels.mixtures(partial(_densities, points, mean, sigma))
-    return float(entropy(whole, points[1] - points[0]))
-
-
-def _densities(points: Floats, mean: Floats, sigma: Floats, part: slice) -> Floats:
-    return gaussian(points, mean[part], sigma[part])

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import Floats, Ints, Score, check_codes, register_metric
-from bench.metrics._samples import left_out, per_factor, scorable_factors
+from bench.metrics._samples import cut_continuous, left_out, per_factor, scorable_factors, share_of_scale
+from bench.metrics.mig_sampled import check_posteriors
 
 #: Votes worked on at once: 10 MB at 64 rows of 10 codes. Part of the draw order, hence not a setting.
 CHUNK = 2_000
@@ -16,14 +17,16 @@ CHUNK = 2_000
 
 @register_metric(
     "factor_vae_score",
-    version=1,
+    version=2,
     inputs=("codes", "factors"),
+    optional=("logvar",),
     scores={"factor_vae_score": Score("FactorVAE score")},
     groups=("all", "core"),
 )
 def factor_vae_score(
     codes: Any,
     factors: Any,
+    logvar: Any | None = None,
     *,
     n_votes_train: int = 10_000,
     n_votes_test: int = 5_000,
@@ -44,15 +47,18 @@ def factor_vae_score(
     ----------
     codes : array-like of shape (N, D)
         Posterior means, finite; N at least 2.
-    factors : array-like of shape (N, F), integer
+    factors : array-like of shape (N, F)
         Factor classes of the same rows. A factor with one value isn't voted on.
+    logvar : array-like of shape (N, D), optional
+        Posterior log-variances, finite. Codes without noise have none.
     n_votes_train, n_votes_test : int
         Votes that make, and that test, the majority table.
     batch_size : int
         Rows per vote, at least 2.
     prune_threshold : float
-        Codes with a standard deviation below this take no part; with none left the score is 0. A constant
-        code never takes part.
+        Codes with a standard deviation of at most this take no part, in units of that of samples from their posteriors
+        or, without `logvar`, of that of the widest code; with none left the score is 0. (disentanglement_lib takes the
+        prior's unit, so that codes 25 times too small score 0.) A constant code never takes part.
     rng : numpy.random.Generator
         Draws factors, values and rows.
 
@@ -62,9 +68,9 @@ def factor_vae_score(
         ``factor_vae_score`` in [0, 1]; ``factor_vae_score_train``; ``accuracy_per_factor`` on the test votes
         (None for a factor without votes); ``votes``, the training votes in D rows of F; ``factor_of_latent``,
         the majority per code (None for codes that were never chosen, which the classifier counts as the first
-        factor); ``standard_deviation`` per code; ``n_active``; ``rows_per_value_least``: a value that one row
-        alone has gives votes without information, decided by the order of the codes; ``factors_left_out``;
-        ``n_rows``; ``settings``.
+        factor); ``standard_deviation`` per code; ``n_active``; ``inactive``, the codes left out;
+        ``rows_per_value_least``: a value that one row alone has gives votes without information, decided by the order
+        of the codes; ``factors_cut`` and ``factors_left_out``; ``n_rows``; ``settings``.
 
     Raises
     ------
@@ -76,7 +82,11 @@ def factor_vae_score(
     ----------
     Kim, Mnih: Disentangling by Factorising, ICML 2018, section 4; settings of disentanglement_lib.
     """
-    table, classes = check_codes(codes, factors)
+    if logvar is None:
+        (table, classes), sigma = check_codes(codes, factors), None
+    else:
+        table, sigma, classes = check_posteriors(codes, logvar, factors)
+    classes, cut, notes = cut_continuous(classes, len(table))
     if min(n_votes_train, n_votes_test) < 1 or batch_size < 2:
         raise ValueError(
             f"votes must be at least 1 and batch_size at least 2, got n_votes_train={n_votes_train}, "
@@ -84,13 +94,16 @@ def factor_vae_score(
         )
     columns = scorable_factors(classes, least=2, metric="FactorVAE score")
     spread = np.where((table != table[0]).any(axis=0), table.std(axis=0, ddof=1), 0.0)
-    active = np.flatnonzero((spread >= prune_threshold) & (spread > 0))
+    takes_part = (share_of_scale(table, sigma) > prune_threshold**2) & (spread > 0)
+    active = np.flatnonzero(takes_part)
     n_latents, n_factors = table.shape[1], classes.shape[1]
     slices = [_Slices(classes[:, k]) for k in columns]
     result = {
         "standard_deviation": spread.tolist(),
         "n_active": len(active),
+        "inactive": np.flatnonzero(~takes_part).tolist(),
         "rows_per_value_least": min(int(part.counts.min()) for part in slices),
+        "factors_cut": cut,
         "factors_left_out": left_out(columns, n_factors),
         "n_rows": len(table),
         "settings": {
@@ -99,6 +112,7 @@ def factor_vae_score(
             "batch_size": batch_size,
             "prune_threshold": prune_threshold,
         },
+        "marks": {"factor_vae_score": notes},
     }
     if len(active) == 0:
         return {

@@ -16,7 +16,7 @@ LOSS = partial(Score, high=math.inf, higher_is_better=False)
 
 @register_metric(
     "inference",
-    version=1,
+    version=2,
     inputs=("sources", "codes", "covariance"),
     optional=("true_mean", "true_covariance"),
     scores={
@@ -67,8 +67,9 @@ def inference(
         ``log_q``, the mean of log q(s|x) at the true factors; ``source_mse`` of the means, per factor; ``forward_kl``
         and ``reverse_kl`` between q and the true posterior, None if that isn't given; ``rate``, KL(q(z|x) || N(0, I))
         over all latents; total correlation of q(z|x), ``tc_conditional``, and of q(z), ``tc_aggregate``;
-        ``kl_aggregate``. All but the error are nats. Further ``latents`` and ``signs`` that stand for the factors, and
-        ``calibration``, by factor the squared error over the posterior's variance: above 1 the posterior is too sure.
+        ``kl_aggregate``, both None where they are infinite because codes determine each other. All but the error are
+        nats. Further ``latents`` and ``signs`` that stand for the factors, and ``calibration``, by factor the squared
+        error over the posterior's variance: above 1 the posterior is too sure.
 
     Raises
     ------
@@ -96,7 +97,12 @@ def inference(
     error = (m - s) ** 2
     misfit = _weighted(v, m - s)
     total = mean.T @ mean / n + spread.mean(axis=0)
-    aggregate = total - np.outer(mean.mean(axis=0), mean.mean(axis=0))
+    # Not the total less the square of the mean: far from 0 nothing would be left of the difference.
+    centred = mean - mean.mean(axis=0)
+    aggregate = centred.T @ centred / n + spread.mean(axis=0)
+    scale = np.sqrt(np.diag(aggregate))
+    # Of codes that others determine to rounding both are infinite, and the determinant's digits are noise.
+    flat = bool(np.linalg.eigvalsh(aggregate / scale / scale[:, None])[0] < d * 1e-14)
     power = np.trace(spread, axis1=1, axis2=2) + (mean**2).sum(axis=1)
     logs = np.log(np.diagonal(spread, axis1=1, axis2=2)).sum(axis=1)
     forward = reverse = None
@@ -113,8 +119,8 @@ def inference(
         "reverse_kl": reverse,
         "rate": max(0.0, 0.5 * float((power - d - _logdet(spread)).mean())),
         "tc_conditional": max(0.0, 0.5 * float((logs - _logdet(spread)).mean())),
-        "tc_aggregate": max(0.0, 0.5 * float(np.log(np.diag(aggregate)).sum() - _logdet(aggregate))),
-        "kl_aggregate": max(0.0, 0.5 * float(np.trace(total) - d - _logdet(aggregate))),
+        "tc_aggregate": None if flat else max(0.0, 0.5 * float(np.log(np.diag(aggregate)).sum() - _logdet(aggregate))),
+        "kl_aggregate": None if flat else max(0.0, 0.5 * float(np.trace(total) - d - _logdet(aggregate))),
         "latents": latents.tolist(),
         "signs": signs.tolist(),
         "calibration": (error / np.diagonal(v, axis1=1, axis2=2)).mean(axis=0).tolist(),

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from bench.metric import Floats, Ints, NotApplicableError, Score, check_codes, register_metric
-from bench.metrics._samples import draw_rows, left_out, per_factor, per_pair, scorable_factors
+from bench.metrics._samples import cut_continuous, draw_rows, left_out, per_factor, per_pair, scorable_factors
 from bench.metrics.beta_vae_score import fit_logistic
 
 
 @register_metric(
     "infomec",
-    version=1,
+    version=2,
     inputs=("codes", "factors"),
     scores={
         "infom": Score("InfoM"),
@@ -50,7 +50,7 @@ def infomec(
     ----------
     codes : array-like of shape (N, D)
         Posterior means, finite; N at least 4.
-    factors : array-like of shape (N, F), integer
+    factors : array-like of shape (N, F)
         Factor classes.
     n_neighbours : int
         Of the estimator of information, at least 1.
@@ -70,7 +70,7 @@ def infomec(
         ``infom_per_latent`` (None for codes that aren't active), ``infoc_per_factor``, ``infoe_per_factor`` before
         chance is taken off M and C (None for factors left out); ``nmi``, D rows of F; ``active``, column
         numbers; ``n_active``; ``converged``, whether all regressions did within their 100 iterations;
-        ``factors_left_out``; ``n_samples``; ``settings``.
+        ``factors_cut`` and ``factors_left_out``; ``n_samples``; ``settings``.
 
     Raises
     ------
@@ -84,6 +84,7 @@ def infomec(
     published code for `compat`.
     """
     table, classes = check_codes(codes, factors)
+    classes, cut, notes = cut_continuous(classes, n_samples)
     if n_neighbours < 1:
         raise ValueError(f"n_neighbours must be at least 1, got {n_neighbours}")
     if len(table) < 4:
@@ -125,6 +126,7 @@ def infomec(
         "active": active.tolist(),
         "n_active": len(active),
         "converged": converged,
+        "factors_cut": cut,
         "factors_left_out": left_out(columns, n_factors),
         "n_samples": len(table),
         "settings": {
@@ -133,6 +135,7 @@ def infomec(
             "compat": compat,
             "n_samples": n_samples,
         },
+        "marks": dict.fromkeys(("infom", "infoe", "infoc"), notes),
     }
 
 

@@ -7,13 +7,20 @@ from typing import Any
 import numpy as np
 
 from bench.metric import Floats, Ints, Score, check_codes, register_metric
-from bench.metrics._samples import draw_rows, left_out, per_factor, per_pair, scorable_factors
-from bench.metrics.mig import equal_width_bins
+from bench.metrics._samples import (
+    cut_continuous,
+    draw_rows,
+    left_out,
+    merge_values,
+    per_factor,
+    per_pair,
+    scorable_factors,
+)
 
 
 @register_metric(
     "irs",
-    version=1,
+    version=2,
     inputs=("codes", "factors"),
     scores={"irs": Score("IRS", low=-1.0)},
 )
@@ -38,13 +45,13 @@ def irs(
     ----------
     codes : array-like of shape (N, D)
         Posterior means, finite.
-    factors : array-like of shape (N, F), integer
-        Factor classes; numeric values matter where a factor is binned.
+    factors : array-like of shape (N, F)
+        Factor classes, in any coding; where there are more than `n_bins`, their order matters.
     quantile : float
         Above 0, at most 1.
     n_bins : int
-        Bins of equal width that factors are cut into, as in disentanglement_lib, which merges values of those
-        with more; at least 2.
+        Values at most: neighbouring ones of a factor with more are merged into as many classes of about equal counts;
+        at least 2. disentanglement_lib merges by equal width instead, so that names of values decide.
     n_samples : int
         Rows to use, drawn without replacement; all of them where there are no more.
     rng : numpy.random.Generator
@@ -56,7 +63,8 @@ def irs(
         ``irs``, at most 1 and slightly negative at worst, 0 if every code is constant; ``irs_per_latent`` and
         ``factor_of_latent``, the column of its maximum (None for constant codes); ``irs_per_factor``, the largest of
         its codes; ``robustness``, D rows of F (None for constant codes and factors left out); ``maximal_deviation``
-        per code; ``n_active``, the codes that aren't constant; ``factors_left_out``; ``n_samples``; ``settings``.
+        per code; ``n_active``, the codes that aren't constant; ``factors_merged``, those with more than `n_bins`
+        values; ``factors_cut`` and ``factors_left_out``; ``n_samples``; ``settings``.
 
     Raises
     ------
@@ -69,16 +77,19 @@ def irs(
     disentanglement_lib (Locatello et al. 2019).
     """
     table, classes = check_codes(codes, factors)
+    classes, cut, notes = cut_continuous(classes, n_samples)
     if not 0 < quantile <= 1 or n_bins < 2:
         raise ValueError(f"quantile must be in (0, 1] and n_bins at least 2, got {quantile} and {n_bins}")
     rows = draw_rows(len(table), n_samples, rng)
     table, classes = table[rows], classes[rows]
     columns = scorable_factors(classes, metric="IRS")
     active = np.flatnonzero((table != table[0]).any(axis=0))
-    binned = equal_width_bins(classes[:, columns].astype(np.float64), n_bins)
+    merged = [k for k in columns if len(np.unique(classes[:, k])) > n_bins]
+    for k in merged:
+        classes[:, k] = merge_values(classes[:, k], n_bins)
     moving = table[:, active]
     largest = np.abs(moving - moving.mean(axis=0)).max(axis=0)
-    robustness = 1 - mean_deviation(moving, binned, quantile) / largest[:, None]
+    robustness = 1 - mean_deviation(moving, classes[:, columns], quantile) / largest[:, None]
     best = robustness.max(axis=1)
     n_latents, n_factors = table.shape[1], classes.shape[1]
     cells: list[list[float | None]] = [[None] * n_factors for _ in range(n_latents)]
@@ -97,9 +108,12 @@ def irs(
         "robustness": cells,
         "maximal_deviation": deviation.tolist(),
         "n_active": len(active),
+        "factors_cut": cut,
+        "factors_merged": merged,
         "factors_left_out": left_out(columns, n_factors),
         "n_samples": len(table),
         "settings": {"quantile": quantile, "n_bins": n_bins, "n_samples": n_samples},
+        "marks": {"irs": notes},
     }
 
 

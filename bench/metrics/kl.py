@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.metric import Score, check_codes, register_metric
+from bench.metric import NotApplicableError, Score, check_codes, register_metric
 
 
 @register_metric(
@@ -59,7 +59,7 @@ def kl(codes: Any, logvar: Any, *, threshold: float = 0.01, rng: np.random.Gener
         # expm1(s) - s is exp(s) - 1 - s without the cancellation near s = 0, where collapsed latents are.
         per_latent = ((mean**2 + (np.expm1(spread) - spread)) / 2).mean(axis=0)
     if not np.isfinite(per_latent).all():
-        raise ValueError(
+        raise NotApplicableError(
             f"the KL is too large for float64: log-variances reach {spread.max():.3g}, means {np.abs(mean).max():.3g}"
         )
     return {

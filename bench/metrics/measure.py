@@ -40,12 +40,28 @@ class Evaluation:
     not_applicable : dict of str to str
         Metric or column to the reason why it has no value (no factors, too few rows): never 0 instead.
     details : dict of str to dict
-        Metric to what it reports beside its score: version, ranges, sample sizes, values per factor, matrices.
+        Metric to what it reports beside its score: version, ranges, sample sizes, values per factor, matrices,
+        ``marks`` of scores that mustn't be read as they stand.
     """
 
     scores: dict[str, float]
     not_applicable: dict[str, str]
     details: dict[str, dict[str, Any]]
+
+    @property
+    def marks(self) -> dict[str, list[str]]:
+        """Column to the footnotes it needs."""
+        return marks_of(self.details)
+
+
+def marks_of(details: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Column to footnotes, from the details of metrics as they are stored; those of old runs have none."""
+    return {
+        column + bracket + options: list(notes)
+        for name, found in details.items()
+        for _, bracket, options in [name.partition("[")]
+        for column, notes in found.get("marks", {}).items()
+    }
 
 
 @dataclass(frozen=True)
@@ -181,7 +197,8 @@ def measure(
     Raises
     ------
     ValueError
-        What a metric finds wrong with its inputs (NaN codes).
+        What a metric finds wrong with its inputs (NaN codes). What it can't do with these (`NotApplicableError`,
+        `BenchError`, too little memory) costs its own scores alone, and the reason is kept; any other error is a bug.
     """
     why = {**REASONS, **(reasons or {})}
     scores: dict[str, float] = {}
@@ -196,8 +213,11 @@ def measure(
         try:
             given = [inputs[need] for need in metric.inputs]
             result = metric.function(*given, **extra, **metric.options, rng=stream(seed, f"metric:{metric.base}"))
-        except NotApplicableError as error:
+        except (NotApplicableError, BenchError) as error:
             missing[metric.name] = str(error)
+            continue
+        except MemoryError as error:
+            missing[metric.name] = f"not enough memory: {str(error) or 'none left'}"
             continue
         without = next((why[key] for key in metric.optional if key not in inputs), None)
         for key, column in metric.columns.items():

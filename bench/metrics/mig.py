@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bench.metric import Floats, Ints, Score, check_codes, register_metric
-from bench.metrics._samples import count_active, draw_rows, left_out, per_factor, per_pair, scorable_factors
+from bench.metrics._samples import (
+    count_active,
+    cut_continuous,
+    draw_rows,
+    left_out,
+    per_factor,
+    per_pair,
+    scorable_factors,
+)
+
+#: Rows times pairs of a code and a factor worked on at once: 8 MB.
+CELLS = 1_000_000
 
 
 @register_metric(
     "mig",
-    version=1,
+    version=2,
     inputs=("codes", "factors"),
     scores={"mig": Score("MIG")},
     groups=("all", "core"),
@@ -31,7 +43,7 @@ def mig(
     ----------
     codes : array-like of shape (N, D)
         Posterior means, finite. With D = 1 the second largest information counts as 0.
-    factors : array-like of shape (N, F), integer
+    factors : array-like of shape (N, F)
         Factor classes, in any coding.
     n_bins : int
         Bins per code, at least 2.
@@ -43,9 +55,10 @@ def mig(
     Returns
     -------
     dict
-        ``mig`` in [0, 1]; ``mig_per_factor`` (None for a factor with one value, which is left out of the mean
-        and listed in ``factors_left_out``); ``mutual_information`` in nats, D rows of F; ``entropy`` of the
-        factors in nats; ``n_active``, the codes that aren't constant; ``n_samples``; ``settings``.
+        ``mig`` in [0, 1]; ``mig_error``, what it would change by if the bias of the estimates were taken off to first
+        order: large where rows are few for the bins and values; ``mig_per_factor`` (None for a factor with one value,
+        which is left out of the mean and listed in ``factors_left_out``); ``mutual_information`` in nats, D rows of F;
+        ``entropy`` of the factors in nats; ``n_active``, the codes that aren't constant; ``n_samples``; ``settings``.
 
     Raises
     ------
@@ -57,25 +70,28 @@ def mig(
     Chen, Li, Grosse, Duvenaud: Isolating Sources of Disentanglement in VAEs, NeurIPS 2018, section 4.1.
     """
     table, classes = check_codes(codes, factors)
+    classes, cut, notes = cut_continuous(classes, n_samples)
     if n_bins < 2:
         raise ValueError(f"n_bins must be at least 2, got {n_bins}")
     rows = draw_rows(len(table), n_samples, rng)
     table, classes = table[rows], classes[rows]
     columns = scorable_factors(classes, metric="MIG")
-    information, entropy = information_matrix(equal_width_bins(table, n_bins), classes[:, columns])
-    # The added row of zeros is the second largest of a single code and changes nothing for more.
-    ordered = np.sort(np.vstack([information, np.zeros_like(entropy)]), axis=0)
-    gaps = np.minimum((ordered[-1] - ordered[-2]) / entropy, 1.0)  # above 1 only by rounding
+    found = plug_in_information(equal_width_bins(table, n_bins), classes[:, columns])
+    gaps = gap(found.information, found.entropy)
+    corrected = gap(np.maximum(found.information - found.bias, 0.0), found.entropy + found.entropy_bias)
     n_factors = classes.shape[1]
     return {
         "mig": float(gaps.mean()),
+        "mig_error": abs(float(corrected.mean() - gaps.mean())),
         "mig_per_factor": per_factor(gaps, columns, n_factors),
-        "mutual_information": per_pair(information, columns, n_factors),
-        "entropy": per_factor(entropy, columns, n_factors),
+        "mutual_information": per_pair(found.information, columns, n_factors),
+        "entropy": per_factor(found.entropy, columns, n_factors),
+        "factors_cut": cut,
         "factors_left_out": left_out(columns, n_factors),
         "n_active": count_active(table),
         "n_samples": len(table),
         "settings": {"n_bins": n_bins, "n_samples": n_samples},
+        "marks": {"mig": notes},
     }
 
 
@@ -104,8 +120,29 @@ def equal_width_bins(codes: Floats, n_bins: int) -> Ints:
     return np.stack(bins, axis=1).astype(np.int64)
 
 
-def information_matrix(bins: Ints, classes: Ints) -> tuple[Floats, Floats]:
-    """Plug-in mutual information of every code with every factor, and the entropies of the factors.
+@dataclass(frozen=True)
+class Information:
+    """Plug-in estimates in nats, and how far they are off in expectation.
+
+    Attributes
+    ----------
+    information : ndarray of shape (D, F), float64
+        Of every code with every factor, never negative.
+    bias : ndarray of shape (D, F), float64
+        What the information is too large by, to first order: ``(K_jk - K_j - K_k + 1) / (2 N)`` with K the cells in use
+        (Miller 1955); negative where a code and a factor determine each other.
+    entropy, entropy_bias : ndarray of shape (F,), float64
+        Of the factors, and what it is too small by, ``(K_k - 1) / (2 N)``.
+    """
+
+    information: Floats
+    bias: Floats
+    entropy: Floats
+    entropy_bias: Floats
+
+
+def plug_in_information(bins: Ints, classes: Ints) -> Information:
+    """Plug-in mutual information of every code with every factor, in blocks of pairs.
 
     Parameters
     ----------
@@ -113,25 +150,52 @@ def information_matrix(bins: Ints, classes: Ints) -> tuple[Floats, Floats]:
         Discretised codes, from 0.
     classes : ndarray of shape (N, F), int64
         Factor classes, in any coding.
-
-    Returns
-    -------
-    information : ndarray of shape (D, F), float64
-        In nats, never negative.
-    entropy : ndarray of shape (F,), float64
-        In nats.
     """
     (n_rows, n_codes), n_factors = bins.shape, classes.shape[1]
     labels = np.stack([np.unique(column, return_inverse=True)[1] for column in classes.T], axis=1)
     n_bins, n_classes = int(bins.max()) + 1, int(labels.max()) + 1
+    information, bias = np.empty((2, n_codes, n_factors))
+    pairs = max(CELLS // max(n_rows, n_bins * n_classes), 1)
+    width = min(n_factors, pairs)
+    height = max(pairs // width, 1)
+    for left in range(0, n_factors, width):
+        for top in range(0, n_codes, height):
+            some, others = slice(top, top + height), slice(left, left + width)
+            block = _joint(bins[:, some], labels[:, others], n_bins, n_classes)
+            information[some, others], bias[some, others] = _of_pairs(block / n_rows, n_rows)
+    counts = np.stack([np.bincount(column, minlength=n_classes) for column in labels.T])
+    shares = counts / n_rows
+    entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1)
+    return Information(np.maximum(information, 0.0), bias, entropy, ((counts > 0).sum(axis=1) - 1) / (2 * n_rows))
+
+
+def _joint(bins: Ints, labels: Ints, n_bins: int, n_classes: int) -> Ints:
+    """Rows with every pair of a bin and a class, shape (codes, factors, n_bins, n_classes)."""
+    n_codes, n_factors = bins.shape[1], labels.shape[1]
     pair = np.arange(n_codes)[:, None] * n_factors + np.arange(n_factors)
     cell = (pair * n_bins + bins[:, :, None]) * n_classes + labels[:, None, :]
-    counts = np.bincount(cell.ravel(), minlength=n_codes * n_factors * n_bins * n_classes)
-    joint = counts.reshape(n_codes, n_factors, n_bins, n_classes) / n_rows
+    counts = np.bincount(cell.ravel(), minlength=pair.size * n_bins * n_classes)
+    return counts.reshape(n_codes, n_factors, n_bins, n_classes)
+
+
+def _of_pairs(joint: Floats, n_rows: int) -> tuple[Floats, Floats]:
+    """Information of joint distributions over their last two axes, and its bias."""
     code, factor = joint.sum(axis=3, keepdims=True), joint.sum(axis=2, keepdims=True)
     # Cells that are empty hold 0 log 0 = 0.
     ratio = np.divide(joint, code * factor, out=np.ones_like(joint), where=joint > 0)
     information = (joint * np.log(ratio)).sum(axis=(2, 3))
-    shares = factor[0, :, 0, :]
-    entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1)
-    return np.maximum(information, 0.0), entropy
+    cells, rows, columns = ((part > 0).sum(axis=(2, 3)) for part in (joint, code, factor))
+    return information, (cells - rows - columns + 1) / (2 * n_rows)
+
+
+def information_matrix(bins: Ints, classes: Ints) -> tuple[Floats, Floats]:
+    """Information (D, F) and the entropies of the factors (F,) of `plug_in_information`."""
+    found = plug_in_information(bins, classes)
+    return found.information, found.entropy
+
+
+def gap(information: Floats, of_factor: Floats) -> Floats:
+    """Return the gap between the largest and second largest information per factor, over its entropy."""
+    # The added row of zeros is the second largest of a single code and changes nothing for more.
+    ordered = np.sort(np.vstack([information, np.zeros_like(of_factor)]), axis=0)
+    return np.asarray(np.minimum((ordered[-1] - ordered[-2]) / of_factor, 1.0))  # above 1 only by rounding

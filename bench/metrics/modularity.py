@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from bench.metric import Floats, Ints, Score, check_codes, register_metric
-from bench.metrics._samples import count_active, left_out, per_factor, per_pair, scorable_factors
+from bench.metrics._samples import count_active, cut_continuous, left_out, per_factor, per_pair, scorable_factors
 from bench.metrics._splits import split_rows
 from bench.metrics.beta_vae_score import fit_logistic
-from bench.metrics.mig import equal_width_bins, information_matrix
+from bench.metrics.mig import equal_width_bins, plug_in_information
 
 #: Nats; a pure noise code has some 1e-3.
 ROUNDING = 1e-12
@@ -18,7 +18,7 @@ ROUNDING = 1e-12
 
 @register_metric(
     "modularity",
-    version=1,
+    version=2,
     inputs=("codes", "factors"),
     scores={"modularity": Score("Modularity"), "explicitness": Score("Explicitness")},
     cost="seconds",
@@ -48,7 +48,7 @@ def modularity(
     ----------
     codes : array-like of shape (N, D)
         Posterior means, finite; N at least 3.
-    factors : array-like of shape (N, F), integer
+    factors : array-like of shape (N, F)
         Factor classes. A factor with one value among the training rows is left out.
     n_train, n_test : int
         Rows to fit (and to estimate information) and to test on, drawn without replacement; a table with fewer
@@ -63,13 +63,14 @@ def modularity(
     Returns
     -------
     dict
-        ``modularity`` in [0, 1], None with one scored factor; ``modularity_active`` and
+        ``modularity`` in [0, 1], None with one scored factor; ``modularity_error``, what it would change by if the
+        bias of the information were taken off to first order, much where codes are noise; ``modularity_active`` and
         ``explicitness_active`` over active codes (None where there are none); ``modularity_per_latent``;
         ``explicitness`` in [0, 1] on the test rows, ``explicitness_train``; ``explicitness_per_factor`` (None for
         a factor left out, or of which the test rows hold one value); ``mutual_information`` in nats, D rows of F;
         ``entropy`` of the factors; ``n_active``, the codes that aren't constant; ``n_informative``, those above
         the threshold; ``converged``, whether all regressions did within their 100 iterations;
-        ``factors_left_out``; ``n_train``, ``n_test``; ``settings``.
+        ``factors_cut`` and ``factors_left_out``; ``n_train``, ``n_test``; ``settings``.
 
     Raises
     ------
@@ -84,14 +85,17 @@ def modularity(
     one leaves it out.
     """
     table, classes = check_codes(codes, factors)
+    classes, cut, notes = cut_continuous(classes, n_train + n_test)
     if n_bins < 2:
         raise ValueError(f"n_bins must be at least 2, got {n_bins}")
     train, test = split_rows(len(table), n_train, n_test, rng, metric="modularity")
     columns = scorable_factors(classes[train], metric="modularity")
     used = classes[:, columns]
-    information, entropy = information_matrix(equal_width_bins(table[train], n_bins), used[train])
+    found = plug_in_information(equal_width_bins(table[train], n_bins), used[train])
+    information, entropy = found.information, found.entropy
     informative = (information / entropy).max(axis=1) > active_threshold
     per_latent = modularity_of_codes(information)
+    corrected = modularity_of_codes(np.maximum(information - found.bias, 0.0))
     area, area_train, converged = explicitness_of_factors(table, used, train, test)
     if informative.all():
         area_active: Floats | None = area
@@ -102,6 +106,7 @@ def modularity(
     n_factors = classes.shape[1]
     return {
         "modularity": None if per_latent is None else float(per_latent.mean()),
+        **_error(per_latent, corrected),
         "modularity_active": None if per_latent is None else _mean(per_latent[informative]),
         "modularity_per_latent": None if per_latent is None else per_latent.tolist(),
         "explicitness": _mean(area),
@@ -115,6 +120,7 @@ def modularity(
         "n_active": count_active(table[np.concatenate([train, test])]),
         "n_informative": int(informative.sum()),
         "converged": converged,
+        "factors_cut": cut,
         "factors_left_out": left_out(columns, n_factors),
         "n_train": len(train),
         "n_test": len(test),
@@ -124,6 +130,7 @@ def modularity(
             "n_bins": n_bins,
             "active_threshold": active_threshold,
         },
+        "marks": dict.fromkeys(("modularity", "explicitness"), notes),
     }
 
 
@@ -181,6 +188,13 @@ def one_against_rest(probabilities: Floats, truth: Ints, names: Ints) -> float:
     n_own, n_rest = n_own[counted], n_rest[counted]
     areas = ((ranks * own[:, counted]).sum(axis=0) - n_own * (n_own + 1) / 2) / (n_own * n_rest)
     return float(areas.mean())
+
+
+def _error(per_latent: Floats | None, corrected: Floats | None) -> dict[str, float]:
+    """What the score would change by without the bias of the information, where there is a score."""
+    if per_latent is None or corrected is None:
+        return {}
+    return {"modularity_error": abs(float(corrected.mean() - per_latent.mean()))}
 
 
 def _mean(values: Floats) -> float | None:

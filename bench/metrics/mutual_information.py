@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.metric import Floats, NotApplicableError, Score, check_codes, register_metric
+from bench.metric import Floats, Ints, NotApplicableError, Score, check_codes, register_metric
 from bench.metrics._samples import count_active, draw_rows
-from bench.metrics.mig import equal_width_bins, information_matrix
+from bench.metrics.mig import equal_width_bins, plug_in_information
+
+#: Codes whose pairs with all later ones are counted together.
+STRIP = 32
 
 
 @register_metric(
@@ -45,6 +48,7 @@ def mutual_information(
     -------
     dict
         ``mutual_information_codes`` in nats, at least 0, mean over pairs of different codes;
+        ``mutual_information_codes_error``, the bias to first order with the cells that are in use;
         ``mutual_information_active``, over pairs of codes that aren't constant (None where there is none);
         ``bias_floor`` and ``bias_floor_active`` in nats, the expectation for independent codes to first order, mean of
         ``(B_i - 1) (B_j - 1) / (2 N)`` over the same pairs with B the bins in use; ``matrix`` in nats, D rows of D,
@@ -68,12 +72,13 @@ def mutual_information(
         raise NotApplicableError("mutual information between codes needs at least two codes")
     table = table[draw_rows(len(table), n_samples, rng)]
     bins = equal_width_bins(table, n_bins)
-    matrix, _ = information_matrix(bins, bins)
+    matrix, bias = _between(bins)
     used = np.array([len(np.unique(column)) for column in bins.T])
     floor = np.outer(used - 1, used - 1) / (2 * len(table))
     active = (table != table[0]).any(axis=0)
     return {
         "mutual_information_codes": _off_diagonal(matrix),
+        "mutual_information_codes_error": abs(_off_diagonal(bias) or 0.0),
         "mutual_information_active": _off_diagonal(matrix[np.ix_(active, active)]),
         "bias_floor": _off_diagonal(floor),
         "bias_floor_active": _off_diagonal(floor[np.ix_(active, active)]),
@@ -82,6 +87,19 @@ def mutual_information(
         "n_samples": len(table),
         "settings": {"n_bins": n_bins, "n_samples": n_samples},
     }
+
+
+def _between(bins: Ints) -> tuple[Floats, Floats]:
+    """Information of every pair of codes and its bias, (D, D): half of the pairs are counted, in strips."""
+    n_latents = bins.shape[1]
+    matrix, bias = np.empty((2, n_latents, n_latents))
+    for start in range(0, n_latents, STRIP):
+        strip = slice(start, start + STRIP)
+        found = plug_in_information(bins[:, start:], bins[:, strip])
+        for table, part in ((matrix, found.information), (bias, found.bias)):
+            table[start:, strip] = part
+            table[strip, start:] = part.T
+    return matrix, bias
 
 
 def _off_diagonal(matrix: Floats) -> float | None:

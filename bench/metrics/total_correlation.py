@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from bench.metric import Floats, NotApplicableError, Score, register_metric
-from bench.metrics._samples import draw_rows
+from bench.metrics._samples import draw_rows, share_of_scale
 from bench.metrics.mig_sampled import check_posteriors
 
 
 @register_metric(
     "total_correlation",
-    version=1,
+    version=2,
     inputs=("codes",),
     optional=("logvar",),
     scores={
@@ -46,7 +46,8 @@ def total_correlation(
     logvar : array-like of shape (N, D), optional
         Posterior log-variances, finite. Codes without noise have none.
     threshold : float
-        A code is active if the variance of its mean (divisor N - 1) is above this.
+        A code is active if the variance of its mean is above this share of that of samples from its posteriors or,
+        without `logvar`, of the variance of the widest code.
     ridge : float
         Added to the diagonal of R before it is scaled back to 1: keeps the value of exact duplicates finite,
         at ``-log(2 ridge) / 2`` or 6.6 nats per pair.
@@ -60,8 +61,10 @@ def total_correlation(
     dict
         ``gaussian_tc_means`` and ``gaussian_tc_samples`` in nats, at least 0, and 0 with fewer than two active
         codes, the second None without `logvar`; ``correlation_means``, ``correlation_samples``, matrices over the
-        active codes; ``active``, their column numbers; ``bias``, what independent codes give on this many rows in
-        expectation, about ``n_active (n_active - 1) / (4 N)``; ``n_active``; ``n_samples``; ``settings``.
+        active codes; ``active``, their column numbers, and ``inactive``, those of the others; ``bias``, what
+        independent codes give on this many rows in expectation, about ``n_active (n_active - 1) / (4 N)``;
+        ``gaussian_tc_means_error`` and ``gaussian_tc_samples_error``, that and what the ridge takes off, None for codes
+        that others determine, whose true value is infinite; ``n_active``; ``n_samples``; ``settings``.
 
     Raises
     ------
@@ -81,25 +84,32 @@ def total_correlation(
     table, spread = table[rows], spread[rows]
     if len(table) < 2:
         raise NotApplicableError("total correlation needs at least 2 rows: one has no covariance")
-    moving = (table != table[0]).any(axis=0)
-    active = np.flatnonzero(moving & (table.var(axis=0, ddof=1) > threshold))
+    share = share_of_scale(table, None if logvar is None else spread)
+    active = np.flatnonzero(share > threshold)
     n_active = len(active)
     if n_active >= 2 and len(table) < n_active + 2:
         raise NotApplicableError(
             f"total correlation of {n_active} active codes needs at least {n_active + 2} rows, got {len(table)}"
         )
     centred = table[:, active] - table[:, active].mean(axis=0)
+    # In units of their own, in which squares neither vanish nor overflow; correlations have none.
+    unit = np.abs(centred).max(axis=0)
+    centred = centred / unit
     covariance = centred.T @ centred / (len(table) - 1)
-    noise = (spread[:, active] ** 2).mean(axis=0)
+    noise = ((spread[:, active] / unit) ** 2).mean(axis=0)
     means = correlation(covariance)
     samples = None if logvar is None else correlation(covariance + np.diag(noise))
+    bias = n_active * (n_active - 1) / (4 * len(table))
     return {
         "gaussian_tc_means": gaussian_tc(means, ridge),
         "gaussian_tc_samples": None if samples is None else gaussian_tc(samples, ridge),
+        "gaussian_tc_means_error": bias + _cost_of_ridge(means, ridge),
+        **({} if samples is None else {"gaussian_tc_samples_error": bias + _cost_of_ridge(samples, ridge)}),
         "correlation_means": means.tolist(),
         "correlation_samples": None if samples is None else samples.tolist(),
         "active": active.tolist(),
-        "bias": n_active * (n_active - 1) / (4 * len(table)),
+        "inactive": np.flatnonzero(share <= threshold).tolist(),
+        "bias": bias,
         "n_active": n_active,
         "n_samples": len(table),
         "settings": {"threshold": threshold, "ridge": ridge, "n_samples": n_samples},
@@ -112,6 +122,15 @@ def correlation(covariance: Floats) -> Floats:
     result = covariance / scale / scale[:, None]
     np.fill_diagonal(result, 1.0)
     return result
+
+
+def _cost_of_ridge(correlations: Floats, ridge: float) -> float:
+    """What the ridge takes off, in nats; infinite where codes are copies or sums of others to rounding."""
+    if len(correlations) < 2:
+        return 0.0
+    if np.linalg.eigvalsh(correlations)[0] < len(correlations) * 1e-14:
+        return math.inf
+    return gaussian_tc(correlations, 0.0) - gaussian_tc(correlations, ridge)
 
 
 def gaussian_tc(correlations: Floats, ridge: float = 1e-6) -> float:

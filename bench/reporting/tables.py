@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.formatting import (
+    DAGGER,
     csv_table,
     escape_markdown,
     escape_tex,
@@ -55,6 +56,8 @@ class Table:
         Score to the label of the row that stands clear of all others, where there is one.
     notes : list of str
         What a reader must know.
+    marked : set of tuple
+        Rows' labels and scores whose values carry a `DAGGER`.
     """
 
     dataset: str
@@ -62,6 +65,7 @@ class Table:
     scores: dict[str, Score]
     best: dict[str, str]
     notes: list[str]
+    marked: frozenset[tuple[str, str]] = frozenset()
 
 
 def make_table(study: Study, dataset: str) -> Table:
@@ -90,7 +94,8 @@ def make_table(study: Study, dataset: str) -> Table:
         ok, diverged, failed = (int(first[key]) for key in ("n_ok", "n_diverged", "n_failed"))
         rows.append(Row(str(label), first["method"] == CONTROL, ok, diverged, failed, cells))
     best = {score: found for score, info in columns.items() if (found := _best(rows, score, info))}
-    return Table(dataset, rows, columns, best, _notes(study, dataset, rows))
+    notes, marked = _footnotes(study, dataset, rows)
+    return Table(dataset, rows, columns, best, _notes(study, dataset, rows) + notes, marked)
 
 
 def markdown(table: Table, *, intervals: bool = True) -> str:
@@ -122,6 +127,7 @@ def printed(table: Table, *, intervals: bool = True) -> tuple[list[str], list[li
         cells = [(text, False) for text in (row.label, *(str(getattr(row, key)) for key in counts.values()))]
         for score in table.scores:
             text = _cell(row, score, digits[score], intervals=intervals)
+            text += f" {DAGGER}" if (row.label, score) in table.marked else ""
             cells.append((text, table.best.get(score) == row.label))
         rows.append(cells)
     return head, rows
@@ -138,6 +144,7 @@ def latex(table: Table) -> str:
         for score in table.scores:
             text = _cell(row, score, digits[score], intervals=False)
             text = "$" + text.replace("±", "\\pm") + "$" if "±" in text else escape_tex(text)
+            text += escape_tex(DAGGER) if (row.label, score) in table.marked else ""
             upper.append(f"\\textbf{{\\boldmath{text}}}" if table.best.get(score) == row.label else text)
             item = row.scores[score]
             lower.append(f"{{\\scriptsize {interval(item.low, item.high, digits[score])}}}".replace("−", "$-$"))
@@ -201,6 +208,25 @@ def _notes(study: Study, dataset: str, rows: list[Row]) -> list[str]:
             reasons.setdefault((what, reason), []).append(score_info(score).label)
     notes += [f"{what} ({', '.join(labels)}): {reason}." for (what, reason), labels in reasons.items()]
     return notes
+
+
+def _footnotes(study: Study, dataset: str, rows: list[Row]) -> tuple[list[str], frozenset[tuple[str, str]]]:
+    """What metrics say of their own values, each sentence once, and the cells it belongs to."""
+    where: dict[str, dict[str, list[str]]] = {}
+    marked = set()
+    for row in rows:
+        for score in row.scores:
+            for sentence in study.marks.get((dataset, row.label, score), ()):
+                where.setdefault(sentence, {}).setdefault(score, []).append(row.label)
+                marked.add((row.label, score))
+    notes = []
+    for sentence, scores in where.items():
+        shown = []
+        for score, labels in scores.items():
+            everywhere = len(labels) == sum(row.scores[score].n > 0 for row in rows)
+            shown.append(score_info(score).label + ("" if everywhere else f" of {', '.join(labels)}"))
+        notes.append(f"{DAGGER} {'; '.join(shown)}: {sentence}.")
+    return notes, frozenset(marked)
 
 
 def _counts(table: Table) -> dict[str, str]:

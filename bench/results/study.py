@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.metrics.measure import column_info
+from bench.metrics.measure import column_info, marks_of
 from bench.registry import METRICS
 from bench.results.labels import Spec, config_id, label_runs
 from bench.results.read import entries, read_json, read_toml
@@ -40,6 +40,8 @@ class Study:
         The last attempt of every run that failed and hasn't finished since.
     not_applicable : dict
         ``(dataset_label, score) -> reason`` for scores that some run, or all of them, can't have.
+    marks : dict
+        ``(dataset_label, label, score) -> footnotes`` that some run's metrics gave the score.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Study:
     provenance: dict[str, dict[str, Any]]
     failures: list[dict[str, Any]]
     not_applicable: dict[tuple[str, str], str]
+    marks: dict[tuple[str, str, str], list[str]]
 
     @property
     def name(self) -> str:
@@ -154,9 +157,9 @@ def read_study(path: Path, *, mixed: bool = False) -> Study:
         refuse_mixed(path, specs)
     for run, record in attempts.items():
         specs[run], results[run] = record["spec"], {"status": "failed", "scores": {}}
-    runs, not_applicable = _tidy(specs, results, provenance, meta.get("methods", []))
+    runs, not_applicable, marks = _tidy(specs, results, provenance, meta.get("methods", []))
     failures = [attempts[run] for run in runs["run"] if run in attempts]
-    return Study(path, meta, runs, specs, provenance, failures, not_applicable)
+    return Study(path, meta, runs, specs, provenance, failures, not_applicable, marks)
 
 
 def _tidy(
@@ -164,12 +167,13 @@ def _tidy(
     results: dict[str, dict[str, Any]],
     provenance: dict[str, dict[str, Any]],
     methods: Iterable[str],
-) -> tuple[pd.DataFrame, dict[tuple[str, str], str]]:
-    """Rows of `Study.runs` in the order of the tables, and what isn't applicable where."""
+) -> tuple[pd.DataFrame, dict[tuple[str, str], str], dict[tuple[str, str, str], list[str]]]:
+    """Rows of `Study.runs` in the order of the tables, what isn't applicable where, and what is marked where."""
     labels = label_runs(specs, methods)
     rows: list[dict[str, Any]] = []
     scores: dict[str, None] = {}
     not_applicable: dict[tuple[str, str], str] = {}
+    marks: dict[tuple[str, str, str], list[str]] = {}
     for run in sorted(specs, key=lambda run: labels[run][2]):
         spec, result = specs[run], results[run]
         dataset_label, label, _ = labels[run]
@@ -184,13 +188,17 @@ def _tidy(
             for column in _columns(metric):
                 scores[column] = None
                 not_applicable[dataset_label, column] = why
+        if result["status"] == "ok":
+            for column, notes in marks_of(result.get("details", {})).items():
+                known = marks.setdefault((dataset_label, label, column), [])
+                known += [note for note in notes if note not in known]
     ordered = sorted(scores, key=place)
     dotted = sorted({column for row in rows for column in row if column.startswith(DOTTED)})
     table = pd.DataFrame(rows, columns=[*FACTS, *ordered, *dotted])
     finals = [column for column in dotted if column.startswith("final.")]
     types = dict.fromkeys([*ordered, *finals, "wall_s"], "float64")
     types |= dict.fromkeys(["steps", "steps_done", "last_good_step", "batch_size"], "Int64")
-    return table.astype(types), not_applicable
+    return table.astype(types), not_applicable, marks
 
 
 def _facts(

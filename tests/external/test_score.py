@@ -165,13 +165,13 @@ class TestCommand:
         lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines() if line[:1] == "|"]
         assert lines[0] == ["score", "first", "second", "range", "version"]
         table = {line[0]: line[1:] for line in lines}
-        assert table["MIG ↑"][1:] == ["n/a", "0 to 1", "1"]
+        assert table["MIG ↑"][1:] == ["n/a", "0 to 1", "2"]
         assert table["Active units"][:2] == ["4.000", "2.000"]
         assert table["value"] == ["shape", "size", "place"]
         assert "n/a (second): mig: the file has no 'factors'." in out
         rows = list(csv.DictReader(Path("table.csv").read_text(encoding="utf-8").splitlines()))
         (value,) = (r["value"] for r in rows if (r["representation"], r["score"]) == ("first", "mig"))
-        assert table["MIG ↑"][0] == f"{float(value):.3f}"
+        assert table["MIG ↑"][0] == f"{float(value):.3f} †"
         assert [r["value"] for r in rows if (r["representation"], r["score"]) == ("second", "mig")] == [""]
 
     def test_json_says_where_every_number_comes_from(self, bench):
@@ -189,7 +189,7 @@ class TestCommand:
         about = item["details"]["mig"]["metric"]
         assert about == {
             "name": "mig",
-            "version": 1,
+            "version": 2,
             "scores": {"mig": {"low": 0.0, "high": 1.0, "higher_is_better": True}},
         }
 

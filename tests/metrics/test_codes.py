@@ -25,10 +25,11 @@ def test_are_registered_with_the_columns_they_return():
 def test_active_units_counts_variances_above_the_threshold():
     unit = np.array([-1.0, 1.0]) / np.sqrt(2)  # variance 1 with divisor N - 1
     codes = unit[:, None] * np.sqrt([0.5, 0.0101, 0.0099, 0.0])
-    result = active_units(codes)
+    noise = np.zeros(codes.shape)  # log-variances: the codes are in the prior's units
+    result = active_units(codes, noise)
     assert (result["active_units"], result["n_active"], result["n_latents"]) == (2, 2, 4)
     np.testing.assert_allclose(result["variance_per_latent"], [0.5, 0.0101, 0.0099, 0], atol=1e-15)
-    assert active_units(codes, threshold=0.005)["active_units"] == 3
+    assert active_units(codes, noise, threshold=0.005)["active_units"] == 3
     # Negative control: the threshold is on the variance, not on the standard deviation.
     assert (np.sqrt(result["variance_per_latent"]) > 0.01).sum() == 3
 

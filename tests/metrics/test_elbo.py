@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from bench.metrics import elbo, kl
-from bench.metrics.elbo import draw, log_densities
+from bench.metrics.elbo import AT_BOUND, AT_BOUND_TC, draw, log_densities
 from helpers.factors import grid
 from helpers.rng import rng
 
@@ -46,11 +46,11 @@ def test_two_codes_of_one_signal_have_the_total_correlation_of_a_gaussian():
     result = elbo(mean, 2 * np.log(sigma), n_samples=3000, rng=rng())
     rho = mean[:, 0].var() / (mean[:, 0].var() + noise**2)
     expected = -np.log(1 - rho**2) / 2
-    assert result["elbo_tc"] == pytest.approx(expected, abs=4 * result["standard_error"])
-    assert result["standard_error"] < 0.03
+    assert result["elbo_tc"] == pytest.approx(expected, abs=4 * result["elbo_tc_error"])
+    assert result["elbo_tc_error"] < 0.03
     # I(x; z) of two looks at one signal.
     information = np.log(1 + 2 * mean[:, 0].var() / noise**2) / 2
-    assert result["elbo_index_code_mi"] == pytest.approx(information, abs=4 * result["standard_error"])
+    assert result["elbo_index_code_mi"] == pytest.approx(information, abs=4 * result["elbo_tc_error"])
     # Negative control: the densities at the means instead of samples.
     joint, marginals = log_densities(mean, mean, sigma)
     assert abs((joint - marginals.sum(axis=1)).mean() - expected) > 0.1
@@ -75,11 +75,14 @@ def test_separate_posteriors_tell_the_row():
     assert diagonal["elbo_index_code_mi"] == pytest.approx(np.log(20), abs=1e-6)
 
 
-def test_posteriors_too_narrow_for_the_grid_are_sampled():
+def test_narrow_posteriors_are_integrated_and_their_information_is_marked_as_at_its_bound():
     codes = grid((4, 5)) * 3.0
     result = elbo(codes, np.full(codes.shape, -30.0), rng=rng())
-    assert result["sampled_entropies"] == [0, 1]
-    assert result["elbo_index_code_mi"] == pytest.approx(np.log(20), abs=0.1)
+    assert result["sampled_entropies"] == []
+    assert result["elbo_index_code_mi"] == pytest.approx(np.log(20), abs=1e-6)
+    assert result["marks"] == {"elbo_index_code_mi": [AT_BOUND], "elbo_tc": [AT_BOUND_TC]}
+    wide = elbo(codes, np.full(codes.shape, 4.0), rng=rng())
+    assert AT_BOUND not in wide.get("marks", {}).get("elbo_index_code_mi", [])
 
 
 def test_log_densities_are_those_of_a_loop():
@@ -111,7 +114,7 @@ def test_constant_latent_adds_nothing_but_its_own_kl():
     plain = elbo(codes, lv, n_samples=200, rng=rng())
     padded = elbo(np.insert(codes, 2, 0.5, axis=1), np.insert(lv, 2, 0.0, axis=1), n_samples=200, rng=rng())
     assert padded["elbo_dimension_wise_kl"] == pytest.approx(plain["elbo_dimension_wise_kl"] + 0.125, abs=1e-6)
-    assert padded["elbo_tc"] == pytest.approx(plain["elbo_tc"], abs=6 * plain["standard_error"])
+    assert padded["elbo_tc"] == pytest.approx(plain["elbo_tc"], abs=6 * plain["elbo_tc_error"])
 
 
 def test_rows_can_be_drawn_and_one_row_has_no_information():

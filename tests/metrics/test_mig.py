@@ -74,7 +74,7 @@ def test_twenty_bins_cap_the_score_at_the_sizes_of_dsprites():
     # Codes 0..n-1: 40 values fall in pairs into 20 bins; of 32 values 24 share a bin with another.
     expected = (1 + 1 + np.log(20) / np.log(40) + 2 * (1 - 0.75 * np.log(2) / np.log(32))) / 5
     assert expected == pytest.approx(0.90242, abs=5e-6)
-    values = [np.arange(n)[:, None] for n in (3, 6, 40, 32, 32)]
+    values = [np.repeat(np.arange(n), 5)[:, None] for n in (3, 6, 40, 32, 32)]
     each = [mig(v, v, rng=rng())["mig"] for v in values]
     assert np.mean(each) == pytest.approx(expected, abs=1e-12)
     # Negative control: another number of bins has another cap.

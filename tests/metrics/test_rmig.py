@@ -142,3 +142,11 @@ def test_is_bounded_and_ignores_order_sign_and_names(key, size):
     changed = rmig(-codes[:, ::-1], logvar[:, ::-1], draw.permutation(3)[factors] - 7, rng=rng())
     assert changed["rmig"] == pytest.approx(plain["rmig"], abs=1e-9)
     assert changed["jemmig"] == pytest.approx(plain["jemmig"], abs=1e-9)
+
+
+def test_jemmig_does_not_depend_on_the_order_of_codes_that_tell_nothing():
+    logvar = np.tile([0.0, -2.0, 1.0], (60, 1))
+    values = {
+        rmig(np.zeros((60, 3)), logvar[:, order], FACTORS, rng=rng())["jemmig"] for order in ([0, 1, 2], [2, 0, 1])
+    }
+    assert len(values) == 1
