@@ -121,6 +121,7 @@ def compare(a: Study, b: Study, *, margins: Mapping[str, float] | None = None, m
     missing: dict[tuple[str, str], list[str]] = defaultdict(list)
     for key_a, key_b in pairs:
         values = [_values(groups[0][key_a]), _values(groups[1][key_b])]
+        configs = "-".join(str(side[key]["config"].iloc[0]) for side, key in zip(groups, (key_a, key_b), strict=True))
         for side, own, other in (("A", values[0], values[1]), ("B", values[1], values[0])):
             for score in own.keys() - other.keys():
                 missing[side, score].append(_named(key_a))
@@ -129,7 +130,7 @@ def compare(a: Study, b: Study, *, margins: Mapping[str, float] | None = None, m
                 values[0][score],
                 values[1][score],
                 higher_is_better=score_info(score).higher_is_better,
-                rng=stream(0, f"compare:{key_a}:{score}"),
+                rng=stream(0, f"compare:{configs}:{score}"),
                 margin=(margins or {}).get(score),
             )
             rows.append(Row(key_a, key_b, score, found))
