@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.comparison.difference import Difference, seed_difference
+from bench.comparison.difference import Difference, corrected, seed_difference
 from bench.errors import BenchError, did_you_mean
 from bench.formatting import ranges
 from bench.results.labels import Spec, dataset_settings, method_settings
@@ -42,7 +42,7 @@ class Row:
     score : str
         Column of `bench.results.study.Study.runs`.
     found : Difference
-        B - A.
+        B - A; its verdict is `bench.comparison.difference.corrected` for the number of rows.
     p_holm : float or None
         Its p after Holm's correction over all rows; None with too few seeds.
     """
@@ -145,7 +145,7 @@ def compare(a: Study, b: Study, *, margins: Mapping[str, float] | None = None, m
             raise BenchError(f"--margin {score}: no such score is compared{hint}; there are: {', '.join(known)}")
     adjusted = holm([math.nan if row.found.p is None else row.found.p for row in rows])
     rows = [
-        row if row.found.p is None else dataclasses.replace(row, p_holm=float(p))
+        row if row.found.p is None else dataclasses.replace(row, found=corrected(row.found, p), p_holm=float(p))
         for row, p in zip(rows, adjusted, strict=True)
     ]
     return Comparisons(a, b, rows, only, _notes(a, b, groups, pairs))
