@@ -22,10 +22,15 @@ def score(
     ] = None,
     metric: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--metric", help="all (the default), core, a name, a glob, name[option=value]; repeatable."),
+        typer.Option("--metric", help=r"all (the default), core, a name, a glob, name\[option=value]; repeatable."),
     ] = None,
     dataset: Annotated[
-        str, typer.Option("-d", "--dataset", help="Whose images were encoded: a name, or name[option=value].")
+        str,
+        typer.Option(
+            "-d",
+            "--dataset",
+            help=r"""Whose images were encoded: a name, or name\[option=value]; 'npz\[path="a,b.npz"]' with quotes.""",
+        ),
     ] = "",
     encoder: Annotated[
         Optional[list[str]],  # noqa: UP045

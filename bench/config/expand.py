@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bench.config.study import StudySpec, one_line
 from bench.data.order import Order
-from bench.dataset import load_dataset, resolve_options
+from bench.dataset import load_dataset, quoting_hint, resolve_options
 from bench.errors import BenchError
 from bench.method import resolve_hyper
 from bench.method_kinds import StagedMethod
@@ -48,12 +48,7 @@ def expand(study: StudySpec) -> list[RunSpec]:
         raise BenchError("no metrics are chosen; see `bench list metrics`")
     chosen = [parse_selection(item) for item in [*study.methods, *study.controls]]
     methods = [one for selection in chosen for one in _variants(selection, METHODS.match(selection.name))]
-    datasets = [
-        _dataset_spec(study, name, values)
-        for item in study.datasets
-        for selection in [parse_selection(item)]
-        for name, values in _variants(selection, DATASETS.match(selection.name))
-    ]
+    datasets = [spec for item in study.datasets for spec in _dataset_specs(study, parse_selection(item))]
     runs: dict[str, RunSpec] = {}
     for dataset, (name, values), seed in itertools.product(datasets, methods, study.seeds):
         spec = _run_spec(study, dataset, name, values, seed, evaluation)
@@ -136,6 +131,14 @@ def _run_spec(
         seed=seed,
         evaluation=evaluation,
     )
+
+
+def _dataset_specs(study: StudySpec, selection: Selection) -> list[DatasetSpec]:
+    names = DATASETS.match(selection.name)
+    try:
+        return [_dataset_spec(study, name, values) for name, values in _variants(selection, names)]
+    except BenchError as error:
+        raise BenchError(f"{error}{quoting_hint(selection, names)}") from None
 
 
 def _dataset_spec(study: StudySpec, name: str, values: Table) -> DatasetSpec:

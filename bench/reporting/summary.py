@@ -111,7 +111,7 @@ def command(study: Study) -> str:
     parts = ["bench", "run", *(["--preset", str(meta["preset"])] if meta.get("preset") else [])]
     for flag, key in (("--method", "methods"), ("--dataset", "datasets")):
         for value in meta.get(key, []):
-            parts += [flag, f"'{value}'" if "[" in value else value]
+            parts += [flag, shlex.quote(value)]
     seeds = meta.get("seeds") or study.runs["seed"].unique().tolist()
     return " ".join([*parts, "--seeds", ranges(seeds).replace(" ", "")])
 

@@ -11,6 +11,7 @@ import torch
 from bench.config.expand import expand
 from bench.config.study import find_study, presets, resolve, studies
 from bench.errors import BenchError
+from bench.external.codes import choose_dataset
 from bench.sharing.opening import name_of, studies_in
 from bench.spec import RunSpec
 from helpers.paths import REFERENCE, ROOT
@@ -304,3 +305,26 @@ def test_another_engine_makes_other_runs(monkeypatch):
     base = smoke(methods=["vae"], controls=[], seeds=[0])[0]
     monkeypatch.setattr("bench.config.expand.ENGINE_VERSION", 2)
     assert smoke(methods=["vae"], controls=[], seeds=[0])[0].run_id != base.run_id
+
+
+@pytest.mark.parametrize("name", ["a,b.npz", "a=b.npz", "a[0].npz", "x,path=3.npz", "it's [1], v=2.npz"])
+def test_any_file_can_be_named_in_quotes_or_set(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    np.savez(name, images=np.zeros((40, 8, 8), dtype=np.uint8))
+    (quoted,) = smoke(methods=["vae"], controls=[], seeds=[0], datasets=[f'npz[path="{name}"]'])
+    (again,) = smoke(methods=["vae"], controls=[], seeds=[0], datasets=["npz"], settings=[f"npz.path={name}"])
+    (third,) = smoke(methods=["vae"], controls=[], seeds=[0], datasets=["npz"], settings=[f'npz.path="{name}"'])
+    assert quoted.dataset.paths == {"path": str(tmp_path / name)}
+    assert quoted == again == third
+
+
+@pytest.mark.parametrize("text", ["npz[path=a,b.npz]", "npz[path=a,b=c.npz]", "npz[path=a[0].npz]"])
+def test_a_file_name_in_pieces_is_told_to_be_quoted(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    for ask in (lambda: smoke(datasets=[text]), lambda: choose_dataset(text)):
+        with pytest.raises(BenchError, match=r"quote a value that holds , = \[ or \]") as caught:
+            ask()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(BenchError) as caught:
+        smoke(datasets=["npz[path=a.npz]"])
+    assert str(caught.value) == "a.npz: no such file".replace("a.npz", str(tmp_path / "a.npz"))
