@@ -116,7 +116,44 @@ def test_a_changed_preset_says_so():
     assert changed.notice == "preset 'standard' changed: datasets=dsprites[pos_x=4], train.steps=20"
     assert changed.description == "'standard' with changes"
     assert resolve("standard", methods=["vae"], seeds=[1]).notice == ""
-    assert resolve("quick", settings=["train.steps=1"]).notice.endswith(resolve("quick").notice)
+
+
+DATA, TRAINING, SCORES = (
+    "reduced data set: 3 shapes",
+    "a small dense network and 18,000 steps",
+    "scores compare methods",
+)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said", "unsaid"),
+    [
+        ({}, [DATA, TRAINING, SCORES], []),
+        ({"settings": ["beta_vae.beta=3"]}, [DATA, TRAINING, SCORES], []),
+        ({"settings": ["train.device=cuda"]}, [DATA, TRAINING, SCORES], []),
+        ({"settings": ["train.steps=1"]}, [DATA, SCORES], [TRAINING]),
+        ({"settings": ["train.network=B"]}, [DATA, SCORES], [TRAINING]),
+        ({"terms": "as_published"}, [DATA, SCORES], [TRAINING]),
+        ({"settings": ["dsprites.pos_x=3"]}, [TRAINING, SCORES], [DATA]),
+        ({"datasets": ["dsprites[pos_x=3]"]}, [TRAINING, SCORES], [DATA]),
+        ({"datasets": ["npz[path=a.npz]"]}, [TRAINING, SCORES], [DATA]),
+        ({"datasets": ["npz[path=a.npz]", "dsprites"]}, [f"dsprites: {DATA}", TRAINING, SCORES], []),
+    ],
+)
+def test_a_preset_says_of_data_and_training_only_what_is_still_true(flags, said, unsaid):
+    notice = resolve("quick", **flags).notice
+    assert all(words in notice for words in said)
+    assert not any(words in notice for words in unsaid)
+
+
+def test_a_study_files_own_words_are_about_its_own_data(tmp_path):
+    file = find_study("inference_optimum")
+    own = resolve(study_file=file).notice
+    assert own.startswith("made-up data of two factors")
+    assert resolve(study_file=file, methods=["vae"], datasets=["linear_gaussian[case=S1,law=laplace]"]).notice == own
+    assert resolve(study_file=file, settings=["train.steps=9"]).notice == f"study changed: train.steps=9; {own}"
+    for flags in ({"datasets": ["dsprites"]}, {"settings": ["linear_gaussian.n=100"]}):
+        assert "made-up" not in resolve(study_file=file, **flags).notice
 
 
 def test_equal_values_spelt_differently_are_the_same_run():
