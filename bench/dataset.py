@@ -58,6 +58,8 @@ class Dataset(ABC):
         Of the data.
     paths : tuple of str
         Options that name files of the user's. They aren't part of a run's identity, the checksum of the data is.
+    named_by : str
+        The one of `paths` after whose file tables and studies call the data, where every user has other ones.
     """
 
     Options: ClassVar[type] = NoOptions
@@ -69,6 +71,7 @@ class Dataset(ABC):
     licence: str = "unknown"
     citation: str = ""
     paths: ClassVar[tuple[str, ...]] = ()
+    named_by: ClassVar[str] = ""
 
     def __init__(self, options: Any) -> None:
         self.options = options

@@ -211,7 +211,7 @@ class Pool:
         left_out |= set(TRAINING) if self.terms == "as_published" else set()
         shared = {key: value for key, value in spec.items() if key not in left_out}
         # Across data nothing but their other options can be the same.
-        data_only = {"paths", "sha256"} if claim.data else {"paths"}
+        data_only = {"paths", "about", "sha256"} if claim.data else {"paths", "about"}
         shared["dataset"] = {key: value for key, value in spec["dataset"].items() if key not in data_only}
         if claim.data:
             options = all_options(spec["dataset"]["name"], spec["dataset"].get("options", {}))

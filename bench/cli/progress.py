@@ -18,6 +18,7 @@ from bench.execution.plan import Plan
 from bench.execution.run import Watcher
 from bench.execution.task import Outcome
 from bench.formatting import duration, ranges
+from bench.results.labels import file_of
 from bench.results.store import Store
 from bench.results.terms import sharing
 from bench.spec import RunSpec
@@ -116,7 +117,7 @@ class _Display:
         mark = {"ok": "✓"}.get(outcome.state, outcome.state)
         hyper = " ".join(f"{k}={v:g}" for k, v in spec.method.hyper.items() if k in ("beta", "gamma", "set_point"))
         scores = "  ".join(f"{key} {outcome.scores[key]:.3g}" for key in LINE_SCORES if key in outcome.scores)
-        words = (mark, spec.dataset.name, spec.method.name, hyper, f"s{spec.seed}", scores, outcome.message)
+        words = (mark, _data(spec), spec.method.name, hyper, f"s{spec.seed}", scores, outcome.message)
         self.console.print("  ".join(word for word in words if word), f" {duration(outcome.wall_s)}")
 
     def steps(self) -> int:
@@ -137,6 +138,11 @@ class _Display:
             if self.bar.disable and time.monotonic() - self.plain >= PLAIN_EVERY_S:
                 self.plain = time.monotonic()
                 self.console.print(f"  {runs}, {eta}")
+
+
+def _data(spec: RunSpec) -> str:
+    file = file_of(spec.dataset.model_dump())
+    return f"{spec.dataset.name} ({file})" if file else spec.dataset.name
 
 
 def _cost(spec: RunSpec) -> int:

@@ -147,7 +147,19 @@ def _dataset_spec(study: StudySpec, name: str, values: Table) -> DatasetSpec:
     # Absolute, because workers and later calls may have another working directory.
     paths = {key: str(Path(options.pop(key)).expanduser().resolve()) for key in entry.value.paths if options.get(key)}
     dataset = load_dataset(name, options | paths)
-    return DatasetSpec(name=name, version=entry.version, options=options, paths=paths, sha256=dataset.fingerprint())
+    about: dict[str, int | list[int]] = {
+        "images": len(dataset),
+        "shape": list(dataset.image_shape),
+        "factors": list(dataset.factor_sizes),
+    }
+    return DatasetSpec(
+        name=name,
+        version=entry.version,
+        options=options,
+        paths=paths,
+        about=about if paths.get(entry.value.named_by) else {},
+        sha256=dataset.fingerprint(),
+    )
 
 
 def _variants(selection: Selection, names: list[str]) -> list[tuple[str, Table]]:

@@ -365,3 +365,20 @@ def test_a_file_name_in_pieces_is_told_to_be_quoted(tmp_path, monkeypatch, text)
     with pytest.raises(BenchError) as caught:
         smoke(datasets=["npz[path=a.npz]"])
     assert str(caught.value) == "a.npz: no such file".replace("a.npz", str(tmp_path / "a.npz"))
+
+
+def test_a_users_file_is_told_of_but_no_part_of_the_identity(tmp_path):
+    rng = np.random.default_rng(0)
+    images, factors = rng.integers(0, 2, (12, 8, 8), dtype=np.uint8), np.arange(12)[:, None] % 4
+    for folder, name in (("a", "x.npz"), ("b", "y.npz")):
+        (tmp_path / folder).mkdir()
+        np.savez(tmp_path / folder / name, images=images, factors=factors)
+    small = ["train.batch_size=4"]
+    (one,) = smoke(methods=["vae"], controls=[], seeds=[0], settings=small, datasets=[f"npz[path={tmp_path}/a/x.npz]"])
+    (two,) = smoke(methods=["vae"], controls=[], seeds=[0], settings=small, datasets=[f"npz[path={tmp_path}/b/y.npz]"])
+    assert one.dataset.about == {"images": 12, "shape": [1, 8, 8], "factors": [4]}
+    assert one.run_id == two.run_id
+    assert one.run_id == one.model_copy(update={"dataset": one.dataset.model_copy(update={"about": {}})}).run_id
+    assert RunSpec.model_validate_json(one.model_dump_json()) == one
+    (other,) = smoke(methods=["vae"], controls=[], seeds=[0])
+    assert "about" not in other.model_dump(mode="json")["dataset"]
