@@ -63,7 +63,9 @@ def _default_name(file: Path | None, preset: str, specs: list[RunSpec], results:
     from bench.results.read import entries, read_json
 
     data = {spec.dataset.sha256: spec.dataset.model_dump(mode="json") for spec in specs}
-    files = {sha: re.sub(r"[^\w.+=@-]+", "-", name).strip("-")[:60] for sha, item in data.items() if (name := file_of(item))}
+    files = {
+        sha: re.sub(r"[^\w.+=@-]+", "-", name).strip("-")[:60] for sha, item in data.items() if (name := file_of(item))
+    }
     named = sorted({f"{item['name']}-{files[sha]}" if sha in files else item["name"] for sha, item in data.items()})
     own = sorted({f"{data[sha]['name']}-{name}" for sha, name in files.items()})
     name = "-".join([file.stem, preset, *own] if file else [preset, *named])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -73,18 +74,20 @@ def score(
 
     from bench.external import render
     from bench.external.codes import choose_dataset, encode_with, encode_with_weights, read_codes
+    from bench.external.names import distinct_names
     from bench.external.score import rank_without_labels
     from bench.external.score import score as score_all
     from bench.selectors import split_list
 
     data = choose_dataset(dataset) if dataset else None
-    found = [read_codes(path, data) for path in codes or []]
+    files = [*(codes or []), *(weights or [])]
+    names = dict(zip(files, distinct_names(files), strict=True))
+    found = [replace(read_codes(path, data), name=names[path]) for path in codes or []]
     if data is not None:
         found += [encode_with(target, data, n_codes) for target in encoder or []]
-        found += [
-            encode_with_weights(path, network, data, keys=keys, n_codes=n_codes, n_images=n_images)
-            for path in weights or []
-        ]
+        for path in weights or []:
+            item = encode_with_weights(path, network, data, keys=keys, n_codes=n_codes, n_images=n_images)
+            found.append(replace(item, name=names[path]))
     for warning in filter(None, (item.warning for item in found)):
         typer.echo(f"bench: warning: {warning}", err=True)
     chosen = [part for item in metric or ["all"] for part in split_list(item)]
