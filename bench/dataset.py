@@ -10,8 +10,8 @@ import functools
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bench.info import DatasetInfo
 from bench.registry import DATASETS
 from bench.seeds import stream
+from bench.selectors import QUOTING, Selection
 from bench.settings import validate_dataclass
 
 Index = NDArray[np.int64]
@@ -57,6 +58,8 @@ class Dataset(ABC):
         Of the data.
     paths : tuple of str
         Options that name files of the user's. They aren't part of a run's identity, the checksum of the data is.
+    named_by : str
+        The one of `paths` after whose file tables and studies call the data, where every user has other ones.
     """
 
     Options: ClassVar[type] = NoOptions
@@ -68,6 +71,7 @@ class Dataset(ABC):
     licence: str = "unknown"
     citation: str = ""
     paths: ClassVar[tuple[str, ...]] = ()
+    named_by: ClassVar[str] = ""
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -190,6 +194,19 @@ def resolve_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """
     entry = DATASETS.get(name)
     return validate_dataclass(entry.value.Options, options, where=f"dataset '{name}'", what="option")
+
+
+def quoting_hint(selection: Selection, names: Iterable[str]) -> str:
+    """What to add to an error about data sets where the selection may be a file's name that commas cut into pieces.
+
+    A piece reads as another value of the path, or with an equals sign as an option that there isn't.
+    """
+    for cls in (DATASETS.get(name).value for name in names):
+        known = {item.name for item in fields(cls.Options)}
+        given = [selection.values[key] for key in cls.paths if key in selection.values]
+        if given and (any(len(values) > 1 for values in given) or not selection.values.keys() <= known):
+            return f"; {QUOTING}"
+    return ""
 
 
 def load_dataset(name: str, options: dict[str, Any]) -> Dataset:

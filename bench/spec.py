@@ -29,13 +29,23 @@ class MethodSpec(StrictModel):
 
 
 class DatasetSpec(StrictModel):
-    """A dataset with every option that isn't neutral (`bench.settings.neutral`) and the checksum of its data."""
+    """A dataset with every option that isn't neutral (`bench.settings.neutral`) and the checksum of its data.
+
+    `paths` and `about` are no part of a run's identity: where the user's files lie, and of data that are named by their
+    file how many images there are, of what shape, and how many values each factor has.
+    """
 
     name: str
     version: int
     options: dict[str, Any] = Field(default_factory=dict)
     paths: dict[str, str] = Field(default_factory=dict)
+    about: dict[str, int | list[int]] = Field(default_factory=dict)
     sha256: str
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        return {key: value for key, value in content.items() if key != "about" or value}
 
     @property
     def all_options(self) -> dict[str, Any]:
@@ -93,7 +103,7 @@ class RunSpec(StrictModel):
 
         What is measured isn't in it, nor where the user's files lie; the checksum of their data is.
         """
-        content = self.model_dump(mode="json", exclude={"dataset": {"paths"}, "evaluation": True})
+        content = self.model_dump(mode="json", exclude={"dataset": {"paths", "about"}, "evaluation": True})
         # The first engine's runs were named before there was a number for it.
         return json.dumps(
             without_neutral(content, {"engine": 1}), sort_keys=True, separators=(",", ":"), allow_nan=False

@@ -112,6 +112,7 @@ class NpzImages(Dataset):
     """
 
     paths: ClassVar[tuple[str, ...]] = ("path",)
+    named_by: ClassVar[str] = "path"
     Options = NpzOptions
 
     def __init__(self, options: NpzOptions) -> None:

@@ -19,9 +19,33 @@ def test_selection_is_a_grid():
     assert parse_selection("vae").values == {}
 
 
-@pytest.mark.parametrize("text", ["beta_vae[beta=1", "beta_vae]", "[beta=1]", "a[4]", "a[beta=1,beta=2]", "a[=3]", ""])
+@pytest.mark.parametrize(
+    "text", ["beta_vae[beta=1", "beta_vae]", "[beta=1]", "a[4]", "a[beta=1,beta=2]", "a[=3]", "", "a[b=1]c", "a[]]"]
+)
 def test_malformed_selections(text):
     with pytest.raises(BenchError):
+        parse_selection(text)
+
+
+AWKWARD = ["a,b.npz", "a=b.npz", "a[0].npz", "it's.npz", ",=[]'].npz", "x,y=3].npz", " a ,", "1", "true"]
+
+
+@pytest.mark.parametrize("value", [*AWKWARD, 'say "a,b".npz'])
+def test_a_quoted_value_is_text_whatever_it_holds(value):
+    quote = "'" if '"' in value else '"'
+    text = f"npz[path={quote}{value}{quote},n=1,{quote}{value}{quote}]"
+    assert split_list(f"vae,{text},dsprites") == ["vae", text, "dsprites"]
+    assert parse_selection(text).values == {"path": [value], "n": [1, value]}
+    assert parse_value(f"{quote}{value}{quote}") == value
+
+
+def test_an_apostrophe_within_a_value_is_no_quote():
+    assert parse_selection("npz[path=it's.npz,names=jane's]").values == {"path": ["it's.npz"], "names": ["jane's"]}
+
+
+@pytest.mark.parametrize("text", ["npz[path=a[0].npz]", "npz[path='a,b.npz]", "npz[path=a].npz]", "npz[path=a,path=b]"])
+def test_what_must_be_quoted_is_said(text):
+    with pytest.raises(BenchError, match=r'quote a value that holds , = \[ or \]: name\[key="a,b"\]'):
         parse_selection(text)
 
 

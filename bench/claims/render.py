@@ -26,7 +26,7 @@ HOW_TO_READ = """\
 COLUMNS = (
     "id", "paper", "section", "statement", "verdict", "counts", "preset", "why", "measure", "kind", "claimed", "unit",
     "first", "second", "at", "effect", "low", "high", "sd", "n", "n_diverged", "n_failed", "n_unequal", "n_without",
-    "test_verdict", "seeds_needed", "next",
+    "test_verdict", "seeds_needed", "next", "studies",
 )  # fmt: skip
 
 
@@ -62,6 +62,8 @@ def markdown(verdicts: Sequence[Verdict], *, tests: bool = True) -> str:
         if tests:
             notes = {v.claim.id: f"- {_short(v)} ({_section(v)}): {_notes(v)}" for v in own}
             blocks.append("\n".join(notes.values()))
+    used = dict.fromkeys(study for verdict in verdicts for study in verdict.studies)
+    blocks += [f"Judged by the runs of: {', '.join(used)}."] if used else []
     return "\n\n".join([*blocks, HOW_TO_READ.strip()]) + "\n"
 
 
@@ -85,7 +87,11 @@ def brief(verdicts: Sequence[Verdict]) -> list[dict[str, str]]:
 def to_csv(verdicts: Sequence[Verdict]) -> str:
     """Print a row per test, and one for a claim without any; empty where there is no value."""
     records = [(verdict.name, _record(verdict)) for verdict in verdicts]
-    rows = [{**record, **test, "paper": name} for name, record in records for test in record["tests"] or [{}]]
+    rows = [
+        {**record, **test, "paper": name, "studies": "; ".join(record["studies"])}
+        for name, record in records
+        for test in record["tests"] or [{}]
+    ]
     return csv_table(COLUMNS, [[row.get(column) for column in COLUMNS] for row in rows])
 
 
@@ -130,6 +136,7 @@ def _record(item: Verdict) -> dict[str, Any]:
         "counts": item.counts,
         "preset": item.preset,
         "why": item.why,
+        "studies": list(item.studies),
         "next": item.next,
         "tests": tests,
     }

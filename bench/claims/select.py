@@ -68,10 +68,15 @@ class Pool:
         Of all of them.
     shipped : bool
         Whether training and data are the preset's own.
+    studies : tuple of str
+        What the studies are called. Of a run that several hold, the first one's scores count.
     """
 
-    def __init__(self, studies: Sequence[Study], *, preset: str, terms: str, shipped: bool) -> None:
+    def __init__(
+        self, studies: Sequence[Study], *, preset: str, terms: str, shipped: bool, called: Sequence[str] = ()
+    ) -> None:
         self.preset, self.terms, self.shipped = preset, terms, shipped
+        self.studies = tuple(called) or tuple(study.name for study in studies)
         self._meta = studies[0].meta
         self._specs: dict[str, Mapping[str, Any]] = {}
         self._home: dict[str, Study] = {}
@@ -87,7 +92,7 @@ class Pool:
                 if not (known and first):
                     self._specs[run], self._home[run] = study.specs[run], study
         if len(studies) > 1:
-            names = ", ".join(study.name for study in studies)
+            names = ", ".join(self.studies)
             try:
                 refuse_mixed(studies[0].path, self._specs)
             except BenchError as error:
@@ -211,7 +216,7 @@ class Pool:
         left_out |= set(TRAINING) if self.terms == "as_published" else set()
         shared = {key: value for key, value in spec.items() if key not in left_out}
         # Across data nothing but their other options can be the same.
-        data_only = {"paths", "sha256"} if claim.data else {"paths"}
+        data_only = {"paths", "about", "sha256"} if claim.data else {"paths", "about"}
         shared["dataset"] = {key: value for key, value in spec["dataset"].items() if key not in data_only}
         if claim.data:
             options = all_options(spec["dataset"]["name"], spec["dataset"].get("options", {}))
@@ -223,14 +228,26 @@ class Pool:
         return bool(first == second)
 
 
-def pools(studies: Sequence[Study]) -> list[Pool]:
-    """Studies at the same preset and on the same terms taken together; one that changed its preset by itself."""
-    grouped: dict[tuple[str, str, int], list[Study]] = {}
+def pools(studies: Sequence[Study], called: Sequence[str] = ()) -> list[Pool]:
+    """Studies at the same preset and on the same terms taken together; one that changed its preset by itself.
+
+    Parameters
+    ----------
+    studies : sequence of Study
+        Those whose runs go before the others' first.
+    called : sequence of str
+        What each is called; by default its name.
+    """
+    names = called or [study.name for study in studies]
+    grouped: dict[tuple[str, str, int], list[int]] = {}
     for number, study in enumerate(studies):
         place = -1 if is_shipped(study) else number
         key = str(study.meta.get("preset", "")), str(study.meta.get("terms", "equal")), place
-        grouped.setdefault(key, []).append(study)
-    return [Pool(s, preset=p, terms=t, shipped=place < 0) for (p, t, place), s in sorted(grouped.items())]
+        grouped.setdefault(key, []).append(number)
+    return [
+        Pool([studies[k] for k in own], preset=p, terms=t, shipped=place < 0, called=[names[k] for k in own])
+        for (p, t, place), own in sorted(grouped.items())
+    ]
 
 
 def is_shipped(study: Study) -> bool:

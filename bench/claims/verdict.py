@@ -42,6 +42,8 @@ class Verdict:
         Whether the runs' settings are the preset's own.
     outcomes : tuple of Outcome
         Every test.
+    studies : tuple of str
+        Those whose runs it is judged by.
     next : str
         What would decide it, or make it count, in most cases a command; empty where nothing is left to do.
     """
@@ -54,6 +56,7 @@ class Verdict:
     preset: str = ""
     shipped: bool = True
     outcomes: tuple[Outcome, ...] = ()
+    studies: tuple[str, ...] = ()
     next: str = ""
 
     @property
@@ -94,7 +97,11 @@ def ledger_for(study: Study, *, names: Iterable[str] | None = None) -> list[Verd
 
 
 def ledger(
-    studies: Sequence[Study], *, names: Iterable[str] | None = None, papers: Mapping[str, Paper] | None = None
+    studies: Sequence[Study],
+    *,
+    names: Iterable[str] | None = None,
+    papers: Mapping[str, Paper] | None = None,
+    called: Sequence[str] = (),
 ) -> list[Verdict]:
     """Every claim's verdict from the runs of several studies, those at the same preset taken together.
 
@@ -104,11 +111,13 @@ def ledger(
     Parameters
     ----------
     studies : sequence of Study
-        Any number.
+        Any number; of a run that several hold, the first one's scores count.
     names : iterable of str, optional
         Papers; by default all.
     papers : mapping of str to Paper, optional
         Claims to judge instead of those that come with Disbench.
+    called : sequence of str
+        What each study is called in the verdicts; by default its name.
 
     Returns
     -------
@@ -121,7 +130,7 @@ def ledger(
         As `ledger_for`; or studies at the same preset hold runs of different versions.
     """
     found: list[Verdict] = []
-    pooled = pools(studies)
+    pooled = pools(studies, called)
     for name, paper in (load_claims(names) if papers is None else papers).items():
         for claim in paper.claim:
             verdicts = [judge(name, paper, claim, pool) for pool in pooled]
@@ -139,7 +148,7 @@ def judge(name: str, paper: Paper, claim: Claim, pool: Pool) -> Verdict:
     is beaten if one of its tests holds at the level corrected for its tests, and isn't if all fail at 95 %, corrected
     for the number of rivals.
     """
-    blank = Verdict(name, paper, claim, "not run", shipped=pool.shipped)
+    blank = Verdict(name, paper, claim, "not run", shipped=pool.shipped, studies=pool.studies)
     if claim.needs or claim.population is None:
         return _not_run(blank, f"needs {claim.needs}")
     first = pool.select(claim, claim.population)

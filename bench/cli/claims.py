@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -13,13 +13,18 @@ from bench.cli.options import Json, Plugins, Results
 from bench.errors import BenchError, did_you_mean
 from bench.files import write_out
 
+if TYPE_CHECKING:
+    from bench.results.study import Study
+
 FORMATS = (".md", ".csv", ".json")
 
 
 def claims(
     study: Annotated[
         Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
-        typer.Argument(help="Studies, by name, folder or archive; default: all in --results, else the committed ones."),
+        typer.Argument(
+            help="Studies, by name, folder or archive; default: all in --results and those in its folder reference."
+        ),
     ] = None,
     results: Results = Path("results"),
     paper: Annotated[
@@ -42,21 +47,27 @@ def claims(
         raise BenchError(f"--out '{out}': the name must end in {', '.join(FORMATS)}{did_you_mean(out.suffix, FORMATS)}")
 
     from bench.claims.render import render
+    from bench.claims.select import pools
     from bench.claims.verdict import choose, ledger
-    from bench.sharing.opening import name_of, opened_study
+    from bench.sharing.opening import locate, name_of, opened_study, studies_in
 
     load_plugins(plugin)
-    studies = []
+    places = (results, results / "reference")
+    named = [locate(name, *places) for name in study or []]
+    kept: list[tuple[Study, Path]] = []
     # Curves are read while claims are judged.
     with ExitStack() as stack:
-        for path in _studies(study or [], results):
+        for path in named or [path for place in places for path in studies_in(place)]:
             try:
-                studies.append(stack.enter_context(opened_study(path)))
+                read = stack.enter_context(opened_study(path))
+                # Of a run in several studies the first one's scores count: the user's own go before the references.
+                pools([*(study for study, _ in kept), read])
+                kept.append((read, path))
             except BenchError as error:
-                if study:
+                if named:
                     raise
                 typer.echo(f"bench: warning: {name_of(path)} is left out: {error}", err=True)
-        verdicts = ledger(studies, names=paper or None)
+        verdicts = ledger([study for study, _ in kept], names=paper or None, called=_called(kept, places[1]))
     if claim:
         verdicts = choose(verdicts, claim)
     if out is not None:
@@ -64,11 +75,8 @@ def claims(
     typer.echo(render(verdicts, ".json" if json else ".md", tests=bool(claim)), nl=False)
 
 
-def _studies(names: list[str], results: Path) -> list[Path]:
-    """Studies that are named; all in `results`, or in ``results/reference``, if none is."""
-    from bench.sharing.opening import locate, studies_in
-
-    places = (results, results / "reference")
-    if names:
-        return [locate(name, *places) for name in names]
-    return next((found for place in places if (found := studies_in(place))), [])
+def _called(kept: list[tuple[Study, Path]], reference: Path) -> list[str]:
+    """Names that tell studies apart: reference studies beside the user's own are marked, two of one name by path."""
+    both = len({path.parent == reference for _, path in kept}) > 1
+    names = [f"{study.name} (reference)" if both and path.parent == reference else study.name for study, path in kept]
+    return [f"{name} ({path})" if names.count(name) > 1 else name for name, (_, path) in zip(names, kept, strict=True)]

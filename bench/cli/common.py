@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ def resolve_study(
     study: str | None,
     plugin: list[Path] | None,
     terms: str | None,
+    results: Path,
 ) -> tuple[StudySpec, list[RunSpec], str]:
     """The study that these options ask for, its runs, and the name of its folder.
 
@@ -46,11 +48,30 @@ def resolve_study(
     file = find_study(config) if config else None
     spec = resolve(preset, study_file=file, settings=settings, **flags)
     specs = expand(spec)
-    parts = [file.stem, spec.preset] if file else [spec.preset, *sorted({s.dataset.name for s in specs})]
-    name = study or "-".join(parts)
+    name = study or _default_name(file, spec.preset, specs, results)
     if not name or name in (".", "..") or "/" in name or "\\" in name:
         raise BenchError(f"--study '{name}' can't be a folder's name")
     return spec, specs, name
+
+
+def _default_name(file: Path | None, preset: str, specs: list[RunSpec], results: Path) -> str:
+    """Study file or preset with the data sets; the user's own by their files' names.
+
+    Where a study of that name holds another file of the same name, the data's checksum tells them apart.
+    """
+    from bench.results.labels import file_of
+    from bench.results.read import entries, read_json
+
+    data = {spec.dataset.sha256: spec.dataset.model_dump(mode="json") for spec in specs}
+    files = {
+        sha: re.sub(r"[^\w.+=@-]+", "-", name).strip("-")[:60] for sha, item in data.items() if (name := file_of(item))
+    }
+    named = sorted({f"{item['name']}-{files[sha]}" if sha in files else item["name"] for sha, item in data.items()})
+    own = sorted({f"{data[sha]['name']}-{name}" for sha, name in files.items()})
+    name = "-".join([file.stem, preset, *own] if file else [preset, *named])
+    stored = [path / "spec.json" for path in entries(results / name / "runs")] if files else []
+    there = {read_json(path, ("dataset",))["dataset"].get("sha256") for path in stored if path.is_file()}
+    return f"{name}-{min(files)[:6]}" if there and not there & data.keys() else name
 
 
 def load_plugins(paths: list[Path] | None) -> None:

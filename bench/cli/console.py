@@ -134,13 +134,8 @@ def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None
 def print_one(name: str, results: Path, *, as_json: bool) -> None:
     """Print one run (result and provenance), or one registered thing (documentation and settings)."""
     from bench import registry
-    from bench.sharing.archive import runs_of
     from bench.sharing.opening import opened
 
-    folders = {path.parent.name: path.parent for path in sorted(results.glob("**/runs/*/result.json"))}
-    if name in folders:
-        _print_run(folders[name])
-        return
     known: list[str] = []
     for each in (registry.METHODS, registry.DATASETS, registry.METRICS, registry.NETWORKS, registry.FIGURES):
         if name in each:
@@ -154,19 +149,44 @@ def print_one(name: str, results: Path, *, as_json: bool) -> None:
                 out.print(f"  {key} = {value}")
             return
         known += [entry.name for entry in each]
-    known += list(folders)
+    homes, runs = _homes(name, results)
+    if not homes:
+        known += runs
+        raise BenchError(
+            f"nothing is called '{name}'{did_you_mean(name, known)}; see `bench list methods`, `bench status`"
+        )
+    if len(homes) > 1:
+        others = ", ".join(map(str, homes[1:]))
+        typer.echo(f"bench: {len(homes)} studies hold this run: shown as in {homes[0]}; also in {others}", err=True)
+    with opened(homes[0]) as folder:
+        _print_run(folder / "runs" / name)
+
+
+def _homes(run: str, results: Path) -> tuple[list[Path], list[str]]:
+    """Studies that hold a run, the user's own first, imported ones next, reference studies last; and all runs' ids."""
+    from bench.files import read_json
+    from bench.sharing.archive import IMPORTED, runs_of
+
+    found: list[tuple[bool, bool, Path]] = []
+    known: set[str] = set()
+    reference = results / "reference"
+    for file in results.glob("**/runs/*/result.json"):
+        known.add(file.parent.name)
+        if file.parent.name == run:
+            volatile = file.parent / "provenance.json"
+            imported = volatile.exists() and IMPORTED in read_json(volatile)
+            home = file.parents[2]
+            found.append((home.is_relative_to(reference), imported, home))
     for archive in _archives(results):
         try:
             runs = runs_of(archive)
         except BenchError as error:
             typer.echo(f"bench: warning: {error}", err=True)
             continue
-        if name in runs:
-            with opened(archive) as folder:
-                _print_run(folder / "runs" / name)
-            return
-        known += runs
-    raise BenchError(f"nothing is called '{name}'{did_you_mean(name, known)}; see `bench list methods`, `bench status`")
+        known |= runs
+        if run in runs:
+            found.append((archive.is_relative_to(reference), True, archive))
+    return [home for *_, home in sorted(found)], sorted(known)
 
 
 def _print_run(folder: Path) -> None:

@@ -95,7 +95,9 @@ def run(
     from bench.execution.run import run_study
     from bench.sharing.opening import locate, opened_study
 
-    spec, specs, name = resolve_study(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms)
+    spec, specs, name = resolve_study(
+        preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results
+    )
     if rerun not in (None, "diverged", "all"):
         raise BenchError(f"--rerun {rerun}{did_you_mean(rerun, ['diverged', 'all'])}; it is diverged or all")
     if dry_run:
@@ -151,7 +153,9 @@ def plan(
     """Print what `run` would do with the same options, fully resolved."""
     from bench.cli import console
 
-    spec, specs, name = resolve_study(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms)
+    spec, specs, name = resolve_study(
+        preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results
+    )
     if print_config:
         import tomli_w
 

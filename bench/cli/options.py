@@ -9,11 +9,18 @@ import typer
 
 Methods = Annotated[
     Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
-    typer.Option("-m", "--method", help="all, a name, a glob, or name[key=v1,v2]; repeatable. Default: the preset's."),
+    typer.Option(
+        "-m", "--method", help=r"all, a name, a glob, or name\[key=v1,v2]; repeatable. Default: the preset's."
+    ),
 ]
 Datasets = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Option("-d", "--dataset", help="A name, or name[option=value]; repeatable. Default: the preset's."),
+    typer.Option(
+        "-d",
+        "--dataset",
+        help=r"A name, or name\[option=value]; repeatable. Default: the preset's. "
+        r"""A value that holds , = \[ or ] is quoted: 'npz\[path="a,b.npz"]'.""",
+    ),
 ]
 Metrics = Annotated[
     Optional[list[str]],  # noqa: UP045

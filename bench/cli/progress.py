@@ -18,14 +18,11 @@ from bench.execution.plan import Plan
 from bench.execution.run import Watcher
 from bench.execution.task import Outcome
 from bench.formatting import duration, ranges
+from bench.results.labels import file_of
 from bench.results.store import Store
+from bench.results.terms import sharing
 from bench.spec import RunSpec
 
-#: What the header says of a study's terms.
-TERMS = {
-    "equal": "equal: all methods share network, initialisation, data order, optimiser and steps",
-    "as_published": "as published: each method has its authors' network, batch size and steps where they are known",
-}
 #: Scores shown on the line of a finished run, in this order, where the run has them.
 LINE_SCORES = ("reconstruction_bce", "kl", "mig", "dci_disentanglement", "factor_vae_score")
 #: Runs longer than this many steps are timed on a few steps before they start.
@@ -124,7 +121,7 @@ class _Display:
         mark = {"ok": "✓"}.get(outcome.state, outcome.state)
         hyper = " ".join(f"{k}={v:g}" for k, v in spec.method.hyper.items() if k in ("beta", "gamma", "set_point"))
         scores = "  ".join(f"{key} {outcome.scores[key]:.3g}" for key in LINE_SCORES if key in outcome.scores)
-        words = (mark, spec.dataset.name, spec.method.name, hyper, f"s{spec.seed}", scores, outcome.message)
+        words = (mark, _data(spec), spec.method.name, hyper, f"s{spec.seed}", scores, outcome.message)
         self.console.print("  ".join(word for word in words if word), f" {duration(outcome.wall_s)}")
 
     def steps(self) -> int:
@@ -147,6 +144,11 @@ class _Display:
                 self.console.print(f"  {runs}, {eta}")
 
 
+def _data(spec: RunSpec) -> str:
+    file = file_of(spec.dataset.model_dump())
+    return f"{spec.dataset.name} ({file})" if file else spec.dataset.name
+
+
 def _cost(spec: RunSpec) -> int:
     return max(spec.train.steps, 1)
 
@@ -155,15 +157,20 @@ def _header(console: Console, study: StudySpec, plan: Plan, folder: Path, jobs: 
     methods = list(dict.fromkeys(spec.method.name for spec in plan.specs))
     seeds = sorted({spec.seed for spec in plan.specs})
     skipped = len(plan.specs) - len(plan.todo)
-    train = study.train
+    settings = [spec.train for spec in plan.specs]
+    threads, device, precision = (
+        " or ".join(dict.fromkeys(str(getattr(one, key)) for one in settings))
+        for key in ("threads", "device", "precision")
+    )
     console.print(f"study {folder.name}: preset '{study.preset}', {', '.join(methods)}; seeds {ranges(seeds)}")
     console.print(study.description)
     if study.notice:
         console.print(f"NOTE {study.notice}")
-    console.print(f"terms: {TERMS[study.terms]}")
+    terms = sharing(spec.model_dump(mode="json") for spec in plan.specs)
+    console.print(f"terms: {study.terms.replace('_', ' ')}: {terms}")
     console.print(
-        f"{len(plan.specs)} runs, {skipped} done already; {jobs} processes x {train.threads} threads on "
-        f"{train.device}, {train.precision}, deterministic"
+        f"{len(plan.specs)} runs, {skipped} done already; {jobs} processes x {threads} threads on "
+        f"{device}, {precision}, deterministic"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -22,10 +23,15 @@ def score(
     ] = None,
     metric: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--metric", help="all (the default), core, a name, a glob, name[option=value]; repeatable."),
+        typer.Option("--metric", help=r"all (the default), core, a name, a glob, name\[option=value]; repeatable."),
     ] = None,
     dataset: Annotated[
-        str, typer.Option("-d", "--dataset", help="Whose images were encoded: a name, or name[option=value].")
+        str,
+        typer.Option(
+            "-d",
+            "--dataset",
+            help=r"""Whose images were encoded: a name, or name\[option=value]; 'npz\[path="a,b.npz"]' with quotes.""",
+        ),
     ] = "",
     encoder: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -68,18 +74,20 @@ def score(
 
     from bench.external import render
     from bench.external.codes import choose_dataset, encode_with, encode_with_weights, read_codes
+    from bench.external.names import distinct_names
     from bench.external.score import rank_without_labels
     from bench.external.score import score as score_all
     from bench.selectors import split_list
 
     data = choose_dataset(dataset) if dataset else None
-    found = [read_codes(path, data) for path in codes or []]
+    files = [*(codes or []), *(weights or [])]
+    names = dict(zip(files, distinct_names(files), strict=True))
+    found = [replace(read_codes(path, data), name=names[path]) for path in codes or []]
     if data is not None:
         found += [encode_with(target, data, n_codes) for target in encoder or []]
-        found += [
-            encode_with_weights(path, network, data, keys=keys, n_codes=n_codes, n_images=n_images)
-            for path in weights or []
-        ]
+        for path in weights or []:
+            item = encode_with_weights(path, network, data, keys=keys, n_codes=n_codes, n_images=n_images)
+            found.append(replace(item, name=names[path]))
     for warning in filter(None, (item.warning for item in found)):
         typer.echo(f"bench: warning: {warning}", err=True)
     chosen = [part for item in metric or ["all"] for part in split_list(item)]

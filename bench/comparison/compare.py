@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.comparison.difference import Difference, seed_difference
+from bench.comparison.difference import Difference, corrected, seed_difference
 from bench.errors import BenchError, did_you_mean
 from bench.formatting import ranges
 from bench.results.labels import Spec, dataset_settings, method_settings
@@ -42,7 +42,7 @@ class Row:
     score : str
         Column of `bench.results.study.Study.runs`.
     found : Difference
-        B - A.
+        B - A; its verdict is `bench.comparison.difference.corrected` for the number of rows.
     p_holm : float or None
         Its p after Holm's correction over all rows; None with too few seeds.
     """
@@ -121,6 +121,7 @@ def compare(a: Study, b: Study, *, margins: Mapping[str, float] | None = None, m
     missing: dict[tuple[str, str], list[str]] = defaultdict(list)
     for key_a, key_b in pairs:
         values = [_values(groups[0][key_a]), _values(groups[1][key_b])]
+        configs = "-".join(str(side[key]["config"].iloc[0]) for side, key in zip(groups, (key_a, key_b), strict=True))
         for side, own, other in (("A", values[0], values[1]), ("B", values[1], values[0])):
             for score in own.keys() - other.keys():
                 missing[side, score].append(_named(key_a))
@@ -129,7 +130,7 @@ def compare(a: Study, b: Study, *, margins: Mapping[str, float] | None = None, m
                 values[0][score],
                 values[1][score],
                 higher_is_better=score_info(score).higher_is_better,
-                rng=stream(0, f"compare:{key_a}:{score}"),
+                rng=stream(0, f"compare:{configs}:{score}"),
                 margin=(margins or {}).get(score),
             )
             rows.append(Row(key_a, key_b, score, found))
@@ -144,7 +145,7 @@ def compare(a: Study, b: Study, *, margins: Mapping[str, float] | None = None, m
             raise BenchError(f"--margin {score}: no such score is compared{hint}; there are: {', '.join(known)}")
     adjusted = holm([math.nan if row.found.p is None else row.found.p for row in rows])
     rows = [
-        row if row.found.p is None else dataclasses.replace(row, p_holm=float(p))
+        row if row.found.p is None else dataclasses.replace(row, found=corrected(row.found, p), p_holm=float(p))
         for row, p in zip(rows, adjusted, strict=True)
     ]
     return Comparisons(a, b, rows, only, _notes(a, b, groups, pairs))

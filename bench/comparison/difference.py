@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,10 +22,14 @@ from bench.stats import (
     verdict,
 )
 
-HIGHER, LOWER, NONE_SEEN, DIFFERENT = "B higher", "B lower", "no difference seen", "different"
+HIGHER, LOWER, DIFFERENT, UNDECIDED = "B higher", "B lower", "different", "undecided"
+#: Where all that was compared is the same number at every seed.
+NONE_SEEN = "no difference seen"
 #: Outcomes of `bench.stats.verdict`, as they read for two studies.
-SUPERIORITY = {"reproduced": HIGHER, "contradicted": LOWER, "undecided": NONE_SEEN}
-EQUIVALENCE = {"reproduced": "equivalent", "contradicted": DIFFERENT, "undecided": "undecided"}
+SUPERIORITY = {"reproduced": HIGHER, "contradicted": LOWER, "undecided": UNDECIDED}
+EQUIVALENCE = {"reproduced": "equivalent", "contradicted": DIFFERENT, "undecided": UNDECIDED}
+#: The level of tests and intervals.
+ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,8 @@ class Difference:
     margin : float or None
         The difference that would matter, where equivalence is asked for.
     verdict : str
-        `HIGHER`, `LOWER` or `NONE_SEEN`, by whether the interval contains 0; "equivalent", "different" or "undecided"
-        with a margin; `bench.stats.TOO_FEW`.
+        `HIGHER`, `LOWER` or `UNDECIDED`, by whether the interval contains 0, and `NONE_SEEN`; "equivalent", `DIFFERENT`
+        or `UNDECIDED` with a margin; `bench.stats.TOO_FEW`.
     judgement : {"better", "worse"} or None
         What `HIGHER`, `LOWER` or `DIFFERENT` means for B, where the score has a better direction.
     """
@@ -120,6 +124,8 @@ def seed_difference(
     outcome = verdict(interval, 0.0, "superiority")
     word = SUPERIORITY[outcome] if margin is None else EQUIVALENCE[verdict(interval, margin, "equivalence")]
     seen = interval.n >= MIN_SEEDS
+    if word == UNDECIDED and interval.low == interval.high == 0:
+        word = NONE_SEEN
     judged = seen and word in (HIGHER, LOWER, DIFFERENT) and higher_is_better is not None
     better = (interval.estimate > 0) == higher_is_better
     return Difference(
@@ -138,6 +144,26 @@ def seed_difference(
         verdict=word if seen else TOO_FEW,
         judgement=("better" if better else "worse") if judged else None,
     )
+
+
+def corrected(found: Difference, p: float) -> Difference:
+    """Take back that the two differ where that is one of many tests.
+
+    Parameters
+    ----------
+    found : Difference
+        From `seed_difference`, judged by itself.
+    p : float
+        Its p, corrected for the number of tests.
+
+    Returns
+    -------
+    Difference
+        `UNDECIDED` instead of `HIGHER`, `LOWER` or `DIFFERENT` if `p` is above `ALPHA`.
+    """
+    if p <= ALPHA or found.verdict not in (HIGHER, LOWER, DIFFERENT):
+        return found
+    return replace(found, verdict=UNDECIDED, judgement=None)
 
 
 def _p(found: Comparison, a: Mapping[int, float], b: Mapping[int, float], rng: np.random.Generator) -> float:

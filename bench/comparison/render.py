@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.comparison.compare import SIDES, Comparisons, Row
-from bench.comparison.difference import DIFFERENT, HIGHER, LOWER
+from bench.comparison.difference import ALPHA, DIFFERENT, HIGHER, LOWER
 from bench.files import json_text
 from bench.formatting import csv_table, decimals_for, heading, interval, markdown_table, number
 from bench.results.study import Study
@@ -106,11 +106,12 @@ def _how(rows: list[Row]) -> str:
     if not tested:
         return text
     apart = [row for row in tested if not _contains_zero(row)]
-    remain = sum((row.p_holm or 0) <= 0.05 for row in tested)
+    remain = sum((row.p_holm or 0) <= ALPHA for row in tested)
     same = sum(row.found.low == row.found.high == 0 for row in tested)
     text += (
         f"\n- {len(apart)} of {len(tested)} intervals exclude zero, as 1 in 20 does where nothing differs; {remain} of "
-        "them at 5 % after Holm's correction over all"
+        "the tests hold at 5 % after Holm's correction over all: the others are undecided, which is no evidence that "
+        "there is no difference"
     )
     return text + (f". {same} of the {len(tested)} are the same number at every seed." if same else ".")
 

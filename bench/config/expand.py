@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from bench.assembly import check_assembly
 from bench.config.study import StudySpec, one_line
 from bench.data.order import Order
-from bench.dataset import load_dataset, resolve_options
+from bench.dataset import load_dataset, quoting_hint, resolve_options
 from bench.errors import BenchError
 from bench.method import resolve_hyper, shared_hyper
 from bench.method_kinds import StagedMethod
@@ -50,12 +50,7 @@ def expand(study: StudySpec) -> list[RunSpec]:
         raise BenchError("no metrics are chosen; see `bench list metrics`")
     chosen = [parse_selection(item) for item in [*study.methods, *study.controls]]
     methods = [one for selection in chosen for one in _variants(selection, METHODS.match(selection.name))]
-    datasets = [
-        _dataset_spec(study, name, values)
-        for item in study.datasets
-        for selection in [parse_selection(item)]
-        for name, values in _variants(selection, DATASETS.match(selection.name))
-    ]
+    datasets = [spec for item in study.datasets for spec in _dataset_specs(study, parse_selection(item))]
     runs: dict[str, RunSpec] = {}
     for dataset, (name, values), seed in itertools.product(datasets, methods, study.seeds):
         spec = _run_spec(study, dataset, name, values, seed, evaluation)
@@ -143,13 +138,33 @@ def _run_spec(
     )
 
 
+def _dataset_specs(study: StudySpec, selection: Selection) -> list[DatasetSpec]:
+    names = DATASETS.match(selection.name)
+    try:
+        return [_dataset_spec(study, name, values) for name, values in _variants(selection, names)]
+    except BenchError as error:
+        raise BenchError(f"{error}{quoting_hint(selection, names)}") from None
+
+
 def _dataset_spec(study: StudySpec, name: str, values: Table) -> DatasetSpec:
     options = resolve_options(name, study.dataset.get(name, {}) | values)
     entry = DATASETS.get(name)
     # Absolute, because workers and later calls may have another working directory.
     paths = {key: str(Path(options.pop(key)).expanduser().resolve()) for key in entry.value.paths if options.get(key)}
     dataset = load_dataset(name, options | paths)
-    return DatasetSpec(name=name, version=entry.version, options=options, paths=paths, sha256=dataset.fingerprint())
+    about: dict[str, int | list[int]] = {
+        "images": len(dataset),
+        "shape": list(dataset.image_shape),
+        "factors": list(dataset.factor_sizes),
+    }
+    return DatasetSpec(
+        name=name,
+        version=entry.version,
+        options=options,
+        paths=paths,
+        about=about if paths.get(entry.value.named_by) else {},
+        sha256=dataset.fingerprint(),
+    )
 
 
 def _variants(selection: Selection, names: list[str]) -> list[tuple[str, Table]]:

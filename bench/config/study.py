@@ -12,12 +12,14 @@ from bench.errors import BenchError, did_you_mean
 from bench.files import read_toml
 from bench.registry import DATASETS, METHODS
 from bench.schema import StrictModel
-from bench.selectors import parse_value
+from bench.selectors import parse_selection, parse_value
 from bench.train_settings import TrainSettings
 
 PRESETS = Path(__file__).parent / "presets"
 STUDIES = Path(__file__).parent / "studies"
 Table = dict[str, Any]
+#: Settings of the training that are no part of what a preset says of it.
+MACHINE = ("device", "precision", "threads", "log_every", "score_every")
 
 
 class EvaluationSettings(StrictModel):
@@ -107,26 +109,55 @@ def resolve(
     file = _merge(file, at.get(chosen, {}))
     settled = _settings_table(settings or [])
     given = {key: value for key, value in flags.items() if value is not None}
-    merged: Table = read_toml(PRESETS / f"{chosen}.toml")
-    plain = dict(merged)
-    for layer in (file, settled, given, {"preset": chosen}):
+    plain = read_toml(PRESETS / f"{chosen}.toml")
+    about = {key: str(plain.pop(key, "")) for key in ("data_notice", "train_notice")}
+    filed = _merge(plain, file)
+    merged = filed
+    for layer in (settled, given, {"preset": chosen}):
         merged = _merge(merged, layer)
-    changes = [*_changes(plain, merged)]
-    if changes and "notice" not in file:
-        # The preset's own words are about the preset; whoever changes it must not be able to quote them unchanged.
-        words = f"preset '{chosen}' changed: {', '.join(changes)}"
-        merged["notice"] = "; ".join(filter(None, [words, plain.get("notice", "")]))
-        merged["description"] = f"'{chosen}' with changes"
     where = f"study file '{study_file}'" if study_file is not None else f"preset '{chosen}'"
-    try:
-        spec = StudySpec.model_validate(merged)
-    except ValidationError as error:
-        raise BenchError(one_line(error, where)) from None
+    spec = _validated(merged, where)
+    # Nobody who changes a preset or a study can quote its own words unchanged; and a study's are about its own data.
+    if "notice" in file and _on_data_of(_validated(filed, where), spec.datasets, spec):
+        changes = ", ".join(_changes(filed | {"datasets": spec.datasets}, merged))
+        words = [f"study changed: {changes}"] if changes else []
+        words += [spec.notice] if spec.notice else []
+    else:
+        changes = ", ".join(_changes(plain, merged))
+        words = [f"preset '{chosen}' changed: {changes}"] if changes else []
+        words += _preset_words(_validated(plain, where), spec, **about)
+        spec = spec.model_copy(update={"description": f"'{chosen}' with changes"} if changes else {})
+    spec = spec.model_copy(update={"notice": "; ".join(words)})
     for name in spec.method:
         METHODS.get(name)
     for name in spec.dataset:
         DATASETS.get(name)
     return spec
+
+
+def _validated(table: Table, where: str) -> StudySpec:
+    try:
+        return StudySpec.model_validate(table)
+    except ValidationError as error:
+        raise BenchError(one_line(error, where)) from None
+
+
+def _preset_words(plain: StudySpec, spec: StudySpec, *, data_notice: str, train_notice: str) -> list[str]:
+    """What a preset says of itself, as far as it is still true of a study."""
+    own = [item for item in spec.datasets if _on_data_of(plain, [item], spec)]
+    if data_notice and len(own) < len(spec.datasets):
+        data_notice = f"{', '.join(own)}: {data_notice}"
+    options = [key for key in TrainSettings.model_fields if key not in MACHINE]
+    same = plain.terms == spec.terms and all(getattr(plain.train, key) == getattr(spec.train, key) for key in options)
+    words = [data_notice if own else "", train_notice if same else ""]
+    return [part for part in (", ".join(filter(None, words)), plain.notice) if part]
+
+
+def _on_data_of(other: StudySpec, items: list[str], spec: StudySpec) -> bool:
+    """Whether some of a study's data sets are among those of another one, with the same options."""
+    names = [parse_selection(item).name for item in items]
+    same = all(spec.dataset.get(name, {}) == other.dataset.get(name, {}) for name in names)
+    return same and set(items) <= set(other.datasets)
 
 
 def _changes(plain: Table, merged: Table, prefix: str = "") -> Iterator[str]:

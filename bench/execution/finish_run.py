@@ -48,6 +48,7 @@ def finish(attempt: Attempt, tools: Tools) -> None:
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(trained.began)),
             "evaluate_s": round(attempt.evaluate_s, 3),
             "wall_s": round(trained.took_s + attempt.evaluate_s, 3),
+            "n_data": len(tools.dataset),
             "plugins": {path.name: sha256(path) for path in tools.plugins},
         },
     )

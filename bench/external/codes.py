@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.dataset import Dataset, load_dataset, sample_rows
+from bench.dataset import Dataset, load_dataset, quoting_hint, sample_rows
 from bench.errors import BenchError, did_you_mean, in_words
 from bench.factors import factor_classes
 from bench.files import sha256
@@ -65,9 +65,12 @@ def choose_dataset(text: str) -> Dataset:
     """
     chosen = parse_selection(text)
     several = [option for option, values in chosen.values.items() if len(values) > 1]
-    if several:
-        raise BenchError(f"--dataset '{text}': give one value of '{several[0]}': codes belong to one dataset")
-    return load_dataset(chosen.name, {option: values[0] for option, values in chosen.values.items()})
+    try:
+        if several:
+            raise BenchError(f"--dataset '{text}': give one value of '{several[0]}': codes belong to one dataset")
+        return load_dataset(chosen.name, {option: values[0] for option, values in chosen.values.items()})
+    except BenchError as error:
+        raise BenchError(f"{error}{quoting_hint(chosen, [chosen.name])}") from None
 
 
 def read_codes(path: Path, dataset: Dataset | None = None) -> Representation:

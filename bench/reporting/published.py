@@ -15,10 +15,9 @@ from bench.formatting import interval, markdown_table, number
 from bench.registry import DATASETS, METHODS
 from bench.results.labels import all_hyper, all_options, printed_name
 from bench.results.study import Study
-from bench.results.summary import score_info
+from bench.results.summary import score_info, summary_of
 from bench.schema import StrictModel
-from bench.seeds import stream
-from bench.stats import Summary, summary
+from bench.stats import Summary
 
 FILE = Path(__file__).parent / "published.toml"
 
@@ -91,8 +90,7 @@ def compare(study: Study, path: Path = FILE) -> list[Comparison]:
         for score, (value, *rest) in entry.scores.items():
             if score not in rows or not rows[score].notna().any():
                 continue
-            rng = stream(0, f"published:{study.name}:{entry.method}:{entry.hyper}:{score}")
-            ours = summary(rows[score].dropna().to_numpy(dtype=float), rng=rng)
+            ours = summary_of(rows, score)
             spread = rest[0] if rest else None
             low, high = (ours.mean if bound is None else bound for bound in (ours.low, ours.high))
             within = low - (spread or 0) <= value <= high + (spread or 0)

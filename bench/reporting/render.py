@@ -32,7 +32,7 @@ HOW_TO_READ = """\
   may look more disentangled for that alone.
 - DCI's numbers belong to the predictor that is part of their name. Read D and C next to I factor by factor: a factor
   that can't be predicted above chance has importances all the same, and they mean nothing.
-- `untrained` is the preset's network at its initialisation. A score near that row says nothing about training.
+- `untrained` is the study's network at its initialisation. A score near that row says nothing about training.
 - Scores are taken on images that the models were trained on, as in the papers: these data sets have no split.
 - Diverged and failed runs are counted and listed, and have no part in the means.
 """

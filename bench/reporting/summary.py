@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 
 from bench.formatting import duration, ranges
-from bench.results.labels import CONTROL, method_settings
+from bench.results.labels import CONTROL, Spec, method_settings
+from bench.results.read import read_json
 from bench.results.study import Study
+from bench.results.terms import own_network, sharing
 from bench.selectors import parse_selection
 
 PARTIAL = "partial: the study isn't finished"
@@ -21,7 +23,8 @@ PARTIAL = "partial: the study isn't finished"
 def facts(study: Study) -> list[tuple[str, str]]:
     """What ran: heading and text, line by line."""
     runs, meta = study.runs, study.meta
-    specs = [study.specs[run] for run, method in runs[["run", "method"]].itertuples(index=False) if method != CONTROL]
+    known = runs[["run", "method"]].itertuples(index=False)
+    specs = {run: study.specs[run] for run, method in known if method != CONTROL}
     records = list(study.provenance.values())
     ended = runs["status"].value_counts()
     missing = max((study.planned or 0) - study.finished, 0)
@@ -31,7 +34,9 @@ def facts(study: Study) -> list[tuple[str, str]]:
     if meta.get("preset"):
         lines.append(("Preset", str(meta["preset"])))
     if meta.get("terms"):
-        lines.append(("Terms", meta["terms"].replace("_", " ")))
+        lines.append(
+            ("Terms", f"{meta['terms'].replace('_', ' ')}: {sharing(study.specs[run] for run in runs['run'])}")
+        )
     files = Counter(source for run in runs["run"] if (source := study.imported_from(run)))
     if files:
         lines.append(("Imported", "; ".join(f"{count} runs from {name}" for name, count in sorted(files.items()))))
@@ -41,7 +46,7 @@ def facts(study: Study) -> list[tuple[str, str]]:
         data = study.specs[dataset]["dataset"]
         options = _settings(data.get("options", {}))
         lines.append(("Data", label + (f" ({options})" if options else "")))
-    settings = [method_settings(spec) for spec in specs]
+    settings = [_settings_of(spec) | _sample_sizes(study, run) for run, spec in specs.items()]
     for heading, keys in (
         ("Training", ("steps", "batch_size", "network", "network.latent_dim", "optimizer", "optimizer.lr")),
         ("Evaluation", ("evaluation.n_codes", "evaluation.n_images", "evaluation.protocol")),
@@ -60,6 +65,35 @@ def facts(study: Study) -> list[tuple[str, str]]:
     seconds = float(runs["wall_s"].sum())
     lines += [("Time", f"{duration(seconds)} in all runs together")] if seconds else []
     return lines
+
+
+def _settings_of(spec: Spec) -> dict[str, Any]:
+    """Settings under the names of labels; the network is the one that is trained, which may be the method's own."""
+    settings, own = method_settings(spec), own_network(spec["method"]["name"])
+    return settings | ({"network": own} if own else {})
+
+
+def _sample_sizes(study: Study, run: str) -> dict[str, Any]:
+    """How many codes and images were measured: what was asked for, but no more than there are images."""
+    asked = study.specs[run].get("evaluation", {})
+    n_data = study.provenance.get(run, {}).get("n_data")
+    measured = {} if n_data is not None else _measured(study, run)
+    return {
+        f"evaluation.{key}": min(asked[key], n_data or measured.get(key, asked[key]))
+        for key in ("n_codes", "n_images")
+        if key in asked
+    }
+
+
+def _measured(study: Study, run: str) -> dict[str, int]:
+    """The sizes that metrics of all codes and of all images report, of runs that were made without `n_data`."""
+    file = study.path / "runs" / run / "result.json"
+    details = read_json(file, ()).get("details", {}) if file.exists() else {}
+    found = {
+        "n_codes": [details.get(metric, {}).get("n_samples") for metric in ("kl", "active_units")],
+        "n_images": [details.get("reconstruction", {}).get("n_images")],
+    }
+    return {key: sizes[0] for key, values in found.items() if (sizes := [size for size in values if size])}
 
 
 def _method(study: Study, label: str) -> str:
@@ -111,7 +145,7 @@ def command(study: Study) -> str:
     parts = ["bench", "run", *(["--preset", str(meta["preset"])] if meta.get("preset") else [])]
     for flag, key in (("--method", "methods"), ("--dataset", "datasets")):
         for value in meta.get(key, []):
-            parts += [flag, f"'{value}'" if "[" in value else value]
+            parts += [flag, shlex.quote(value)]
     seeds = meta.get("seeds") or study.runs["seed"].unique().tolist()
     return " ".join([*parts, "--seeds", ranges(seeds).replace(" ", "")])
 
@@ -119,7 +153,7 @@ def command(study: Study) -> str:
 def run_facts(study: Study, run: str) -> list[tuple[str, str]]:
     """What one run was made with and where: heading and text, line by line."""
     spec, record = study.specs[run], study.provenance.get(run, {})
-    settings = method_settings(spec)
+    settings = _settings_of(spec)
     versions = ", ".join(f"{name} {version}" for name, version in sorted(record.get("versions", {}).items()) if version)
     seconds = [(what, record.get(key)) for what, key in (("train", "train_s"), ("evaluate", "evaluate_s"))]
     lines = [

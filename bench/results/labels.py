@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from bench.info import DatasetInfo, MethodInfo
@@ -14,6 +15,9 @@ from bench.registry import DATASETS, METHODS, Registry
 
 #: The method every trained score must beat: the network at its initialisation.
 CONTROL = "untrained"
+
+#: Stands for the file among a data set's settings: always named.
+FILE = "file"
 
 Spec = Mapping[str, Any]
 Named = Registry[Any, MethodInfo] | Registry[Any, DatasetInfo]
@@ -45,6 +49,13 @@ def dataset_settings(spec: Spec) -> dict[str, Any]:
     return all_options(dataset["name"], dataset.get("options", {})) | settings
 
 
+def file_of(dataset: Mapping[str, Any]) -> str:
+    """Name, without its ending, of the user's file that a data set is named by; empty for any other data set."""
+    name = dataset["name"]
+    option = DATASETS.get(name).value.named_by if name in DATASETS else ""
+    return PurePath(dataset.get("paths", {}).get(option, "")).stem
+
+
 def all_hyper(name: str, hyper: Mapping[str, Any]) -> dict[str, Any]:
     """A method's hyper-parameters with those that specs leave out, so that they compare with runs that set them."""
     return with_neutral(hyper, _neutral(METHODS, name, "Hyper"))
@@ -62,7 +73,7 @@ def config_id(spec: Spec) -> str:
     """
     parts = ("method", "dataset", "network", "optimizer", "batch_size", "steps")
     same = {key: spec[key] for key in parts if key in spec}
-    same["dataset"] = {key: value for key, value in spec["dataset"].items() if key != "paths"}
+    same["dataset"] = {key: value for key, value in spec["dataset"].items() if key not in ("paths", "about")}
     return hashlib.sha256(_canonical(same).encode()).hexdigest()[:8]
 
 
@@ -118,9 +129,32 @@ def label_runs(specs: Mapping[str, Spec], methods: Iterable[str] = ()) -> dict[s
     return out
 
 
+def _files(specs: Mapping[str, Spec]) -> dict[str, str]:
+    """Run to the name of the user's file, with what tells files of one name apart; empty for other data."""
+    named: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for spec in specs.values():
+        named[spec["dataset"]["name"], spec["dataset"].get("sha256", "")].add(file_of(spec["dataset"]))
+    # The same data under two names are the same data.
+    names = {data: min(found) for data, found in named.items()}
+    details: dict[tuple[str, str], list[str]] = {}
+    for spec in specs.values():
+        about = spec["dataset"].get("about", {})
+        shape, factors = ("×".join(map(str, about.get(key, ()))) for key in ("shape", "factors"))
+        words = [f"{about.get('images', '?')} images", shape, f"factors {factors}" if factors else "no factors"]
+        details[spec["dataset"]["name"], spec["dataset"].get("sha256", "")] = words
+    out = {}
+    for run, spec in specs.items():
+        data = spec["dataset"]["name"], spec["dataset"].get("sha256", "")
+        rivals = [details[other] for other, name in names.items() if (other[0], name) == (data[0], names[data])]
+        apart = [word for word, *others in zip(details[data], *rivals, strict=True) if len(set(others)) > 1]
+        out[run] = ", ".join([names[data], *apart]) if names[data] else ""
+    return out
+
+
 def _data(specs: Mapping[str, Spec]) -> dict[str, tuple[str, str, Mapping[str, Any]]]:
     """Run to ("", data set, settings); without the checksum where the rest tells all data apart."""
-    settings = {run: dataset_settings(spec) for run, spec in specs.items()}
+    files = _files(specs)
+    settings = {run: {FILE: files[run]} | dataset_settings(spec) for run, spec in specs.items()}
     checksums: dict[tuple[str, str], set[str]] = defaultdict(set)
     for run, spec in specs.items():
         rest = {key: value for key, value in settings[run].items() if key != "sha256"}
@@ -156,8 +190,11 @@ def _describe(items: Mapping[str, tuple[str, str, Mapping[str, Any]]], registry:
     out: dict[str, tuple[str, Any]] = {}
     for run, (_, name, settings) in items.items():
         differing = [(key, settings.get(key)) for key in settings_of[name] if (name, key) in varying]
-        shown = [(key, value) for key, value in differing if _canonical(value) != usual.get((name, key))]
-        suffix = ", ".join(f"{key}={_show(value)}" for key, value in shown)
+        shown = [
+            (key, value) for key, value in differing if key != FILE and _canonical(value) != usual.get((name, key))
+        ]
+        named = [settings[FILE]] if settings.get(FILE) else []
+        suffix = ", ".join([*named, *(f"{key}={_show(value)}" for key, value in shown)])
         label = name if printed[name] in shared else printed[name]
         # The configuration that everything else is a variation of comes first.
         out[run] = (f"{label} ({suffix})" if suffix else label, (bool(shown), *map(_sortable, differing)))

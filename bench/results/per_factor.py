@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bench.formatting import interval, markdown_table, number
 from bench.registry import DATASETS
 from bench.results.read import read_json
 from bench.results.study import Study
-from bench.results.summary import score_info
-from bench.seeds import stream
+from bench.results.summary import resampling, score_info
 from bench.stats import summary
 
 #: Detail of a metric to the score it is a part of, in the order of the report.
@@ -48,14 +48,14 @@ def tables(study: Study, dataset: str) -> list[Table]:
     for metric, key, score in SHOWN:
         rows, width = [], 0
         for label, group in runs.groupby("label", sort=False):
-            values = [results[run].get("details", {}).get(metric, {}).get(key) for run in group["run"]]
-            values = [value for value in values if value]
+            details = [results[run].get("details", {}).get(metric, {}).get(key) for run in group["run"]]
+            values = [value for value in details if value]
             if not values:
                 continue
             width = max(width, *map(len, values))
             if score:
-                config = group["config"].iloc[0]
-                rows.append([str(label), *_cells(values, f"per_factor:{study.name}:{config}:{score}")])
+                known = group[list(map(bool, details))]
+                rows.append([str(label), *_cells(values, known, score)])
             elif not rows:
                 # Chance is the data's, not the method's.
                 rows.append(["chance", *(number(_mean(column), 3) for column in zip(*values, strict=True))])
@@ -75,11 +75,12 @@ def markdown(found: Sequence[Table]) -> str:
     return "\n\n".join(markdown_table(head, rows, "lr") for head, rows in found)
 
 
-def _cells(values: list[list[float | None]], name: str) -> list[str]:
+def _cells(values: list[list[float | None]], runs: pd.DataFrame, score: str) -> list[str]:
     cells = []
     for k, column in enumerate(zip(*values, strict=True)):
-        known = np.array([value for value in column if value is not None])
-        found = summary(known, rng=stream(0, f"{name}:{k}"))
+        known = [value is not None for value in column]
+        numbers = np.array([value for value in column if value is not None])
+        found = summary(numbers, rng=resampling(runs[known], f"{score} of factor {k}"))
         cells.append(f"{number(found.mean, 3)} {interval(found.low, found.high, 3)}".rstrip())
     return cells
 

@@ -55,7 +55,7 @@ class Study:
 
     @property
     def name(self) -> str:
-        """Name of the study; a part of the names of its random streams."""
+        """Name of the study, as it was recorded."""
         return str(self.meta.get("name", self.path.name))
 
     @property
@@ -96,7 +96,7 @@ class Study:
     @functools.cached_property
     def summary(self) -> pd.DataFrame:
         """`summarise` of all runs."""
-        return summarise(self.runs, study=self.name)
+        return summarise(self.runs)
 
     @functools.cached_property
     def cells(self) -> dict[tuple[str, str, str], dict[str, Any]]:

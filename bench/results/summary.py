@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 
+import numpy as np
 import pandas as pd
 
 from bench.metric import Score
 from bench.metrics.measure import column_info
 from bench.registry import METRICS
 from bench.seeds import stream
-from bench.stats import summary
+from bench.stats import Summary, summary
 
 #: Columns of `Study.runs` that are facts about a run.
 FACTS = (
@@ -25,15 +26,13 @@ FACTS = (
 DOTTED = ("hyper.", "final.")
 
 
-def summarise(runs: pd.DataFrame, *, study: str) -> pd.DataFrame:
+def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """Mean, spread and 95 % bootstrap interval of every score of every configuration.
 
     Parameters
     ----------
     runs : DataFrame
         `Study.runs` or some of its rows.
-    study : str
-        Its name, for the random streams.
 
     Returns
     -------
@@ -45,7 +44,7 @@ def summarise(runs: pd.DataFrame, *, study: str) -> pd.DataFrame:
     columns = score_columns(runs)
     for (dataset, label), group in runs.groupby(["dataset_label", "label"], sort=False):
         count = group["status"].value_counts()
-        ok = group[group["status"] == "ok"].sort_values(["seed", "run"])
+        ok = group[group["status"] == "ok"]
         base = {
             "dataset_label": dataset,
             "label": label,
@@ -55,12 +54,30 @@ def summarise(runs: pd.DataFrame, *, study: str) -> pd.DataFrame:
             "n_failed": int(count.get("failed", 0)),
         }
         for score in columns:
-            rng = stream(0, f"bootstrap:{study}:{group['config'].iloc[0]}:{score}")
-            numbers = asdict(summary(ok[score].dropna().to_numpy(dtype=float), rng=rng))
-            rows.append({**base, "score": score, **numbers})
+            rows.append({**base, "score": score, **asdict(summary_of(ok, score))})
     names = ["dataset_label", "label", "method", "n_ok", "n_diverged", "n_failed", "score"]
     table = pd.DataFrame(rows, columns=[*names, "n", "mean", "sd", "median", "low", "high", "interval"])
     return table.astype(dict.fromkeys(["mean", "sd", "median", "low", "high"], float))
+
+
+def summary_of(runs: pd.DataFrame, score: str) -> Summary:
+    """Summarise one score of some runs, those that have it; the same in whatever study they stand."""
+    known = runs[runs[score].notna()].sort_values(["seed", "run"])
+    return summary(known[score].to_numpy(dtype=float), rng=resampling(known, score))
+
+
+def resampling(runs: pd.DataFrame, what: str) -> np.random.Generator:
+    """Generator of the stream that is named by what is resampled, not by the study or the report that asks.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Rows of `Study.runs` in the order of the values.
+    what : str
+        The score.
+    """
+    chosen = " ".join(f"{config}-s{seed}" for config, seed in zip(runs["config"], runs["seed"], strict=True))
+    return stream(0, f"bootstrap:{what}:{chosen}")
 
 
 def score_columns(runs: pd.DataFrame) -> list[str]:

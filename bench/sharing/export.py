@@ -24,9 +24,14 @@ from bench.sharing.record_checks import check_files, read_record, read_study_fil
 #: Whose pictures an archive may hold.
 PICTURED = ("none", "first-seed", "all")
 
-#: An absolute path, one in a home folder or a file URL, from where a value begins to where it ends in a list.
+#: How a path in a home folder begins, or one of Windows.
+_HOME = r"""~[\w.-]*[\\/]|[A-Za-z]:[\\/]|\\\\"""
+#: An absolute path, one in a home folder or a file URL: from quote to quote, or from where a value begins to where it
+#: ends in a list.
 _ABSOLUTE = re.compile(
-    r"""(?<![^\s=\[(,;:'"])(?:file://)?(?:/[^\s/,;\]]+/|~[\w.-]*[\\/]|[A-Za-z]:[\\/]|\\\\)[^,;\]]*"""
+    rf"""(?<=")(?:file://)?(?:/[^/"]+/|{_HOME})[^"]*(?=")"""
+    rf"""|(?<=')(?:file://)?(?:/[^/']+/|{_HOME})[^']*(?=')"""
+    rf"""|(?<![^\s=\[(,;:'"])(?:file://)?(?:/[^\s/,;\]]+/|{_HOME})[^,;\]]*"""
 )
 
 
@@ -189,7 +194,7 @@ def hide_paths(text: str) -> str:
     -------
     str
         Such as ``"npz[path=digits.npz]"``. A path may hold spaces: what follows it up to a comma, a semicolon or a
-        closing bracket is taken for a part of it.
+        closing bracket is taken for a part of it, or up to the quote where it is in quotes.
     """
     return _ABSOLUTE.sub(lambda match: _last_part(match[0]), text)
 

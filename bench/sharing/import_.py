@@ -57,7 +57,7 @@ def import_study(
         Where studies are kept.
     name : str, optional
         Folder of the study there; by default the name in the archive. The name that the study was recorded under
-        stays in its ``study.toml``, because intervals are drawn from streams of that name.
+        stays in its ``study.toml``.
     merge : bool
         Add the runs to the study that is there. A run that is there already must be the same in spec, result and
         curves; provenance may differ.

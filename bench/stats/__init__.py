@@ -1,8 +1,9 @@
 """Statistics over seeds: intervals, comparisons, tests, ranks, verdicts and what the seeds could have seen.
 
-Every function that draws takes its generator. Callers pass the stream ``f"bootstrap:{study}:{group}:{column}"`` of
-`bench.seeds.stream`, one per number, so adding a column or a method never shifts anybody else's interval. Values
-and results are float64; with fewer than `MIN_SEEDS` seeds nothing is compared.
+Every function that draws takes its generator. Callers pass a stream of `bench.seeds.stream` that is named by what is
+resampled, configuration, score and seeds (`bench.results.summary.resampling`): the same runs get the same interval in
+every study and report, and adding a column or a method never shifts anybody else's. Values and results are float64;
+with fewer than `MIN_SEEDS` seeds nothing is compared.
 """
 
 from bench.stats.correlation import SpearmanMatrix, spearman, spearman_matrix

@@ -12,7 +12,9 @@ import pytest
 
 from bench.claims.render import render
 from bench.claims.verdict import choose, ledger
-from helpers.claims import controllers, pair, two_tests, verdict_of
+from bench.config.study import resolve
+from bench.method import resolve_hyper
+from helpers.claims import SEEDS, controllers, fill, pair, ship, two_tests, verdict_of
 from helpers.synthetic import Build
 
 
@@ -53,6 +55,50 @@ def test_the_command_falls_back_to_the_committed_studies_and_needs_none(study_bu
     pair(study_builder("reference/ours"), 0.5).study()
     code, out, _ = bench("claims", "--claim", "dynamicvae.C2")
     assert "at quick" in out
+
+
+def test_own_studies_and_the_committed_ones_are_judged_together_and_named(study_builder: Build, bench: Any) -> None:
+    fill(committed := study_builder("reference/old", name="old"), "vae", SEEDS)
+    hyper = resolve_hyper("dynamic_vae", resolve("quick").method["dynamic_vae"])
+    fill(committed, "dynamic_vae", SEEDS + 9.0, hyper=hyper)
+    ship(committed.study(), "quick")
+
+    def judged() -> dict[str, Any]:
+        code, out, err = bench("claims", "--claim", "dynamicvae.C2", "--json")
+        assert (code, err) == (0, "")
+        (record,) = json.loads(out)
+        return record
+
+    before = judged()
+    assert before["studies"] == ["old"]
+    # A study of one's own hides nothing, and of a run that both hold its own scores count.
+    fill(mine := study_builder("mine"), "vae", SEEDS - 1.0)
+    ship(mine.study(), "quick")
+    after = judged()
+    assert after["studies"] == ["mine", "old (reference)"]
+    (first,), (second,) = (record["tests"] for record in (before, after))
+    assert (first["n"], second["n"]) == (10, 10)
+    assert second["effect"] == pytest.approx(first["effect"] + 1.0)
+    assert "Judged by the runs of: mine, old (reference)." in bench("claims", "--claim", "dynamicvae.C2")[1]
+    assert bench("claims", "mine", "--claim", "dynamicvae.C2")[1].count("Judged by the runs of: mine.") == 1
+    Path("x.csv").unlink(missing_ok=True)
+    bench("claims", "--claim", "dynamicvae.C2", "--out", "x.csv")
+    assert all(
+        row["studies"] == "mine; old (reference)" for row in csv.DictReader(io.StringIO(Path("x.csv").read_text()))
+    )
+
+
+def test_a_committed_study_of_another_version_is_left_out_and_told(study_builder: Build, bench: Any) -> None:
+    old = study_builder("reference/old", name="old")
+    old.run("vae", 0, {"mig": 0.0}, version=2)
+    mine = study_builder("mine")
+    mine.run("vae", 0, {"mig": 0.0})
+    for builder in (old, mine):
+        ship(builder.study(), "quick")
+    code, out, err = bench("claims", "--claim", "dynamicvae.C2")
+    assert code == 0
+    assert "bench: warning: old is left out: studies mine, old can't be judged together" in err
+    assert "Judged by the runs of: mine." in out
 
 
 @pytest.mark.parametrize(

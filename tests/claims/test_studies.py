@@ -15,16 +15,8 @@ from bench.claims.verdict import ledger, ledger_for
 from bench.config.study import resolve
 from bench.errors import BenchError
 from bench.results.study import read_study
-from helpers.claims import CLAIM, SEEDS, SPREAD, fill, pair, paper_of
+from helpers.claims import CLAIM, SEEDS, SPREAD, fill, pair, paper_of, ship
 from helpers.synthetic import Build
-
-
-def ship(path: Path, preset: str) -> Path:
-    """Give a study the settings of the preset that it names, as a run writes them."""
-    tables = resolve(preset).model_dump(mode="json", include={"train", "evaluation", "method", "dataset"})
-    file = path / "study.toml"
-    file.write_text(file.read_text() + tomli_w.dumps(tables), encoding="utf-8")
-    return path
 
 
 def test_a_run_that_two_studies_hold_counts_once(study_builder: Build) -> None:

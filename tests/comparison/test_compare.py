@@ -47,7 +47,7 @@ def test_without_common_seeds_the_comparison_is_welchs(studies: Any) -> None:
     assert (row.found.paired, row.found.n) == (False, 6)
     assert (row.found.low, row.found.high) == pytest.approx((interval.low, interval.high))
     assert row.found.p == pytest.approx(test.pvalue)
-    assert row.found.verdict == "no difference seen"
+    assert row.found.verdict == "undecided"
     assert row.found.judgement is None
 
 

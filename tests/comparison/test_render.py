@@ -24,7 +24,7 @@ def test_the_table_says_what_was_seen(studies: Any) -> None:
         ["MIG ↑", "6"],
     ]
     assert lines[0][-1] == "B lower (better)"
-    assert lines[1][-1] == "no difference seen"
+    assert lines[1][-1] == "undecided"
     assert lines[2][3:] == [
         "0.2400", "0.2717", "+0.03167", "[+0.01130, +0.05203]", "+1.37", "0.031", "B higher (better)",
     ]  # fmt: skip

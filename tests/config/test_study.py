@@ -11,6 +11,7 @@ import torch
 from bench.config.expand import expand
 from bench.config.study import find_study, presets, resolve, studies
 from bench.errors import BenchError
+from bench.external.codes import choose_dataset
 from bench.sharing.opening import name_of, studies_in
 from bench.spec import RunSpec
 from helpers.paths import REFERENCE, ROOT
@@ -115,7 +116,44 @@ def test_a_changed_preset_says_so():
     assert changed.notice == "preset 'standard' changed: datasets=dsprites[pos_x=4], train.steps=20"
     assert changed.description == "'standard' with changes"
     assert resolve("standard", methods=["vae"], seeds=[1]).notice == ""
-    assert resolve("quick", settings=["train.steps=1"]).notice.endswith(resolve("quick").notice)
+
+
+DATA, TRAINING, SCORES = (
+    "reduced data set: 3 shapes",
+    "a small dense network and 18,000 steps",
+    "scores compare methods",
+)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said", "unsaid"),
+    [
+        ({}, [DATA, TRAINING, SCORES], []),
+        ({"settings": ["beta_vae.beta=3"]}, [DATA, TRAINING, SCORES], []),
+        ({"settings": ["train.device=cuda"]}, [DATA, TRAINING, SCORES], []),
+        ({"settings": ["train.steps=1"]}, [DATA, SCORES], [TRAINING]),
+        ({"settings": ["train.network=B"]}, [DATA, SCORES], [TRAINING]),
+        ({"terms": "as_published"}, [DATA, SCORES], [TRAINING]),
+        ({"settings": ["dsprites.pos_x=3"]}, [TRAINING, SCORES], [DATA]),
+        ({"datasets": ["dsprites[pos_x=3]"]}, [TRAINING, SCORES], [DATA]),
+        ({"datasets": ["npz[path=a.npz]"]}, [TRAINING, SCORES], [DATA]),
+        ({"datasets": ["npz[path=a.npz]", "dsprites"]}, [f"dsprites: {DATA}", TRAINING, SCORES], []),
+    ],
+)
+def test_a_preset_says_of_data_and_training_only_what_is_still_true(flags, said, unsaid):
+    notice = resolve("quick", **flags).notice
+    assert all(words in notice for words in said)
+    assert not any(words in notice for words in unsaid)
+
+
+def test_a_study_files_own_words_are_about_its_own_data(tmp_path):
+    file = find_study("inference_optimum")
+    own = resolve(study_file=file).notice
+    assert own.startswith("made-up data of two factors")
+    assert resolve(study_file=file, methods=["vae"], datasets=["linear_gaussian[case=S1,law=laplace]"]).notice == own
+    assert resolve(study_file=file, settings=["train.steps=9"]).notice == f"study changed: train.steps=9; {own}"
+    for flags in ({"datasets": ["dsprites"]}, {"settings": ["linear_gaussian.n=100"]}):
+        assert "made-up" not in resolve(study_file=file, **flags).notice
 
 
 def test_equal_values_spelt_differently_are_the_same_run():
@@ -304,3 +342,43 @@ def test_another_engine_makes_other_runs(monkeypatch):
     base = smoke(methods=["vae"], controls=[], seeds=[0])[0]
     monkeypatch.setattr("bench.config.expand.ENGINE_VERSION", 2)
     assert smoke(methods=["vae"], controls=[], seeds=[0])[0].run_id != base.run_id
+
+
+@pytest.mark.parametrize("name", ["a,b.npz", "a=b.npz", "a[0].npz", "x,path=3.npz", "it's [1], v=2.npz"])
+def test_any_file_can_be_named_in_quotes_or_set(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    np.savez(name, images=np.zeros((40, 8, 8), dtype=np.uint8))
+    (quoted,) = smoke(methods=["vae"], controls=[], seeds=[0], datasets=[f'npz[path="{name}"]'])
+    (again,) = smoke(methods=["vae"], controls=[], seeds=[0], datasets=["npz"], settings=[f"npz.path={name}"])
+    (third,) = smoke(methods=["vae"], controls=[], seeds=[0], datasets=["npz"], settings=[f'npz.path="{name}"'])
+    assert quoted.dataset.paths == {"path": str(tmp_path / name)}
+    assert quoted == again == third
+
+
+@pytest.mark.parametrize("text", ["npz[path=a,b.npz]", "npz[path=a,b=c.npz]", "npz[path=a[0].npz]"])
+def test_a_file_name_in_pieces_is_told_to_be_quoted(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    for ask in (lambda: smoke(datasets=[text]), lambda: choose_dataset(text)):
+        with pytest.raises(BenchError, match=r"quote a value that holds , = \[ or \]") as caught:
+            ask()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(BenchError) as caught:
+        smoke(datasets=["npz[path=a.npz]"])
+    assert str(caught.value) == "a.npz: no such file".replace("a.npz", str(tmp_path / "a.npz"))
+
+
+def test_a_users_file_is_told_of_but_no_part_of_the_identity(tmp_path):
+    rng = np.random.default_rng(0)
+    images, factors = rng.integers(0, 2, (12, 8, 8), dtype=np.uint8), np.arange(12)[:, None] % 4
+    for folder, name in (("a", "x.npz"), ("b", "y.npz")):
+        (tmp_path / folder).mkdir()
+        np.savez(tmp_path / folder / name, images=images, factors=factors)
+    small = ["train.batch_size=4"]
+    (one,) = smoke(methods=["vae"], controls=[], seeds=[0], settings=small, datasets=[f"npz[path={tmp_path}/a/x.npz]"])
+    (two,) = smoke(methods=["vae"], controls=[], seeds=[0], settings=small, datasets=[f"npz[path={tmp_path}/b/y.npz]"])
+    assert one.dataset.about == {"images": 12, "shape": [1, 8, 8], "factors": [4]}
+    assert one.run_id == two.run_id
+    assert one.run_id == one.model_copy(update={"dataset": one.dataset.model_copy(update={"about": {}})}).run_id
+    assert RunSpec.model_validate_json(one.model_dump_json()) == one
+    (other,) = smoke(methods=["vae"], controls=[], seeds=[0])
+    assert "about" not in other.model_dump(mode="json")["dataset"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli_w
 
 from bench.claims.schema import Paper
 from bench.claims.verdict import Verdict, ledger
+from bench.config.study import resolve
 from bench.method import resolve_hyper
 from bench.results.study import read_study
 from helpers.synthetic import StudyBuilder
@@ -75,3 +78,11 @@ def controllers(builder: StudyBuilder, effects: Mapping[float, float], kl: Mappi
                 distance = kl[point] if method == "dynamic_vae" else 0.0
                 builder.run(method, seed, {"mig": value, "kl": point + distance}, hyper=hyper)
     return builder
+
+
+def ship(path: Path, preset: str) -> Path:
+    """Give a study the settings of the preset that it names, as a run writes them."""
+    tables = resolve(preset).model_dump(mode="json", include={"train", "evaluation", "method", "dataset"})
+    file = path / "study.toml"
+    file.write_text(file.read_text() + tomli_w.dumps(tables), encoding="utf-8")
+    return path

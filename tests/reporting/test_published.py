@@ -53,6 +53,13 @@ def test_other_data_or_settings_have_no_counterpart(study_builder):
     assert published.markdown(published.compare(study_of(study_builder("c"), [0.4] * 5, gamma=6.4))) == ""
 
 
+def test_our_interval_is_the_one_of_the_table(study_builder):
+    study = study_of(study_builder(), np.random.default_rng(0).normal(0.4, 0.1, 8))
+    (item,) = published.compare(study)
+    cell = study.cells["dsprites", "FactorVAE", "mig"]
+    assert (item.ours.low, item.ours.high) == (cell["low"], cell["high"])
+
+
 def test_diverged_runs_have_no_part(study_builder):
     builder = study_builder()
     builder.run("vae", 9, {"mig": 0.9}, hyper={}, dataset=FULL, status="diverged")

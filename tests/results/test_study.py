@@ -14,7 +14,7 @@ from bench.registry import METHODS
 from bench.results.curves import read_curves
 from bench.results.read import write_runs_jsonl
 from bench.results.study import read_study
-from bench.results.summary import score_info, summarise
+from bench.results.summary import resampling, score_info, summarise
 from bench.seeds import stream
 from bench.stats import summary
 from helpers.synthetic import Build
@@ -129,9 +129,33 @@ def test_the_interval_comes_from_the_named_stream(study_builder: Build) -> None:
     for seed, value in reversed(list(enumerate(values))):
         builder.run("vae", seed, {"mig": value})
     study = read_study(builder.study())
-    expected = summary(values, rng=stream(0, f"bootstrap:toy:{study.runs['config'].iloc[0]}:mig"))
-    row = summarise(study.runs, study="toy").iloc[0]
+    chosen = " ".join(f"{study.runs['config'].iloc[0]}-s{seed}" for seed in range(5))
+    expected = summary(values, rng=stream(0, f"bootstrap:mig:{chosen}"))
+    row = summarise(study.runs).iloc[0]
     assert (row["low"], row["high"], row["interval"]) == (expected.low, expected.high, "bca")
+
+
+def test_the_same_runs_have_the_same_interval_in_every_study_and_other_runs_draw_otherwise(
+    study_builder: Build,
+) -> None:
+    values = [0.1, 0.15, 0.3, 0.32, 0.5, 0.51]
+    here, there = study_builder("a", name="here"), study_builder("b", name="there")
+    for seed, value in enumerate(values):
+        scores = {"mig": value if seed < 5 else None, "sap": value}
+        for builder in (here, there):
+            builder.run("vae", seed, scores)
+        # Beside another configuration the label is another, and the runs are the same.
+        there.run("vae", seed, {"mig": 0.0}, steps=9)
+    one, two = (read_study(builder.study()) for builder in (here, there))
+    bounds = {}
+    for study, label in ((one, "VAE"), (two, "VAE (steps=3000)")):
+        cells = [study.cells["dsprites", label, score] for score in ("mig", "sap")]
+        bounds[study.name] = [(cell["n"], cell["low"], cell["high"]) for cell in cells]
+    assert bounds["here"] == bounds["there"]
+    known = one.runs[one.runs["mig"].notna()]
+    other = two.runs[two.runs["steps"] == 9].head(len(known))
+    drawn = [(known, "mig"), (one.runs, "mig"), (known, "sap"), (other, "mig")]
+    assert len({resampling(runs, score).random() for runs, score in drawn}) == 4
 
 
 def test_failed_attempts(study_builder: Build) -> None:

@@ -181,6 +181,9 @@ def test_a_path_that_is_a_part_of_the_id_stays_and_is_reported(study_builder: Bu
         ("https://example.org/a/b", "https://example.org/a/b"),
         ("nats/image, 3 / 4, and/or", "nats/image, 3 / 4, and/or"),
         ("dsprites[pos_x=8:24,size=32]", "dsprites[pos_x=8:24,size=32]"),
+        ('npz[path="/a,b/jane/x,y=1].npz",n=1]', 'npz[path="x,y=1].npz",n=1]'),
+        ("npz[path='/home/jane, j/x.npz']", "npz[path='x.npz']"),
+        ('npz[path="C:\\a, b\\x.npz"]', 'npz[path="x.npz"]'),
     ],
 )
 def test_hidden_paths(text: str, shown: str) -> None:

@@ -20,6 +20,7 @@ from bench.sharing import opening
 from bench.sharing.archive import read_archive, write_archive
 from bench.sharing.containers import SUFFIXES
 from bench.sharing.export import collect, export_archive
+from bench.sharing.import_ import import_study
 from bench.sharing.opening import locate, name_of, opened, opened_study, studies_in
 from helpers.archives import finish
 from helpers.files import tree
@@ -224,6 +225,28 @@ def test_runs_are_shown_and_studies_listed(study: Path, tmp_path: Path, bench: B
     assert f"did you mean '{run}'?" in err
     assert "bench: warning: 'results/bad.zip' is no archive" in err
     assert_clean(err, temporary)
+
+
+def test_the_users_own_run_is_shown_and_the_other_studies_that_hold_it_named(
+    study: Path, tmp_path: Path, bench: Bench
+) -> None:
+    run = next((study / "runs").iterdir()).name
+    results = study.parent
+    (results / "reference").mkdir()
+    packed(study, results / "reference" / "packed.tar.xz")
+    theirs = shutil.copytree(study, results / "another")
+    import_study(packed(study, tmp_path / "a.zip"), results, name="an_import")
+    shutil.copytree(study, results / "reference" / "old")
+    shutil.rmtree(study)
+    # Only the user's own folder has this in its record.
+    volatile = theirs / "runs" / run / "provenance.json"
+    volatile.write_text(json.dumps(json.loads(volatile.read_text()) | {"whose": "mine"}))
+    code, out, err = bench("show", run)
+    assert (code, json.loads(out)["provenance"]["whose"]) == (0, "mine")
+    assert err == (
+        "bench: 4 studies hold this run: shown as in results/another; also in results/an_import, "
+        "results/reference/old, results/reference/packed.tar.xz\n"
+    )
 
 
 def test_comparisons_name_the_archive(study: Path, tmp_path: Path, bench: Bench, temporary: Path) -> None:

@@ -1,0 +1,52 @@
+"""What a report says of a study's runs is what the runs have."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.reporting.summary import facts, run_facts
+from bench.results.study import read_study
+from helpers.synthetic import Build
+
+
+def test_terms_name_what_the_runs_share(study_builder: Build) -> None:
+    builder = study_builder(terms="equal")
+    builder.run("vae", 0, {"kl": 1.0})
+    builder.run("beta_vae", 0, {"kl": 1.0})
+    own = builder.run("pca", 0, {"kl": 1.0}, hyper={}, steps=0)
+    study = read_study(builder.study())
+    said = dict(facts(study))
+    assert said["Terms"] == (
+        "equal: all trained methods share network, initialisation, data order, optimiser and steps; "
+        "PCA builds a network of its own"
+    )
+    assert "network conv32 (2×) / its own (1×)" in said["Training"]
+    assert "network its own" in dict(run_facts(study, own))["Training"]
+    builder.run("factor_vae", 0, {"kl": 1.0}, batch_size=32)
+    assert "they differ in data order" in dict(facts(read_study(builder.study())))["Terms"]
+
+
+@pytest.mark.parametrize(
+    ("n_data", "said"),
+    [(108, "n codes 108, n images 108"), (600, "n codes 600, n images 512"), (9000, "n codes 5120, n images 512")],
+)
+@pytest.mark.parametrize("recorded", [True, False])
+def test_sample_sizes_are_no_larger_than_the_data(study_builder: Build, n_data: int, said: str, recorded: bool) -> None:
+    details = {"kl": {"n_samples": min(n_data, 5120)}, "reconstruction": {"n_images": min(n_data, 512)}}
+    builder = study_builder()
+    builder.run(
+        "vae",
+        0,
+        {"kl": 1.0},
+        provenance={"n_data": n_data} if recorded else {},
+        result={} if recorded else {"details": details},
+    )
+    assert dict(facts(read_study(builder.study())))["Evaluation"].startswith(said)
+
+
+def test_data_of_two_sizes_have_two_sample_sizes(study_builder: Build) -> None:
+    builder = study_builder()
+    for name, n_data in (("small", 108), ("large", 9000)):
+        data = {"name": name, "version": 1, "options": {}, "sha256": name}
+        builder.run("vae", 0, {"kl": 1.0}, dataset=data, provenance={"n_data": n_data})
+    assert "n codes 108 (1×) / 5120 (1×)" in dict(facts(read_study(builder.study())))["Evaluation"]
