@@ -59,7 +59,9 @@ class Progress(Watcher):
         """Print a line for the run, and what it warns of if no run did so before."""
         if outcome.warning and outcome.warning not in self.warned:
             self.warned.add(outcome.warning)
-            Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(f"warning: {outcome.warning}")
+            Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(
+                f"bench: warning: {outcome.warning}"
+            )
         if self.display is not None:
             self.display.finished(outcome)
 

@@ -46,7 +46,9 @@ def train(attempts: Sequence[Attempt], tools: Tools) -> None:
     at_step: dict[int | None, list[Attempt]] = {}
     for attempt in attempts:
         clear(attempt.folder)
-        step, attempt.warning = checkpoint.recover(attempt.folder / CHECKPOINT, attempt.spec)
+        step, warning = checkpoint.recover(attempt.folder / CHECKPOINT, attempt.spec)
+        # It is set aside once, but asked for twice where training it beside others failed.
+        attempt.warning = warning or attempt.warning
         at_step.setdefault(step, []).append(attempt)
     for step, some in at_step.items():
         together = len(some) == 1 or agrees([one.spec for one in some], tools.dataset, tools.images)
