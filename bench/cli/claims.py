@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from bench.cli.common import load_plugins
+from bench.cli.common import load_plugins, say
 from bench.cli.options import Json, Plugins, Results
 from bench.errors import BenchError, did_you_mean
 from bench.files import write_out
@@ -55,13 +55,13 @@ def claims(
             except BenchError as error:
                 if study:
                     raise
-                typer.echo(f"bench: warning: {name_of(path)} is left out: {error}", err=True)
+                say(f"bench: warning: {name_of(path)} is left out: {error}", err=True)
         verdicts = ledger(studies, names=paper or None)
     if claim:
         verdicts = choose(verdicts, claim)
     if out is not None:
         write_out(out, render(verdicts, out.suffix))
-    typer.echo(render(verdicts, ".json" if json else ".md", tests=bool(claim)), nl=False)
+    (typer.echo if json else say)(render(verdicts, ".json" if json else ".md", tests=bool(claim)), nl=False)
 
 
 def _studies(names: list[str], results: Path) -> list[Path]:

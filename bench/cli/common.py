@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from bench.errors import BenchError
+from bench.formatting import escape_terminal
 
 if TYPE_CHECKING:
     from bench.config.study import StudySpec
@@ -51,6 +54,11 @@ def resolve_study(
     if not name or name in (".", "..") or "/" in name or "\\" in name:
         raise BenchError(f"--study '{name}' can't be a folder's name")
     return spec, specs, name
+
+
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text that may hold names from outside, which give the terminal no commands."""
+    typer.echo(escape_terminal(text), err=err, nl=nl)
 
 
 def load_plugins(paths: list[Path] | None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from bench.cli.common import load_plugins
+from bench.cli.common import load_plugins, say
 from bench.cli.options import Json, Plugins
 from bench.errors import BenchError, did_you_mean
 from bench.files import write_out
@@ -88,18 +88,21 @@ def score(
             encode_with_weights(path, network, data, keys=keys, max_memory=max_memory, **sizes) for path in weights
         ]
     for note in filter(None, (item.note for item in found)):
-        typer.echo(f"bench: note: {note}", err=True)
+        say(f"bench: note: {note}", err=True)
     for warning in filter(None, (item.warning for item in found)):
-        typer.echo(f"bench: warning: {warning}", err=True)
+        say(f"bench: warning: {warning}", err=True)
     chosen = [part for item in metric or ["all"] for part in split_list(item)]
     with Console(stderr=True).status("measuring") as status:
         scored = score_all(found, chosen, seed=seed, tell=lambda text: status.update(text))
     ranking = rank_without_labels(found, seed=seed) if udr else None
     if ranking is not None and ranking["warning"]:
-        typer.echo(f"bench: warning: --udr: {ranking['warning']}", err=True)
+        say(f"bench: warning: --udr: {ranking['warning']}", err=True)
     if out is not None:
         write_out(out, render.render(scored, out.suffix, seed=seed, udr=ranking))
-    typer.echo(render.render(scored, ".json" if json else ".md", seed=seed, udr=ranking), nl=False)
+    if json:
+        typer.echo(render.render(scored, ".json", seed=seed, udr=ranking), nl=False)
+    else:
+        say(render.render(scored, ".md", seed=seed, udr=ranking), nl=False)
 
 
 def _key_map(network: str, dataset: str) -> str:

@@ -99,8 +99,8 @@ def choose_head(
         then the layer is read as stacked.
     """
     if key_map.mean or "head" in key_map.model_fields_set:
-        head = "two layers" if key_map.mean else key_map.head
-        return load_vae(network, dataset.image_shape, state, key_map), head, ""
+        said = "two layers" if key_map.mean else key_map.head
+        return load_vae(network, dataset.image_shape, state, key_map), said, ""
     rows = sample_rows(dataset, PROBE)
     images = store.gather(rows).numpy()
     found: dict[str, tuple[float, VAE]] = {}
