@@ -11,6 +11,9 @@ from typing import Any
 
 from bench.errors import BenchError, reason
 
+#: How texts become bytes: names of files may hold halves of characters, which no encoding has.
+UTF_8 = {"encoding": "utf-8", "errors": "backslashreplace"}
+
 
 def json_text(value: Any, *, sort_keys: bool = False) -> str:
     """JSON for people and diffs: indented, full float precision, no NaN, a newline at the end."""
@@ -19,7 +22,7 @@ def json_text(value: Any, *, sort_keys: bool = False) -> str:
 
 def json_bytes(value: Any) -> bytes:
     """JSON as records are written: as `json_text`, with sorted keys, so that the same record is the same bytes."""
-    return json_text(value, sort_keys=True).encode()
+    return json_text(value, sort_keys=True).encode(**UTF_8)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -29,7 +32,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file atomically with a text in UTF-8, its newlines as they are."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(**UTF_8))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -54,7 +57,7 @@ def write_out(path: Path, text: str, option: str = "--out") -> None:
         If it can't be written; the line names the option that named the file.
     """
     try:
-        path.write_text(text, encoding="utf-8", newline="\n")
+        path.write_bytes(text.encode(**UTF_8))
     except OSError as error:
         raise BenchError(f"{option} '{path}': {reason(error)}") from None
 

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from bench.dataset import Index
 from bench.datasets._dsprites_render import FACTORS, VALUES
-from bench.datasets.npz import read_member, reading
 from bench.errors import BenchError
+from bench.npz import read_header, read_member, reading
 
 #: Images read at a time.
 BLOCK = 1024
+
+#: Latent values of the full set, six of eight bytes each.
+LATENT_BYTES = 737_280 * 6 * 8
 
 #: Number of images, latent values (N, 5 or 6), and blocks of consecutive images of at most `BLOCK` rows.
 Source = tuple[int, Callable[[], NDArray[Any]], Iterator[NDArray[Any]]]
@@ -90,10 +93,10 @@ def _check_header(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
 def _open_npz(path: Path) -> Iterator[Source]:
     # `np.load` would inflate all 2.8 GiB at once.
     with zipfile.ZipFile(path) as archive, archive.open("imgs.npy") as member:
-        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, fortran, dtype = header[np.lib.format.read_magic(member)](member)
-        _check_header(path, shape, dtype)
-        if fortran:
+        header = read_header(member)
+        shape = header.shape
+        _check_header(path, shape, header.dtype)
+        if header.fortran:
             raise BenchError(f"{path}: 'imgs' are in Fortran order; needs C order")
 
         def blocks() -> Iterator[NDArray[Any]]:
@@ -104,7 +107,7 @@ def _open_npz(path: Path) -> Iterator[Source]:
             if member.read(1):
                 raise BenchError(f"{path}: 'imgs' is longer than its header says")
 
-        yield shape[0], functools.partial(read_member, archive, "latents_values"), blocks()
+        yield shape[0], functools.partial(read_member, archive, "latents_values.npy", max_bytes=LATENT_BYTES), blocks()
 
 
 @contextlib.contextmanager
@@ -116,5 +119,8 @@ def _open_hdf5(path: Path) -> Iterator[Source]:
     with h5py.File(path, "r") as file:
         images = file["imgs"]
         _check_header(path, images.shape, images.dtype)
+        latents = file["latents/values"]
+        if latents.nbytes > LATENT_BYTES:
+            raise BenchError(f"{path}: latent values of shape {latents.shape}; needs ({len(images)}, 6)")
         blocks = (images[start : start + BLOCK] for start in range(0, len(images), BLOCK))
-        yield len(images), lambda: file["latents/values"][()], blocks
+        yield len(images), lambda: latents[()], blocks

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import operator
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -16,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.dataset import Dataset, Images, Index, register_dataset
-from bench.errors import BenchError, in_words
+from bench.errors import BenchError
+from bench.neutral import neutral
+from bench.npz import GIB, read_arrays
 
 #: Trailing or leading axes of at most this many entries are taken for channels.
 MAX_CHANNELS = 4
@@ -35,15 +35,21 @@ class NpzOptions:
         a file without ``factors``; written as ``"3,6,40"``, a sequence or, for one factor, an integer.
     likelihood : {"bernoulli", "gaussian"}
         What the reconstruction term is.
+    max_memory : float
+        GiB that the file's arrays may take as they are stored; a file that says it takes more is refused unread. Part
+        of a run's identity where it isn't the default.
     """
 
     path: str = ""
     factor_sizes: int | str | tuple[int, ...] = ()
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    max_memory: float = neutral(8.0)
 
     def __post_init__(self) -> None:
         if not self.path:
             raise ValueError("path='': needs the .npz file that holds the images")
+        if not 0 < self.max_memory < 1e6:
+            raise ValueError(f"max_memory={self.max_memory}: needs GiB, above 0")
         object.__setattr__(self, "factor_sizes", _sizes(self.factor_sizes))
 
 
@@ -56,44 +62,6 @@ def _sizes(value: int | str | tuple[int, ...]) -> tuple[int, ...]:
     if any(size < 1 for size in sizes):
         raise ValueError(f"factor_sizes={value!r}: needs positive integers such as 3,6,40")
     return sizes
-
-
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong while `path` is read into one line that names it.
-
-    Raises
-    ------
-    BenchError
-        No such file, or it is truncated, damaged or of another format.
-    """
-    if not path.is_file():
-        raise BenchError(f"{path}: no such file")
-    try:
-        yield
-    except BenchError:
-        raise
-    except Exception as error:
-        # Damaged bytes make the zip, zlib, header and HDF5 parsers raise anything, KeyError to zlib.error.
-        what = in_words(error).splitlines()[0]
-        raise BenchError(f"{path}: damaged or not the right kind of file ({what})") from error
-
-
-def read_member(archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
-    """Read one array of an ``.npz`` archive to its end, so that its checksum is verified; never unpickles.
-
-    Raises
-    ------
-    ValueError
-        Object arrays, bytes after the array.
-    KeyError, zipfile.BadZipFile, ...
-        Absent or damaged members; see `reading`.
-    """
-    with archive.open(f"{key}.npy") as member:
-        array = np.lib.format.read_array(member, allow_pickle=False)
-        if member.read(1):
-            raise ValueError(f"'{key}' is longer than its header says")
-    return array
 
 
 @register_dataset("npz")
@@ -118,11 +86,12 @@ class NpzImages(Dataset):
     def __init__(self, options: NpzOptions) -> None:
         super().__init__(options)
         self.path = Path(options.path).expanduser()
-        with reading(self.path), zipfile.ZipFile(self.path) as archive:
-            keys = [name.removesuffix(".npy") for name in archive.namelist()]
-            if "images" not in keys:
-                raise BenchError(f"{self.path}: has no array 'images'; it has: {', '.join(keys) or 'none'}")
-            arrays = {k: read_member(archive, k) for k in ("images", "factors", "factor_names") if k in keys}
+        arrays = read_arrays(
+            self.path,
+            self._choose,
+            max_bytes=round(options.max_memory * GIB),
+            way_out="the option max_memory (GiB) allows more",
+        )
         self._images, self.image_max = self._as_uint8(arrays["images"])
         self.image_shape = cast("tuple[int, int, int]", self._images.shape[1:])
         self.likelihood = options.likelihood
@@ -130,6 +99,13 @@ class NpzImages(Dataset):
         self._rows: dict[bytes, int] | None = None
         self._set_factors(arrays.get("factors"), cast("tuple[int, ...]", options.factor_sizes))
         self._set_names(arrays.get("factor_names"))
+
+    def _choose(self, names: Sequence[str]) -> list[str]:
+        if names == [""]:
+            raise ValueError("one array without a name; numpy.savez(path, images=...) gives it one")
+        if "images" not in names:
+            raise BenchError(f"{self.path}: has no array 'images'; it has: {', '.join(names) or 'none'}")
+        return [name for name in ("images", "factors", "factor_names") if name in names]
 
     def __len__(self) -> int:
         return len(self._images)
@@ -231,6 +207,8 @@ class NpzImages(Dataset):
         if names.dtype.kind not in "US" or names.shape != (len(self.factor_sizes),):
             needs = f"needs {len(self.factor_sizes)} strings, one a factor"
             raise BenchError(f"{self.path}: 'factor_names' are {names.dtype} of shape {names.shape}; {needs}")
-        self.factor_names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
+        self.factor_names = tuple(
+            name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name) for name in names
+        )
         if len(set(self.factor_names)) < len(names):
             raise BenchError(f"{self.path}: 'factor_names' repeat: {', '.join(self.factor_names)}")

@@ -45,7 +45,7 @@ def processor() -> dict[str, str]:
     if sys.platform != "linux":
         return {"name": platform.processor() or platform.machine()}
     known: dict[str, str] = {}
-    for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
         name, _, value = line.partition(":")
         known.setdefault(name.strip(), value.strip())
     flags = set((known.get("flags") or known.get("Features") or "").split())

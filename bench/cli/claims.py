@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from bench.cli.common import load_plugins
+from bench.cli.common import load_plugins, say
 from bench.cli.options import Json, Plugins, Results
 from bench.errors import BenchError, did_you_mean
 from bench.files import write_out
@@ -66,13 +66,13 @@ def claims(
             except BenchError as error:
                 if named:
                     raise
-                typer.echo(f"bench: warning: {name_of(path)} is left out: {error}", err=True)
+                say(f"bench: warning: {name_of(path)} is left out: {error}", err=True)
         verdicts = ledger([study for study, _ in kept], names=paper or None, called=_called(kept, places[1]))
     if claim:
         verdicts = choose(verdicts, claim)
     if out is not None:
         write_out(out, render(verdicts, out.suffix))
-    typer.echo(render(verdicts, ".json" if json else ".md", tests=bool(claim)), nl=False)
+    (typer.echo if json else say)(render(verdicts, ".json" if json else ".md", tests=bool(claim)), nl=False)
 
 
 def _called(kept: list[tuple[Study, Path]], reference: Path) -> list[str]:

@@ -6,7 +6,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from bench.errors import BenchError
+from bench.formatting import escape_terminal
 
 if TYPE_CHECKING:
     from bench.config.study import StudySpec
@@ -72,6 +75,11 @@ def _default_name(file: Path | None, preset: str, specs: list[RunSpec], results:
     stored = [path / "spec.json" for path in entries(results / name / "runs")] if files else []
     there = {read_json(path, ("dataset",))["dataset"].get("sha256") for path in stored if path.is_file()}
     return f"{name}-{min(files)[:6]}" if there and not there & data.keys() else name
+
+
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text that may hold names from outside, which give the terminal no commands."""
+    typer.echo(escape_terminal(text), err=err, nl=nl)
 
 
 def load_plugins(paths: list[Path] | None) -> None:

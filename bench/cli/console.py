@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
+from bench.cli.common import say
 from bench.errors import BenchError, did_you_mean
 from bench.files import read_toml
-from bench.formatting import ranges
+from bench.formatting import escape_terminal, ranges
 from bench.results.store import Store
 
 if TYPE_CHECKING:
@@ -25,17 +26,33 @@ if TYPE_CHECKING:
     from bench.results.study import Study
     from bench.spec import RunSpec
 
-out = Console(highlight=False, soft_wrap=True, markup=False)
+
+class Plain(Console):
+    """A console whose texts give the terminal no commands: they may hold names from outside."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print texts without control characters, anything else as Rich does."""
+        super().print(*(escape_terminal(each) if isinstance(each, str) else each for each in objects), **options)
+
+
+out = Plain(highlight=False, soft_wrap=True, markup=False)
 
 
 def print_report(
     study: Study, reports: Path, name: Path, *, quiet: bool, figures: Sequence[str] | None = None, n_jobs: int = 0
-) -> None:
-    """Render the report, on all cores unless told otherwise, and print its table and where it is."""
+) -> bool:
+    """Render the report, on all cores unless told otherwise, and print its table and where it is.
+
+    Returns
+    -------
+    bool
+        Whether it is whole; what it lacks is printed on stderr.
+    """
     from bench.reporting import render, tables
 
+    missing: list[str] = []
     jobs = n_jobs or os.cpu_count() or 1
-    page = render.render(study, reports / name, name=name.as_posix(), figures=figures, n_jobs=jobs)
+    page = render.render(study, reports / name, name=name.as_posix(), figures=figures, n_jobs=jobs, tell=missing.append)
     if not quiet:
         for table in [
             tables.markdown(tables.make_table(study, d), intervals=False)
@@ -44,6 +61,9 @@ def print_report(
             out.print()
             out.print(table)
     out.print(f"report: {page}")
+    for line in missing:
+        say(f"bench: {line}", err=True)
+    return not missing
 
 
 def print_plan(study: StudySpec, specs: list[RunSpec], folder: Path, *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from bench import __version__
 from bench.cli import check, claims, doctor, score, share, speed, test
-from bench.cli.common import load_plugins, resolve_study
+from bench.cli.common import load_plugins, resolve_study, say
 from bench.cli.options import (
     Config,
     Datasets,
@@ -35,7 +35,7 @@ from bench.cli.options import (
     Terms,
 )
 from bench.errors import BenchError, did_you_mean
-from bench.files import write_out
+from bench.files import UTF_8, write_out
 
 
 def _print_version(asked: bool) -> None:
@@ -123,13 +123,14 @@ def run(
     failed = any(outcome.state == "failed" for outcome in outcomes)
     try:
         with opened_study(results / name, mixed=mixed) as read:
-            console.print_report(read, reports, Path(name), quiet=quiet, n_jobs=jobs)
+            whole = console.print_report(read, reports, Path(name), quiet=quiet, n_jobs=jobs)
     except BenchError as error:
         if not failed:
             raise
         # The failed runs are the news; that they leave nothing to report follows from it.
-        typer.echo(f"bench: no report: {error}", err=True)
-    raise typer.Exit(1 if failed else 0)
+        say(f"bench: no report: {error}", err=True)
+        whole = False
+    raise typer.Exit(1 if failed or not whole else 0)
 
 
 @app.command()
@@ -240,7 +241,10 @@ def report(
     mixed: Mixed = False,
     quiet: Quiet = False,
 ) -> None:
-    """Render tables and figures from stored runs; the same runs give the same bytes."""
+    """Render tables and figures from stored runs; the same runs give the same bytes.
+
+    What raises (a figure, a claim) is left out, named on stderr and in the report, and makes the exit code 1.
+    """
     from bench.cli import console
     from bench.selectors import split_list
     from bench.sharing.opening import locate, name_of, opened_study
@@ -248,12 +252,14 @@ def report(
     load_plugins(plugin)
     chosen = None if figures is None else [] if figures == "none" else split_list(figures)
     paths = [locate(name, results) for name in study]
+    whole = True
     with ExitStack() as stack:
         # What is no study, or a damaged one, is told before anything is drawn.
         studies = [stack.enter_context(opened_study(path, mixed=mixed)) for path in paths]
         for path, read in zip(paths, studies, strict=True):
             place = path.parent.relative_to(results) if path.parent.is_relative_to(results) else Path()
-            console.print_report(read, reports, place / name_of(path), figures=chosen, quiet=quiet)
+            whole &= console.print_report(read, reports, place / name_of(path), figures=chosen, quiet=quiet)
+    raise typer.Exit(0 if whole else 1)
 
 
 app.command()(check.check)
@@ -271,12 +277,16 @@ def main() -> NoReturn:
     """Entry point of the command ``bench``: the user's errors become one line and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal without β and arrows shows question marks; a study's results aren't lost to that.
-            stream.reconfigure(errors="replace")
+            # A terminal without β and arrows shows question marks; a study's results aren't lost to that. What goes
+            # to a file or another program is UTF-8 everywhere, as the files that we write are.
+            if stream.isatty():
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding=UTF_8["encoding"], errors=UTF_8["errors"])
     try:
         app(standalone_mode=True)
     except BenchError as error:
-        typer.echo(f"bench: {error}", err=True)
+        say(f"bench: {' '.join(str(error).splitlines())}", err=True)
         sys.exit(2)
     except BrokenPipeError:
         # The reader of our output (head, less) has gone away; there is nobody left to tell.

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from bench.cli.common import load_plugins
+from bench.cli.common import load_plugins, say
 from bench.cli.options import Json, Plugins
 from bench.errors import BenchError, did_you_mean
 from bench.files import write_out
@@ -19,7 +19,7 @@ FORMATS = (".md", ".csv", ".json")
 def score(
     codes: Annotated[
         Optional[list[Path]],  # noqa: UP045  (typer reads the annotation at run time)
-        typer.Argument(help="Files .npz with codes; logvar, factors or index where known."),
+        typer.Argument(help="Files with codes: .npy, or .npz with logvar, factors or index where known."),
     ] = None,
     metric: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -52,6 +52,9 @@ def score(
     n_codes: Annotated[int, typer.Option("--n-codes", help="Images to encode.", min=2)] = 15_000,
     n_images: Annotated[int, typer.Option("--n-images", help="Images to decode (--weights).", min=1)] = 5_000,
     seed: Annotated[int, typer.Option("--seed", help="Of the metrics' draws.", min=0)] = 0,
+    max_memory: Annotated[
+        float, typer.Option("--max-memory", help="GiB that the arrays of a file may take.", min=0.001, max=1e6)
+    ] = 2.0,
     out: Annotated[Optional[Path], typer.Option("--out", help="Also write a file: .md, .csv or .json.")] = None,  # noqa: UP045
     plugin: Plugins = None,
     json: Json = False,
@@ -73,7 +76,8 @@ def score(
     from rich.console import Console
 
     from bench.external import render
-    from bench.external.codes import choose_dataset, encode_with, encode_with_weights, read_codes
+    from bench.external.codes import choose_dataset, read_codes
+    from bench.external.encoder import encode_with
     from bench.external.names import distinct_names
     from bench.external.score import rank_without_labels
     from bench.external.score import score as score_all
@@ -82,21 +86,32 @@ def score(
     data = choose_dataset(dataset) if dataset else None
     files = [*(codes or []), *(weights or [])]
     names = dict(zip(files, distinct_names(files), strict=True))
-    found = [replace(read_codes(path, data), name=names[path]) for path in codes or []]
+    found = [replace(read_codes(path, data, max_memory=max_memory), name=names[path]) for path in codes or []]
     if data is not None:
         found += [encode_with(target, data, n_codes) for target in encoder or []]
-        for path in weights or []:
-            item = encode_with_weights(path, network, data, keys=keys, n_codes=n_codes, n_images=n_images)
+    if data is not None and weights:
+        from bench.external.with_weights import encode_with_weights
+
+        sizes = {"n_codes": n_codes, "n_images": n_images}
+        for path in weights:
+            item = encode_with_weights(path, network, data, keys=keys, max_memory=max_memory, **sizes)
             found.append(replace(item, name=names[path]))
+    for note in filter(None, (item.note for item in found)):
+        say(f"bench: note: {note}", err=True)
     for warning in filter(None, (item.warning for item in found)):
-        typer.echo(f"bench: warning: {warning}", err=True)
+        say(f"bench: warning: {warning}", err=True)
     chosen = [part for item in metric or ["all"] for part in split_list(item)]
     with Console(stderr=True).status("measuring") as status:
         scored = score_all(found, chosen, seed=seed, tell=lambda text: status.update(text))
     ranking = rank_without_labels(found, seed=seed) if udr else None
+    if ranking is not None and ranking["warning"]:
+        say(f"bench: warning: --udr: {ranking['warning']}", err=True)
     if out is not None:
         write_out(out, render.render(scored, out.suffix, seed=seed, udr=ranking))
-    typer.echo(render.render(scored, ".json" if json else ".md", seed=seed, udr=ranking), nl=False)
+    if json:
+        typer.echo(render.render(scored, ".json", seed=seed, udr=ranking), nl=False)
+    else:
+        say(render.render(scored, ".md", seed=seed, udr=ranking), nl=False)
 
 
 def _key_map(network: str, dataset: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from bench.cli.common import load_plugins
+from bench.cli.common import load_plugins, say
 from bench.cli.options import Json, Mixed, Plugins, Results, Study
 from bench.errors import BenchError, did_you_mean
 from bench.files import write_out
@@ -100,7 +100,7 @@ def compare(
     found = comparison_compare.compare(*map(comparison_compare.load_study, sides), margins=margins, mixed=mixed)
     if out is not None:
         write_out(out, render(found, out.suffix))
-    typer.echo(render(found, ".json" if json else ".md"), nl=False)
+    (typer.echo if json else say)(render(found, ".json" if json else ".md"), nl=False)
 
 
 def _check_suffix(file: Path, known: tuple[str, ...]) -> None:

@@ -45,7 +45,7 @@ def take(attempt: Attempt, store: Store, tools: Tools) -> None:
     model = build([spec], dataset.image_shape, len(dataset), dataset.known_decoder())
     load_weights(model, load_file(attempt.folder / WEIGHTS))
     facts = {key: result[key] for key in ("status", "steps_done", "last_good_step", "final")}
-    before: dict[str, Any] = json.loads((source / "provenance.json").read_text())
+    before: dict[str, Any] = json.loads((source / "provenance.json").read_text(encoding="utf-8"))
     history = {key: before.get(key) for key in ("train_s", "resumed_at_step", "lockstep")} | {"trained_by": before}
     run = TrainedRun(spec, model, Log(step=result["steps_done"]))
     attempt.trained = Trained(run, facts, history, began, time.perf_counter() - clock)

@@ -120,7 +120,7 @@ class _Watch:
         if now - self.told >= 1:
             self.told = now
             for attempt in self.attempts:
-                (attempt.folder / PROGRESS).write_text(str(training.log.step))
+                (attempt.folder / PROGRESS).write_text(str(training.log.step), encoding="utf-8")
         if now - self.saved >= self.tools.checkpoint_s:
             self.saved = now
             self.save(training)

@@ -1,12 +1,8 @@
-"""Codes made elsewhere, measured as a run's are: from a file, by a user's encoder, or by somebody's weights."""
+"""Codes made elsewhere, with what belongs to their rows; those of a file are read here."""
 
 from __future__ import annotations
 
-import importlib
-import sys
-import traceback
-import zipfile
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.dataset import Dataset, load_dataset, quoting_hint, sample_rows
-from bench.errors import BenchError, did_you_mean, in_words
+from bench.dataset import Dataset, load_dataset, quoting_hint
+from bench.errors import BenchError, did_you_mean
 from bench.factors import factor_classes
 from bench.files import sha256
-from bench.metrics import reconstruction
+from bench.npz import GIB, read_arrays
 from bench.selectors import parse_selection
 
 #: Arrays that `read_codes` knows.
 ARRAYS = ("codes", "logvar", "factors", "index", "factor_names")
-#: Images handed to a user's encoder at once.
-CHUNK = 256
+#: What a file's arrays may take in memory unless the user allows more, GiB.
+MAX_MEMORY = 2.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,10 @@ class Representation:
         Where the codes come from, for the record.
     warning : str
         What looks wrong with them, in one line; empty if nothing does.
+    note : str
+        What was found out about them rather than given, in one line.
+    rows : ndarray of shape (N,), int64, optional
+        Which image of the dataset each row belongs to; None without a dataset.
     """
 
     name: str
@@ -53,6 +53,8 @@ class Representation:
     reasons: dict[str, str] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
     warning: str = ""
+    note: str = ""
+    rows: NDArray[np.int64] | None = None
 
 
 def choose_dataset(text: str) -> Dataset:
@@ -73,59 +75,60 @@ def choose_dataset(text: str) -> Dataset:
         raise BenchError(f"{error}{quoting_hint(chosen, [chosen.name])}") from None
 
 
-def read_codes(path: Path, dataset: Dataset | None = None) -> Representation:
-    """Read codes from an ``.npz`` file.
+def read_codes(path: Path, dataset: Dataset | None = None, *, max_memory: float = MAX_MEMORY) -> Representation:
+    """Read codes from an ``.npz`` or ``.npy`` file.
 
     Parameters
     ----------
     path : Path
         Arrays ``codes`` (N, D); optionally ``logvar`` (N, D), and either ``factors`` (N, F) with ``factor_names``
-        (F,), or ``index`` (N,), rows of `dataset`.
+        (F,), or ``index`` (N,), rows of `dataset`. A file of one table, whatever its name, holds codes alone.
     dataset : Dataset, optional
         Gives the factors. Without ``index``, row n of the codes is image n of it.
+    max_memory : float
+        GiB that the arrays may take; what the file says of itself is checked before anything is read.
 
     Raises
     ------
     BenchError
-        No such file, not such a file, Python objects in it, arrays that don't fit each other.
+        No such file, not such a file, damaged, too large, Python objects in it, arrays that don't fit each other.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise BenchError(f"codes '{path}': no such file") from None
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile):
-        raise BenchError(
-            f"codes '{path}' isn't an .npz file of plain arrays, as numpy.savez(path, codes=...) writes it"
-        ) from None
-    for name in arrays:
-        if name not in ARRAYS:
-            raise BenchError(
-                f"codes '{path}': unknown array '{name}'{did_you_mean(name, ARRAYS)}; there may be: {', '.join(ARRAYS)}"
-            )
-    if "codes" not in arrays:
-        raise BenchError(f"codes '{path}': there is no array 'codes' of shape (n_samples, n_latents)")
-    inputs = {name: arrays[name] for name in ("codes", "logvar", "factors") if name in arrays}
-    if inputs["codes"].ndim != 2:
-        raise BenchError(f"codes '{path}': 'codes' must have shape (n_samples, n_latents), not {inputs['codes'].shape}")
-    names = tuple(map(str, arrays.get("factor_names", ())))
+    where = f"codes '{path}'"
+    names_in_file: list[str] = []
+
+    def choose(names: Sequence[str]) -> Sequence[str]:
+        names_in_file.extend(names)
+        return names if len(names) == 1 else _known(names, where)
+
+    max_bytes, way_out = round(max_memory * GIB), "--max-memory allows more"
+    arrays = read_arrays(path, choose, max_bytes=max_bytes, where=where, way_out=way_out)
+    (first, *others) = names_in_file
+    if not others and first not in ARRAYS and arrays[first].ndim == 2:
+        arrays = {"codes": arrays[first]}
+    elif not first:
+        raise BenchError(f"{where}: codes must have shape (n_samples, n_latents), not {arrays[first].shape}")
+    _known(list(arrays), where)
+    inputs: dict[str, NDArray[Any]] = {name: arrays[name] for name in ("codes", "logvar", "factors") if name in arrays}
+    _check_codes(inputs, where)
+    names = _factor_names(arrays.get("factor_names"), where)
+    rows = None
     if dataset is not None:
         if "factors" in arrays:
-            raise BenchError(f"codes '{path}': 'factors' and --dataset both say what the images show; give one of them")
-        rows = _rows(path, arrays.get("index"), dataset, len(inputs["codes"]))
+            raise BenchError(f"{where}: 'factors' and --dataset both say what the images show; give one of them")
+        rows = _rows(where, arrays.get("index"), dataset, len(inputs["codes"]))
         names = dataset.factor_names
         if names:
             inputs["factors"] = dataset.factors(rows)
     elif "index" in arrays:
-        raise BenchError(f"codes '{path}': 'index' counts rows of a dataset; say which with --dataset")
+        raise BenchError(f"{where}: 'index' counts rows of a dataset; say which with --dataset")
     if "factors" in inputs and inputs["factors"].ndim == 2:
         n_factors = inputs["factors"].shape[1]
         if names and len(names) != n_factors:
-            raise BenchError(f"codes '{path}': {len(names)} factor_names for {n_factors} factors")
+            raise BenchError(f"{where}: {len(names)} factor_names for {n_factors} factors")
         try:
             factor_classes(inputs["factors"], names)
         except ValueError as error:
-            raise BenchError(f"codes '{path}': {error}") from None
+            raise BenchError(f"{where}: {error}") from None
         names = names or tuple(f"factor {k}" for k in range(n_factors))
     reasons = {
         "logvar": "the file has no 'logvar'",
@@ -133,146 +136,58 @@ def read_codes(path: Path, dataset: Dataset | None = None) -> Representation:
         "images": "codes alone are measured",
     }
     source = {"file": path.name, "sha256": sha256(path)}
-    return Representation(path.stem, inputs, names, reasons, source)
+    return Representation(path.stem, inputs, names, reasons, source, rows=rows)
 
 
-def encode_with(target: str, dataset: Dataset, n_codes: int) -> Representation:
-    """Run a user's encoder over a sample of a dataset: the rows on which runs are measured.
-
-    Parameters
-    ----------
-    target : str
-        ``module:function``, importable from here. The function is given images, (n, C, H, W) float32 in [0, 1], and
-        returns codes, (n, D), or a pair of means and log-variances, as arrays or tensors.
-    dataset : Dataset
-    n_codes : int
-        Images to encode; all of them if there are no more.
-
-    Raises
-    ------
-    BenchError
-        Nothing to import, an encoder that fails, or results of another shape.
-    """
-    function, rows = _import(target), sample_rows(dataset, n_codes)
-    scale = np.float32(1 / dataset.image_max)
-    parts: list[tuple[NDArray[Any], ...]] = []
-    for start in range(0, len(rows), CHUNK):
-        images = dataset.images(rows[start : start + CHUNK]).astype(np.float32) * scale
-        try:
-            found = function(images)
-        except Exception as error:
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            said = f"{in_words(error).splitlines()[0]} ({Path(frame.filename).name}:{frame.lineno})"
-            raise BenchError(f"encoder '{target}' failed on images of shape {images.shape}: {said}") from error
-        arrays = tuple(map(_to_numpy, found if isinstance(found, tuple | list) else (found,)))
-        shapes = [array.shape for array in arrays]
-        if len(arrays) > 2 or len({*shapes}) != 1 or len(shapes[0]) != 2 or shapes[0][0] != len(images):
+def _known(names: Sequence[str], where: str) -> Sequence[str]:
+    for name in names:
+        if name not in ARRAYS:
             raise BenchError(
-                f"encoder '{target}' must give codes of shape ({len(images)}, n_latents), or means and log-variances "
-                f"of that shape; it gave {', '.join(map(str, shapes))}"
+                f"{where}: unknown array {name!r}{did_you_mean(name, ARRAYS)}; there may be: {', '.join(ARRAYS)}"
             )
-        parts.append(arrays)
-    if len({(len(part), part[0].shape[1]) for part in parts}) != 1:
-        raise BenchError(f"encoder '{target}' gives codes of different shapes for different images")
-    inputs = dict(zip(("codes", "logvar"), map(np.concatenate, zip(*parts, strict=True)), strict=False))
-    if dataset.factor_names:
-        inputs["factors"] = dataset.factors(rows)
-    reasons = {"logvar": "the encoder gives no log-variances", "images": "an encoder alone is measured"}
-    return Representation(target, inputs, dataset.factor_names, reasons, {"encoder": target, "rows": len(rows)})
+    if "codes" not in names:
+        raise BenchError(f"{where}: there is no array 'codes' of shape (n_samples, n_latents)")
+    return names
 
 
-def encode_with_weights(
-    path: Path, network: str, dataset: Dataset, *, keys: Path | None = None, n_codes: int, n_images: int
-) -> Representation:
-    """Encode and decode a sample of a dataset with weights that were trained elsewhere.
-
-    Parameters
-    ----------
-    path : Path
-        safetensors, or a state dict that torch can load without running code.
-    network : str
-        Registered network whose layers these are.
-    dataset : Dataset
-    keys : Path, optional
-        Key map, see `bench.external.weight_files.read_key_map`.
-    n_codes, n_images : int
-        Images to encode, and how many of them are decoded as well.
-
-    Raises
-    ------
-    BenchError
-        As `bench.external.weights` says; or weights for other images.
-    """
-    from bench.data.images import ImageStore
-    from bench.evaluation.codes import decode_codes, encode_images
-    from bench.external import weight_files, weights
-
-    key_map = weight_files.read_key_map(keys) if keys is not None else None
-    state = weight_files.read_state(path, key_map.inside if key_map is not None else "")
-    vae = weights.load_vae(network, dataset.image_shape, state, key_map)
-    rows = sample_rows(dataset, n_codes)
-    store = ImageStore(dataset)
-    mean, logvar = encode_images(vae, store, rows)
-    part = slice(min(n_images, len(rows)))
-    inputs: dict[str, NDArray[Any]] = {"codes": mean, "logvar": logvar}
-    inputs |= {"images": store.gather(rows[part]).numpy(), "decoded": decode_codes(vae, mean[part])}
-    if dataset.factor_names:
-        inputs["factors"] = dataset.factors(rows)
-    source = {"weights": path.name, "sha256": sha256(path), "network": network, "rows": len(rows)}
-    warning = _reads_wrong(inputs["images"], inputs["decoded"])
-    return Representation(path.stem, inputs, dataset.factor_names, {}, source, f"{path}: {warning}" if warning else "")
+def _check_codes(inputs: dict[str, NDArray[Any]], where: str) -> None:
+    codes = inputs["codes"]
+    if codes.ndim != 2:
+        raise BenchError(f"{where}: 'codes' must have shape (n_samples, n_latents), not {codes.shape}")
+    for name in ("codes", "logvar"):
+        # NumPy would make numbers of strings that look like some.
+        if name in inputs and inputs[name].dtype.kind not in "fiub":
+            raise BenchError(f"{where}: {name!r} must be real numbers, they are {inputs[name].dtype}")
+    logvar = inputs.get("logvar", codes)
+    if logvar.shape != codes.shape:
+        raise BenchError(f"{where}: 'logvar' must have the shape of the codes, {codes.shape}, not {logvar.shape}")
+    if (bad := int((~np.isfinite(logvar)).any(axis=1).sum())) and logvar is not codes:
+        raise BenchError(f"{where}: 'logvar' is NaN or infinite in {bad:,} of {len(logvar):,} rows")
 
 
-def _reads_wrong(images: NDArray[Any], decoded: NDArray[Any]) -> str:
-    """What shapes can't show: a head read in the wrong order decodes to worse than the mean image."""
-    mean = np.clip(images.mean(axis=0, dtype=np.float64), 1e-6, 1 - 1e-6)
-    plain = np.broadcast_to(np.log(mean / (1 - mean)), images.shape)
-    ours, least = (reconstruction(images, logits)["reconstruction_bce"] for logits in (decoded, plain))
-    if ours <= least:
-        return ""
-    return (
-        f"reconstructs worse ({ours:.1f} nats per image) than the mean image does ({least:.1f}): untrained, "
-        "trained on other images, or in need of a key map (--keys: head, order of layers)"
+def _factor_names(names: NDArray[Any] | None, where: str) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    if names.dtype.kind not in "US" or names.ndim != 1:
+        raise BenchError(f"{where}: 'factor_names' must be strings, one a factor, they are {names.dtype} {names.shape}")
+    return tuple(
+        name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name) for name in names.tolist()
     )
 
 
-def _rows(path: Path, index: NDArray[Any] | None, dataset: Dataset, n: int) -> NDArray[np.int64]:
+def _rows(where: str, index: NDArray[Any] | None, dataset: Dataset, n: int) -> NDArray[np.int64]:
     if index is None:
         if n != len(dataset):
             raise BenchError(
-                f"codes '{path}': {n:,} rows, but the dataset has {len(dataset):,} images; an array 'index' must say "
+                f"{where}: {n:,} rows, but the dataset has {len(dataset):,} images; an array 'index' must say "
                 "which image each row belongs to"
             )
         return np.arange(n, dtype=np.int64)
     if index.shape != (n,) or not np.issubdtype(index.dtype, np.integer):
-        raise BenchError(f"codes '{path}': 'index' must be {n:,} whole numbers, it is {index.dtype} {index.shape}")
+        raise BenchError(f"{where}: 'index' must be {n:,} whole numbers, it is {index.dtype} {index.shape}")
     if len(index) and (index.min() < 0 or index.max() >= len(dataset)):
         raise BenchError(
-            f"codes '{path}': 'index' runs from {index.min():,} to {index.max():,}, but the dataset has images 0 to "
+            f"{where}: 'index' runs from {index.min():,} to {index.max():,}, but the dataset has images 0 to "
             f"{len(dataset) - 1:,}"
         )
     return index.astype(np.int64)
-
-
-def _import(target: str) -> Callable[[NDArray[np.float32]], Any]:
-    module, colon, name = target.partition(":")
-    if not (module and colon and name):
-        raise BenchError(f"--encoder '{target}': write it as module:function")
-    # The console script's search path has no working directory, unlike `python -m`.
-    sys.path.insert(0, "")
-    try:
-        function = getattr(importlib.import_module(module), name, None)
-    except Exception as error:
-        raise BenchError(f"--encoder '{target}' can't be imported: {in_words(error).splitlines()[0]}") from error
-    finally:
-        sys.path.remove("")
-    if not callable(function):
-        raise BenchError(f"--encoder '{target}': module '{module}' has no function '{name}'")
-    found: Callable[[NDArray[np.float32]], Any] = function
-    return found
-
-
-def _to_numpy(value: Any) -> NDArray[Any]:
-    for step in ("detach", "cpu"):
-        value = getattr(value, step, lambda value=value: value)()
-    return np.asarray(value)

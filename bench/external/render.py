@@ -9,7 +9,15 @@ from typing import Any
 
 from bench.external.score import Scored
 from bench.files import json_text
-from bench.formatting import DAGGER, csv_table, decimals_for, heading, markdown_table, number
+from bench.formatting import (
+    DAGGER,
+    csv_table,
+    decimals_for,
+    escape_name,
+    heading,
+    markdown_table,
+    number,
+)
 from bench.metric import Score
 from bench.metrics.measure import find_metric
 from bench.results.summary import place, score_info
@@ -28,19 +36,21 @@ def render(scored: Sequence[Scored], suffix: str, *, seed: int, udr: Mapping[str
         return markdown(scored)
     rows = [[heading("UDR", True) + " (agreement of seeds)", *map(_number, udr["udr"])]]
     rows += [["informative codes", *map(str, udr["n_informative"])]]
-    table = _table(["without labels", *(item.representation.name for item in scored)], rows)
-    return f"{markdown(scored)}\n{table}\n"
+    rows += [["images compared", *[str(udr["n_images"])] * len(scored)]]
+    table = _table(["without labels", *(escape_name(item.representation.name) for item in scored)], rows)
+    warning = f"\n{DAGGER} UDR: {udr['warning']}.\n" if udr["warning"] else ""
+    return f"{markdown(scored)}\n{table}\n{warning}"
 
 
 def markdown(scored: Sequence[Scored]) -> str:
     """Print a table with a row per score, a table per representation with a column per factor, and what is missing."""
     columns = _columns(scored)
-    heads = [item.representation.name for item in scored]
+    heads = [escape_name(item.representation.name) for item in scored]
     rows = [[_heading(column), *(_marked(item, column) for item in scored), *_about(column)] for column in columns]
     lines = [_table(["score", *heads, "range", "version"], rows)]
     for item in scored:
-        where = f" ({item.representation.name})" if len(scored) > 1 else ""
-        names = item.representation.factor_names
+        where = f" ({escape_name(item.representation.name)})" if len(scored) > 1 else ""
+        names = map(escape_name, item.representation.factor_names)
         factors = _per_factor(item)
         if factors:
             table = _table(["value", *names], [[label, *map(_number, values)] for label, values in factors])
@@ -56,6 +66,8 @@ def markdown(scored: Sequence[Scored]) -> str:
                 notes.setdefault(sentence, []).append(column)
         for sentence, marked in notes.items():
             lines += ["", f"{DAGGER}{where} {', '.join(marked)}: {sentence}."]
+        if item.representation.warning:
+            lines += ["", f"{DAGGER}{where} {escape_name(item.representation.warning)}."]
     return "\n".join(lines) + "\n"
 
 
@@ -68,11 +80,12 @@ def to_csv(scored: Sequence[Scored], *, udr: Mapping[str, Any] | None = None) ->
             info, value = score_info(column), item.evaluation.scores.get(column)
             bounds = [None if math.isinf(bound) else bound for bound in (info.low, info.high)]
             better = None if info.higher_is_better is None else str(info.higher_is_better).lower()
-            marks = None if value is None else "; ".join(item.evaluation.marks.get(column, ())) or None
+            notes = [*item.evaluation.marks.get(column, ()), *filter(None, [item.representation.warning])]
+            marks = None if value is None else "; ".join(notes) or None
             rows.append([item.representation.name, column, value, *bounds, better, _version(column), marks])
     if udr is not None:
         for item, value in zip(scored, udr["udr"], strict=True):
-            rows.append([item.representation.name, "udr", value, 0.0, 1.0, "true", None, None])
+            rows.append([item.representation.name, "udr", value, 0.0, 1.0, "true", None, udr["warning"] or None])
     return csv_table(head, rows)
 
 
@@ -82,6 +95,8 @@ def to_json(scored: Sequence[Scored], *, seed: int, udr: Mapping[str, Any] | Non
         {
             "name": item.representation.name,
             "source": item.representation.source,
+            "warning": item.representation.warning,
+            "note": item.representation.note,
             "shapes": {name: list(array.shape) for name, array in item.representation.inputs.items()},
             "factor_names": list(item.representation.factor_names),
             "scores": item.evaluation.scores,
@@ -105,7 +120,8 @@ def _columns(scored: Sequence[Scored]) -> list[str]:
 
 def _marked(item: Scored, column: str) -> str:
     value = item.evaluation.scores.get(column)
-    mark = f" {DAGGER}" if value is not None and column in item.evaluation.marks else ""
+    marked = column in item.evaluation.marks or item.representation.warning
+    mark = f" {DAGGER}" if value is not None and marked else ""
     return _number(value) + mark
 
 

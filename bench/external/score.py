@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError
+from bench.external.align import aligned_rows
 from bench.external.codes import Representation
 from bench.metrics import kl, udr
 from bench.metrics.measure import Evaluation, match_metrics, measure
@@ -66,6 +67,12 @@ def score(
 def rank_without_labels(representations: Sequence[Representation], *, seed: int = 0) -> dict[str, Any]:
     """UDR of representations that differ in their seed only; see `bench.metrics.udr`.
 
+    Returns
+    -------
+    dict
+        As `bench.metrics.udr` gives it, on the images that all have (`bench.external.align`); ``n_images``, how many
+        these are; ``warning``, what may be wrong with their order, or an empty string.
+
     Raises
     ------
     BenchError
@@ -74,9 +81,13 @@ def rank_without_labels(representations: Sequence[Representation], *, seed: int 
     for item in representations:
         if "logvar" not in item.inputs:
             raise BenchError(f"--udr: {item.name} has no log-variances, which tell the informative codes")
-    tables = [item.inputs["codes"] for item in representations]
     try:
-        nats = [kl(item.inputs["codes"], item.inputs["logvar"])["kl_per_latent"] for item in representations]
-        return udr(tables, nats, rng=stream(seed, "metric:udr"))
-    except ValueError as error:
+        rows, warning = aligned_rows(representations)
+        tables, nats = [], []
+        for item, part in zip(representations, rows, strict=True):
+            tables.append(item.inputs["codes"][part])
+            nats.append(kl(tables[-1], item.inputs["logvar"][part])["kl_per_latent"])
+        found = udr(tables, nats, rng=stream(seed, "metric:udr"))
+    except (ValueError, BenchError) as error:
         raise BenchError(f"--udr: {error}") from None
+    return found | {"n_images": len(rows[0]), "warning": warning}

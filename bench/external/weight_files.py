@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -12,13 +13,20 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field, ValidationError, field_validator, model_validator
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.errors import BenchError, did_you_mean, reason
 from bench.files import read_toml
+from bench.npz import GIB
 from bench.schema import StrictModel
+
+#: What a file of weights may take in memory unless the user allows more.
+MAX_BYTES = 2 * GIB
+#: Dictionaries in dictionaries that are looked into.
+DEEPEST = 50
+#: How the rows of an encoder's last layer may be laid out; the first is what our own networks have.
+HEADS = ("stacked", "interleaved")
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,8 @@ class KeyMap(StrictModel):
     ignore : list of str
         Globs on the names in the file, after `prefix`, of tensors that aren't the network's.
     head : {"stacked", "interleaved"}
-        Rows of the encoder's last layer: the K means and then the K second parameters, or the two by turns.
+        Rows of the encoder's last layer: the K means and then the K second parameters, or the two by turns. Left out,
+        it is found out by reconstructing a few images (`bench.external.with_weights.choose_head`).
     mean, logvar : str
         Two layers of the file that together are the encoder's last one, in place of `head`.
     second : {"logvar", "log_sigma"}
@@ -105,7 +114,7 @@ def read_key_map(path: Path) -> KeyMap:
         raise BenchError(f"{where}: {given}{first['msg'].removeprefix('Value error, ')}") from None
 
 
-def read_state(path: Path, inside: str = "") -> State:
+def read_state(path: Path, inside: str = "", *, max_bytes: int = MAX_BYTES) -> State:
     """Read a file's tensors; no code in it is run.
 
     Parameters
@@ -114,19 +123,25 @@ def read_state(path: Path, inside: str = "") -> State:
         A ``.safetensors`` file, or what ``torch.save`` made of a state dict, alone or nested in a checkpoint.
     inside : str
         Which state dict of a checkpoint (`KeyMap.inside`); needed only where it holds several.
+    max_bytes : int
+        What the file and the chosen tensors may take each.
 
     Raises
     ------
     BenchError
-        If there is no such file, it is damaged, needs code to be opened, or doesn't hold exactly one state dict.
+        If there is no such file, it is damaged or too large, needs code to be opened, or doesn't hold exactly one
+        state dict.
     """
     where = f"weights '{path}'"
     if not path.is_file():
         raise BenchError(f"{where}: no such file")
     ordered = path.suffix != ".safetensors"
     try:
+        _check_bytes(_unpacked(path), max_bytes, where)
         content = _unpickle(path, where) if ordered else load_file(path)
-    except (OSError, SafetensorError) as error:
+    except BenchError:
+        raise
+    except Exception as error:  # a damaged header can fail in any way
         raise BenchError(f"{where} can't be read: {reason(error)}") from None
     found = dict(_state_dicts(content))
     if not found:
@@ -136,7 +151,10 @@ def read_state(path: Path, inside: str = "") -> State:
         raise BenchError(f"{where}: no state dict inside '{inside}'{hint}")
     if not inside and len(found) > 1:
         raise BenchError(f"{where}: several state dicts; name one in a key map (--keys) by inside: {listed(found)}")
-    return State(found[inside] if inside else next(iter(found.values())), ordered, where)
+    tensors = found[inside] if inside else next(iter(found.values()))
+    # A view may be larger than the numbers it repeats.
+    _check_bytes(sum(value.numel() * value.element_size() for value in tensors.values()), max_bytes, where)
+    return State(tensors, ordered, where)
 
 
 def listed(words: Iterable[str], most: int = 4) -> str:
@@ -163,16 +181,35 @@ def _unpickle(path: Path, where: str) -> Any:
         raise BenchError(f"{where} can't be read: damaged, or not a file of torch.save") from None
 
 
-def _state_dicts(content: Any, path: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Every mapping of names to nothing but tensors, and the keys that lead to it."""
-    if not isinstance(content, dict) or not content:
-        return
-    # An optimiser's state is keyed by numbers.
-    if all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()):
-        yield path, dict(content)
-    for key, value in content.items():
-        if isinstance(key, str):
-            yield from _state_dicts(value, f"{path}.{key}" if path else key)
+def _unpacked(path: Path) -> int:
+    """Bytes of a file, or what a zip file says it unpacks to."""
+    if not zipfile.is_zipfile(path):
+        return path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        return sum(info.file_size for info in archive.infolist())
+
+
+def _check_bytes(size: int, most: int, where: str) -> None:
+    if size > most:
+        raise BenchError(
+            f"{where}: would take {size / GIB:,.2f} GiB of memory, more than {most / GIB:,.2f} GiB; --max-memory "
+            "allows more"
+        )
+
+
+def _state_dicts(content: Any) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Every mapping of names to nothing but tensors, and the keys that lead to it; each mapping once."""
+    left, seen = [(content, "", 0)], set()
+    while left:
+        table, path, depth = left.pop()
+        if not isinstance(table, dict) or not table or id(table) in seen or depth > DEEPEST:
+            continue
+        seen.add(id(table))
+        # An optimiser's state is keyed by numbers.
+        if all(isinstance(key, str) and isinstance(value, Tensor) for key, value in table.items()):
+            yield path, dict(table)
+        inner = [(key, value) for key, value in table.items() if isinstance(key, str)]
+        left += [(value, f"{path}.{key}" if path else key, depth + 1) for key, value in reversed(inner)]
 
 
 def _leaves(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

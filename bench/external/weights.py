@@ -27,7 +27,8 @@ def load_vae(
     must be of the same shapes one by one. The file's order is that of the numbers in its names where these tell it (an
     encoder and a decoder of numbered layers), else the order it was saved in; where there is neither, it is refused.
     Two things shapes can't show: layers of equal shape that were defined in another order than they are applied in,
-    and the layout of the encoder's last layer, taken as stacked with log-variances unless the key map says otherwise.
+    and the layout of the encoder's last layer, taken as stacked with log-variances unless the key map says otherwise
+    (`bench.external.with_weights.choose_head` tries both).
     A mistake in either leaves reconstructions that are worse than the mean image; log sigma taken for log-variances
     doesn't, as the means are right.
 
@@ -57,7 +58,10 @@ def load_vae(
     key_map, where = key_map or KeyMap(), state.where
     theirs = _chosen(state, key_map)
     joined = _join_head(theirs, key_map, where)
-    vae = build(network, 1, shape, latent_dim or _latent_dim(network, shape, theirs))
+    k = latent_dim or _latent_dim(network, shape, theirs)
+    # Without values until the file is known to have them all: its sizes may be anything.
+    with torch.device("meta"):
+        vae = build(network, 1, shape, k)
     target = f"network '{network}' with {vae.latent_dim} latents"
     shapes, transposed = torch_shapes(vae), _transposed(vae)
     if _stored_as_ours(theirs, shapes, transposed):
@@ -70,11 +74,13 @@ def load_vae(
         partners |= _by_name(wanted, offered, key_map.keys, where)
     else:
         partners |= _by_order(wanted, offered, State(offered, state.ordered, where), target)
-    for name, parameter in vae.named_parameters():
-        partner = partners[name]
+    for name, partner in partners.items():
         if _trimmed(theirs[partner].shape) != _trimmed(shapes[name]):
             both = f"'{name}' is {_show(shapes[name])}, {partner!r} is {_show(theirs[partner].shape)}"
             raise BenchError(f"{where}: not of {target}: {both}")
+    vae = build(network, 1, shape, k)
+    for name, parameter in vae.named_parameters():
+        partner = partners[name]
         value = _floats(theirs[partner], f"{where}: {partner!r}").reshape(shapes[name])
         value = _as_our_head(value, key_map) if name in last else value
         with torch.no_grad():

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from bench.figures.axes import DOUBLE, band, legend_below, new_figure, runs_of, shown, wrapped
+from bench.figures.axes import DOUBLE, band, legend_below, literal, new_figure, runs_of, shown, wrapped
 from bench.figures.palette import CYCLE
 from bench.results.curves import read_scores_by_step
 from bench.results.study import Study
@@ -65,7 +65,7 @@ def draw(
             axes.tick_params(labelbottom=True)
             axes.set_xlabel("Steps")
         if index % columns == 0:
-            axes.set_ylabel(ylabel)
+            axes.set_ylabel(literal(ylabel))
     if limits:
         grid[0, 0].set_ylim(limits)
     pairs = zip(lines, CYCLE, strict=False)

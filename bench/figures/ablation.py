@@ -16,6 +16,7 @@ from bench.figures.axes import (
     beta_axis,
     curves_of,
     late_limits,
+    literal,
     new_figure,
     per_dataset,
     runs_of,
@@ -131,8 +132,8 @@ def _row(line: Any, study: Study, dataset: str, method: str, group: dict[str, st
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     line[3].set_axis_off()
     line[3].legend(
-        handles=handles, loc="center left", bbox_to_anchor=(-0.1, 0.5), title=method, fontsize=6.5, title_fontsize=7,
-        alignment="left", handlelength=2.4, borderaxespad=0,
+        handles=handles, loc="center left", bbox_to_anchor=(-0.1, 0.5), title=literal(method),
+        fontsize=6.5, title_fontsize=7, alignment="left", handlelength=2.4, borderaxespad=0,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.figures.palette import Dashes
+from bench.formatting import escape_mathtext, escape_terminal
 from bench.results.curves import read_curves
 from bench.results.labels import CONTROL
 from bench.results.study import Study
@@ -129,9 +130,14 @@ def shown(study: Study, dataset: str) -> list[str]:
     return list({method[label]: label for label in reversed(labels)}.values())[::-1]
 
 
+def literal(text: str) -> str:
+    """A name from outside (of a method, a data set, a factor) as it is, whatever Matplotlib would make of it."""
+    return escape_mathtext(escape_terminal(text))
+
+
 def wrapped(text: str, width: int = 32) -> str:
-    """A label on several lines if it is long."""
-    return "\n".join(textwrap.wrap(text, width, break_long_words=False))
+    """A label from outside, see `literal`, on several lines if it is long."""
+    return "\n".join(textwrap.wrap(literal(text), width, break_long_words=False))
 
 
 def runs_of(study: Study, dataset: str, label: str) -> pd.DataFrame:
@@ -209,7 +215,9 @@ def legend_below(figure: Figure, handles: Iterable[Artist], columns: int) -> Non
     """Put one legend under all panels."""
     made = list(handles)
     for handle in made:
-        handle.set_label(wrapped(str(handle.get_label()), 100 // columns))
+        text = wrapped(str(handle.get_label()), 100 // columns)
+        # Matplotlib leaves out what begins with an underscore.
+        handle.set_label(f" {text}" if text.startswith("_") else text)
     figure.legend(handles=made, loc="outside lower center", ncols=columns, handlelength=2.6)
 
 

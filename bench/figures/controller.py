@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 
-from bench.figures.axes import DOUBLE, new_figure
+from bench.figures.axes import DOUBLE, literal, new_figure
 from bench.registry import FIGURES, METHODS
 from bench.results.labels import printed_name
 from bench.results.study import Study
@@ -51,7 +51,7 @@ def controller(study: Study) -> Figure | None:
     for axes, (method, draw) in zip(panels, drawn.items(), strict=True):
         axes.set(xlim=(0, 14), ylim=(0, 3.3), aspect="equal")
         axes.set_axis_off()
-        axes.set_title(printed_name(METHODS, method), loc="left", pad=2)
+        axes.set_title(literal(printed_name(METHODS, method)), loc="left", pad=2)
         draw(axes)
     return figure
 

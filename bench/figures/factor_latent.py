@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.figures.axes import DOUBLE, new_figure, per_dataset, runs_of, shown, wrapped
+from bench.figures.axes import DOUBLE, literal, new_figure, per_dataset, runs_of, shown, wrapped
 from bench.registry import FIGURES
 from bench.results.per_factor import factor_names
 from bench.results.read import read_json
@@ -148,4 +148,4 @@ def _factors(study: Study, dataset: str, found: list[Tables]) -> list[tuple[int,
     runs = study.runs[(study.runs["dataset_label"] == dataset) & (study.runs["status"] == "ok")]
     result = read_json(study.path / "runs" / runs["run"].iloc[0] / "result.json", ())
     names = factor_names(result, str(runs["dataset"].iloc[0]), len(scored))
-    return [(index, name.replace("_", " ")) for index, name in enumerate(names) if scored[index]]
+    return [(index, literal(name.replace("_", " "))) for index, name in enumerate(names) if scored[index]]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from bench.figures.axes import DOUBLE, SINGLE, legend_below, new_figure, per_dataset, runs_of, shown
+from bench.figures.axes import DOUBLE, SINGLE, legend_below, new_figure, per_dataset, runs_of, shown, wrapped
 from bench.registry import FIGURES
 from bench.results.curves import read_curves
 from bench.results.study import Study
@@ -62,7 +60,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
             colour = colours(0.92 * rank / max(len(ranked) - 1, 1))
             axes.plot(curve["step"], curve[name], color=colour, linewidth=1.1, zorder=3 - rank / 100)
         alive = sum(bool(tail[name] > DEAD) for name in ranked)
-        axes.set_title(f"{textwrap.fill(title, 36)}\n{alive} of {len(ranked)} latents active")
+        axes.set_title(f"{wrapped(title, 36)}\n{alive} of {len(ranked)} latents active")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)

@@ -20,6 +20,7 @@ from bench.figures.axes import (
     control_label,
     far_out,
     legend_below,
+    literal,
     new_figure,
     per_dataset,
     runs_of,
@@ -81,7 +82,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         for label in labels:
             (_edge if label in outside else _points)(axes, study, dataset, label, score, look[label])
         _front(axes, study, dataset, labels, score)
-        axes.set_ylabel(score_info(score).label)
+        axes.set_ylabel(literal(score_info(score).label))
         axes.set_xlabel("Reconstruction")
         better(axes, higher=True, axis="y")
         better(axes, higher=False, axis="x")

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.figures._montage import Montage, final_kl, read_montages
-from bench.figures.axes import DOUBLE, new_figure, per_dataset, shown
+from bench.figures.axes import DOUBLE, literal, new_figure, per_dataset, shown
 from bench.registry import FIGURES
 from bench.results.study import Study
 
@@ -60,7 +60,7 @@ def _page(study: Study, montages: list[Montage]) -> Figure:
 def _panel(axes: Axes, montage: Montage, n_latents: int, kl: list[float] | None) -> None:
     columns, height, width = montage.grid(n_latents)
     axes.imshow(montage.pixels, cmap="gray", vmin=0, vmax=1)
-    axes.set_title(montage.title, loc="left", pad=3)
+    axes.set_title(literal(montage.title), loc="left", pad=3)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, pad=2)

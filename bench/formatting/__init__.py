@@ -4,7 +4,14 @@
 per medium that makes any text harmless there.
 """
 
-from bench.formatting.escape import escape_html, escape_markdown, escape_tex
+from bench.formatting.escape import (
+    escape_html,
+    escape_markdown,
+    escape_mathtext,
+    escape_name,
+    escape_terminal,
+    escape_tex,
+)
 from bench.formatting.numbers import (
     DAGGER,
     decimals_for,
@@ -24,6 +31,9 @@ __all__ = [
     "duration",
     "escape_html",
     "escape_markdown",
+    "escape_mathtext",
+    "escape_name",
+    "escape_terminal",
     "escape_tex",
     "heading",
     "html_table",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from markupsafe import Markup, escape
 
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\|*_`<>[]"})
@@ -20,6 +22,8 @@ _TEX = str.maketrans({
     }.items()},
     "–": "--", "†": "$^\\dagger$", "…": "\\ldots{}", "²": "$^2$",
 })  # fmt: skip
+#: What moves a terminal's cursor, colours it or turns its text around, but for newlines and tabs; halves of characters.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def escape_markdown(text: str) -> str:
@@ -27,11 +31,26 @@ def escape_markdown(text: str) -> str:
     return text.translate(_MARKDOWN)
 
 
+def escape_name(text: str) -> str:
+    """A name from outside for Markdown on a terminal and in a file: one line, underscores, which are common, as is."""
+    return escape_markdown(escape_terminal(" ".join(text.splitlines()))).replace("\\_", "_")
+
+
 def escape_tex(text: str) -> str:
-    """TeX's special characters, and the symbols that reports use, as commands."""
-    return text.translate(_TEX)
+    """TeX's special characters, and the symbols that reports use, as commands; all on one line."""
+    return _CONTROL.sub("", " ".join(text.splitlines())).translate(_TEX)
 
 
 def escape_html(text: str) -> Markup:
     """HTML's special characters as entities, quotes included; what is `Markup` already stays as it is."""
     return escape(text)
+
+
+def escape_mathtext(text: str) -> str:
+    """What Matplotlib would take for a formula, with a backslash before its dollars: the text is drawn as it is."""
+    return text.replace("$", "\\$")
+
+
+def escape_terminal(text: str) -> str:
+    """Control characters as Python writes them in a string; newlines and tabs stay."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial import cKDTree
 
+from bench.errors import BenchError, in_words
 from bench.execution import processes
 from bench.figures.axes import style
 from bench.figures.frames import Animation
@@ -37,9 +39,29 @@ MOST = 4
 Picture = tuple[str, str]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What came of a figure's function: figures, and why there are no more.
+
+    Attributes
+    ----------
+    pictures : tuple of Picture
+    error : str
+        What went wrong, in one line; empty if nothing did.
+    """
+
+    pictures: tuple[Picture, ...] = ()
+    error: str = ""
+
+
 @contextmanager
 def pictures(
-    study: Study, folder: Path, begun: Path, n_jobs: int = 1, names: Sequence[str] | None = None
+    study: Study,
+    folder: Path,
+    begun: Path,
+    n_jobs: int = 1,
+    names: Sequence[str] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Iterator[Callable[[], list[Picture]]]:
     """Draw a study's figures, the same bytes by however many processes.
 
@@ -54,12 +76,13 @@ def pictures(
         Processes, this one included; the others begin at once.
     names : sequence of str, optional
         Figures; by default those that the study asks for, or all.
+    tell : callable, optional
+        Called with a line for every figure that is left out because its function raises.
 
     Yields
     ------
     callable
-        Draws here what no other process has begun, waits for them, and gives all figures in order. Raises what a
-        figure's function raises.
+        Draws here what no other process has begun, waits for them, and gives all figures in order.
     """
     wanted = _wanted(study, names)
     # The collector would go through all modules again and again, which makes a sixth of a report's time.
@@ -67,11 +90,11 @@ def pictures(
     gc.freeze()
     try:
         if n_jobs == 1 or len(study.runs) < SHARED_FROM:
-            yield lambda: [picture for entry in wanted for picture in draw(study, entry, folder)]
+            yield lambda: _in_order({entry.name: draw(study, entry, folder) for entry in wanted}, tell)
             return
         begun.mkdir()
         # What others have registered may be known in this process only.
-        ours = [entry.name for entry in wanted if entry.value.__module__.startswith("bench.figures.")]
+        ours = [entry.name for entry in wanted if _is_ours(entry)]
         helpers = min(n_jobs, MOST, len(ours)) - 1
         with processes.crew([processes.worker_environment(1)] * helpers) as crew:
             # Here and now: loky would do it in a thread, while figures drawn here add to what the study keeps.
@@ -84,11 +107,10 @@ def pictures(
                     # Killed, for want of memory perhaps: its figures are drawn here.
                     with suppress(BrokenProcessPool):
                         drawn |= future.result()
-                return [
-                    picture
-                    for entry in wanted
-                    for picture in (drawn[entry.name] if entry.name in drawn else draw(study, entry, folder))
-                ]
+                for entry in wanted:
+                    if entry.name not in drawn:
+                        drawn[entry.name] = draw(study, entry, folder)
+                return _in_order({entry.name: drawn[entry.name] for entry in wanted}, tell)
 
             yield take
     finally:
@@ -96,21 +118,56 @@ def pictures(
             gc.unfreeze()
 
 
-def draw(study: Study, entry: FigureEntry, folder: Path) -> list[Picture]:
-    """Draw what one function makes of a study, which may be several figures, or none."""
-    out = []
+def draw(study: Study, entry: FigureEntry, folder: Path) -> Drawn:
+    """Draw what one function makes of a study, which may be several figures, or none.
+
+    Raises
+    ------
+    BenchError
+        What a figure of ours says of damaged results. Any other error is kept: it costs this figure, not the report.
+    OSError
+        If a figure can't be written.
+    """
+    out: list[Picture] = []
     with style():
-        drawn = entry.value(study)
+        try:
+            drawn = entry.value(study)
+        except Exception as error:
+            if isinstance(error, BenchError) and _is_ours(entry):
+                raise
+            return Drawn(error=_in_one_line(error))
         # None and an empty dictionary alike: the study lacks what the figure is about.
         parts = drawn if isinstance(drawn, dict) else {"": drawn} if drawn is not None else {}
         for part, figure in parts.items():
             stem = f"fig_{entry.name}" + (f"_{part}" if part else "")
-            if isinstance(figure, Animation):
-                figure.save(folder / f"{stem}.gif")
-            else:
-                save_figure(figure, folder / stem)
+            try:
+                if isinstance(figure, Animation):
+                    figure.save(folder / f"{stem}.gif")
+                else:
+                    save_figure(figure, folder / stem)
+            except OSError:
+                raise
+            except Exception as error:
+                for suffix in ("png", "pdf", "gif"):
+                    (folder / f"{stem}.{suffix}").unlink(missing_ok=True)
+                return Drawn(tuple(out), _in_one_line(error))
             out.append((stem, _caption(entry.value, part)))
-    return out
+    return Drawn(tuple(out))
+
+
+def _in_order(drawn: Mapping[str, Drawn], tell: Callable[[str], None] | None) -> list[Picture]:
+    for name, each in drawn.items():
+        if each.error and tell is not None:
+            tell(f"figure '{name}' is left out: {each.error}")
+    return [picture for each in drawn.values() for picture in each.pictures]
+
+
+def _in_one_line(error: Exception) -> str:
+    return (in_words(error).splitlines() or [""])[0]
+
+
+def _is_ours(entry: FigureEntry) -> bool:
+    return bool(entry.value.__module__.startswith("bench.figures."))
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -158,7 +215,7 @@ def _wanted(study: Study, names: Sequence[str] | None) -> list[FigureEntry]:
     return sorted(wanted, key=lambda entry: (entry.info.order, entry.name))
 
 
-def _share(study: Study, entries: Sequence[FigureEntry], folder: Path, begun: Path) -> dict[str, list[Picture]]:
+def _share(study: Study, entries: Sequence[FigureEntry], folder: Path, begun: Path) -> dict[str, Drawn]:
     """Draw figures that no other process has begun."""
     drawn = {}
     for entry in entries:
@@ -170,9 +227,7 @@ def _share(study: Study, entries: Sequence[FigureEntry], folder: Path, begun: Pa
     return drawn
 
 
-def _help(
-    sent: bytes, names: Sequence[str], folder: Path, begun: Path, plugins: Sequence[Path]
-) -> dict[str, list[Picture]]:
+def _help(sent: bytes, names: Sequence[str], folder: Path, begun: Path, plugins: Sequence[Path]) -> dict[str, Drawn]:
     """`_share` in another process."""
     for plugin in plugins:
         load_plugin(plugin)

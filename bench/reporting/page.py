@@ -53,6 +53,7 @@ def page(
     beside: Sequence[published.Comparison],
     how_to_read: str,
     claims: Sequence[Mapping[str, str]] = (),
+    missing: Sequence[str] = (),
 ) -> str:
     """Write the page of a study.
 
@@ -74,6 +75,8 @@ def page(
     claims : sequence of mappings
         ``id``, ``statement``, ``verdict`` ("reproduced", "contradicted (at quick only)", ...), ``effect`` with its
         interval, ``n`` and ``next``, the command that would tell more; all plain text. What is missing stays empty.
+    missing : sequence of str
+        What the report lacks because it raised, a line each.
 
     Returns
     -------
@@ -109,6 +112,7 @@ def page(
         runs=run_rows.rows(study, tables),
         headings=run_rows.headings(study, tables),
         origin=run_rows.ORIGIN,
+        missing=missing,
         troubles=troubles(study),
         command=command(study),
     )

@@ -8,11 +8,13 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bench.claims.load import load_claims
 from bench.claims.render import brief
-from bench.claims.verdict import ledger_for
-from bench.errors import BenchError, reason
+from bench.claims.verdict import Verdict, ledger, ledger_for
+from bench.errors import BenchError, in_words, reason
 from bench.figures.axes import slug
-from bench.formatting import markdown_table
+from bench.files import UTF_8
+from bench.formatting import escape_name, escape_terminal, markdown_table
 from bench.reporting import figure_files, published
 from bench.reporting import page as reporting_page
 from bench.reporting.summary import PARTIAL, command, facts, troubles
@@ -47,6 +49,7 @@ def render(
     figures: Sequence[str] | None = None,
     name: str = "",
     n_jobs: int = 1,
+    tell: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the report of a study.
 
@@ -69,6 +72,9 @@ def render(
         What ``bench report`` calls the study; by default its folder's name.
     n_jobs : int
         Processes that may draw; the report doesn't depend on it.
+    tell : callable, optional
+        Called with a line for everything that the report lacks because it raised: a figure, a claim, the page. The
+        report says the same.
 
     Returns
     -------
@@ -93,14 +99,37 @@ def render(
         with tempfile.TemporaryDirectory(prefix=f".{out_dir.name}.", dir=out_dir.parent) as outer:
             draft = Path(outer) / "new"
             draft.mkdir()
-            with figure_files.pictures(study, draft, Path(outer) / "begun", n_jobs, figures) as take_pictures:
-                found = brief(ledger_for(study)) if claims is None else claims
+            missing: list[str] = []
+            begun = Path(outer) / "begun"
+            with figure_files.pictures(study, draft, begun, n_jobs, figures, missing.append) as take_pictures:
+                found = brief(_verdicts(study, missing.append)) if claims is None else claims
                 rest = "" if figures is None else f"bench report {shlex.quote(name or study.path.name)}"
-                _write(study, draft, found, take_pictures, rest)
+                _write(study, draft, found, take_pictures, rest, missing)
             _swap(draft, out_dir, Path(outer) / "old")
     except OSError as error:
         raise BenchError(f"the report can't be written to {out_dir}: {reason(error)}") from error
+    if tell is not None:
+        for line in missing:
+            tell(line)
     return out_dir / "report.md"
+
+
+def _verdicts(study: Study, tell: Callable[[str], None]) -> list[Verdict]:
+    """Verdicts on all claims that can be judged, and a line for every other one."""
+    try:
+        return ledger_for(study)
+    except BenchError:
+        raise
+    except Exception:  # a plug-in's measure, an odd record: judged one by one, the other claims remain
+        found = []
+        for name, paper in load_claims().items():
+            for claim in paper.claim:
+                alone = paper.model_copy(update={"claim": (claim,)})
+                try:
+                    found += ledger([study], papers={name: alone})
+                except Exception as error:
+                    tell(f"claim '{claim.id}' is left out: {(in_words(error).splitlines() or [''])[0]}")
+        return found
 
 
 def _write(
@@ -109,29 +138,34 @@ def _write(
     claims: Sequence[Mapping[str, str]],
     take_pictures: Callable[[], list[figure_files.Picture]],
     rest: str,
+    missing: list[str],
 ) -> None:
     """All files of a report; `rest` is the command that writes those that a short one lacks, empty for a whole one."""
     tables = [make_table(study, dataset) for dataset in study.datasets]
     for table in tables:
         stem = f"table_{slug(table.dataset)}"
         for suffix, text in (("md", markdown(table)), ("tex", latex(table)), ("csv", to_csv(table))):
-            (folder / f"{stem}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
+            (folder / f"{stem}.{suffix}").write_bytes(text.encode(**UTF_8))
     of_factors = {table.dataset: per_factor.tables(study, table.dataset) for table in tables}
     beside = published.compare(study)
     pictures = take_pictures()
     if rest:
         for file in folder.glob("fig_*.pdf"):
             file.unlink()
-    (folder / "report.md").write_text(
-        _page(study, tables, pictures, folder, of_factors, beside, claims, rest), encoding="utf-8", newline="\n"
-    )
-    if rest:
-        return
-    page = reporting_page.page(
-        study, tables, pictures, folder,
-        of_factors=of_factors, beside=beside, how_to_read=HOW_TO_READ, claims=claims,
-    )  # fmt: skip
-    (folder / "report.html").write_text(page, encoding="utf-8", newline="\n")
+    else:
+        try:
+            page = reporting_page.page(
+                study, tables, pictures, folder,
+                of_factors=of_factors, beside=beside, how_to_read=HOW_TO_READ, claims=claims, missing=missing,
+            )  # fmt: skip
+        except (BenchError, OSError):
+            raise
+        except Exception as error:
+            missing.append(f"report.html is left out: {(in_words(error).splitlines() or [''])[0]}")
+        else:
+            (folder / "report.html").write_bytes(page.encode(**UTF_8))
+    text = escape_terminal(_page(study, tables, pictures, folder, of_factors, beside, claims, rest, missing))
+    (folder / "report.md").write_bytes(text.encode(**UTF_8))
 
 
 def _swap(draft: Path, target: Path, aside: Path) -> None:
@@ -159,34 +193,42 @@ def _page(
     beside: Sequence[published.Comparison],
     claims: Sequence[Mapping[str, str]],
     rest: str,
+    missing: Sequence[str],
 ) -> str:
     meta = study.meta
+    has_page = (folder / "report.html").exists()
     blocks = [
-        f"# {study.name}",
+        f"# {escape_name(study.name)}",
         f"> **{meta['notice']}**" if meta.get("notice") else "",
         meta.get("description", ""),
-        "" if rest else "[report.html](report.html) has all this and every run, to be opened in a browser.",
+        "[report.html](report.html) has all this and every run, to be opened in a browser." if has_page else "",
     ]
     bold = f"**{PARTIAL}**"
     blocks += [
         "## What ran",
-        "\n".join(f"- **{heading}:** {text.replace(PARTIAL, bold)}" for heading, text in facts(study)),
+        "\n".join(f"- **{heading}:** {_line(text).replace(PARTIAL, bold)}" for heading, text in facts(study)),
     ]
     for table in tables:
-        blocks += [f"## {table.dataset}", markdown(table).strip(), _files(table)]
+        blocks += [f"## {escape_name(table.dataset)}", markdown(table).strip(), _files(table)]
         shown = per_factor.markdown(of_factors[table.dataset])
-        blocks += [f"### Factor by factor ({table.dataset})", shown] if shown else []
+        blocks += [f"### Factor by factor ({escape_name(table.dataset)})", shown] if shown else []
     blocks += ["### Ours and published", published.markdown(beside)] if beside else []
     blocks += ["### How to read it", HOW_TO_READ.strip()]
     blocks += ["## Claims", _claims(claims)] if claims else []
     blocks += ["## Figures"]
     blocks += [_picture(folder, stem, caption) for stem, caption in pictures]
     blocks += [f"`{rest}` draws all figures and writes report.html, a page with every run."] if rest else []
+    blocks += ["## Left out", "\n".join(f"- {escape_name(line)}" for line in missing)] if missing else []
     lines = troubles(study)
     if lines:
-        blocks += ["## Diverged and failed runs", "\n".join(f"- {line}" for line in lines)]
+        blocks += ["## Diverged and failed runs", "\n".join(f"- {_line(line)}" for line in lines)]
     blocks += ["## Reproduce", f"```\n{command(study)}\n```"]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _line(text: str) -> str:
+    """A text with names from outside on one line, without HTML; it may hold Markdown of ours."""
+    return " ".join(text.splitlines()).replace("<", "\\<")
 
 
 def _claims(claims: Sequence[Mapping[str, str]]) -> str:

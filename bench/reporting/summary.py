@@ -134,7 +134,9 @@ def troubles(study: Study) -> list[str]:
         f"`{run}` diverged" + (f" after step {good}" if pd.notna(good) else "")
         for run, good in zip(diverged["run"], diverged["last_good_step"].astype(object), strict=True)
     ]
-    return lines + [f"`{item['run']}` failed: {str(item['error']).splitlines()[0]}" for item in study.failures]
+    for item in study.failures:
+        lines.append(f"`{item['run']}` failed: {next(iter(str(item['error']).splitlines()), '')}")
+    return lines
 
 
 def command(study: Study) -> str:
@@ -196,11 +198,18 @@ def _asked(study: Study) -> dict[str, list[str]]:
     """Options of the commands stored with the study, each with its values."""
     out: dict[str, list[str]] = {}
     for line in study.meta.get("commands", []):
-        words = [part for word in shlex.split(line) for part in word.split("=", 1)[: 2 if word[:2] == "--" else 1]]
+        words = [part for word in _words(line) for part in word.split("=", 1)[: 2 if word[:2] == "--" else 1]]
         for flag, value in pairwise(words):
             if flag.startswith("--"):
                 out.setdefault(flag, []).append(value)
     return out
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:  # a quotation that doesn't end
+        return line.split()
 
 
 def _chosen(settings: dict[str, Any], keys: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from bench.formatting import (
     DAGGER,
     csv_table,
     escape_markdown,
+    escape_terminal,
     escape_tex,
     heading,
     interval,
@@ -114,7 +115,8 @@ def markdown(table: Table, *, intervals: bool = True) -> str:
         for (label, _), *others in rows
     ]
     shown = markdown_table([escape_markdown(text) for text in head], cells, "lr", style="spaced")
-    return "\n".join([shown, *(f"\n{note}" for note in table.notes)]) + "\n"
+    notes = (f"\n{' '.join(note.splitlines())}" for note in table.notes)
+    return escape_terminal("\n".join([shown, *notes])) + "\n"
 
 
 def printed(table: Table, *, intervals: bool = True) -> tuple[list[str], list[list[tuple[str, bool]]]]:

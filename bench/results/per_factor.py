@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.formatting import interval, markdown_table, number
+from bench.formatting import escape_name, interval, markdown_table, number
 from bench.registry import DATASETS
 from bench.results.read import read_json
 from bench.results.study import Study
@@ -72,7 +72,10 @@ def tables(study: Study, dataset: str) -> list[Table]:
 
 def markdown(found: Sequence[Table]) -> str:
     """What `tables` found in Markdown; empty where that is nothing."""
-    return "\n\n".join(markdown_table(head, rows, "lr") for head, rows in found)
+    return "\n\n".join(
+        markdown_table(list(map(escape_name, head)), [[escape_name(label), *cells] for label, *cells in rows], "lr")
+        for head, rows in found
+    )
 
 
 def _cells(values: list[list[float | None]], runs: pd.DataFrame, score: str) -> list[str]:

@@ -43,6 +43,6 @@ def read(path: Path, *, before: float) -> list[Row]:
     """Rows of the steps before a step, in order; none where there is no file."""
     if not path.exists():
         return []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = [{key: float(value) for key, value in each.items() if value} for each in csv.DictReader(file)]
     return [each for each in rows if each["step"] < before]

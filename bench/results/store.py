@@ -155,7 +155,7 @@ class Store:
     def progress(self, run: str) -> int:
         """Last step that a run in work has reported, 0 if none."""
         try:
-            return int((self.work / run / PROGRESS).read_text())
+            return int((self.work / run / PROGRESS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return 0
 

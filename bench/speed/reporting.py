@@ -68,15 +68,15 @@ def write_study(path: Path, n_seeds: int, rng: np.random.Generator) -> int:
     path.mkdir(parents=True)
     head = {"name": path.name, "preset": "smoke", "planned": len(specs), "methods": chosen, "seeds": study.seeds}
     lines = [f"{key} = {json.dumps(value)}" for key, value in head.items()]
-    (path / "study.toml").write_text("\n".join(lines) + "\n")
+    (path / "study.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     facts = {"wall_s": 10.0, "train_s": 8.0, "evaluate_s": 2.0, "versions": {"disbench": "0"}, "threads": 1}
     for spec in specs:
         folder = path / "runs" / spec.run_id
         folder.mkdir(parents=True)
         result = _result(spec.run_id, rng)
         for file, content in (("spec", spec.model_dump(mode="json")), ("result", result), ("provenance", facts)):
-            (folder / f"{file}.json").write_text(json.dumps(content))
-        (folder / "curves.csv").write_text(_curves(rng))
+            (folder / f"{file}.json").write_text(json.dumps(content), encoding="utf-8")
+        (folder / "curves.csv").write_text(_curves(rng), encoding="utf-8")
     return len(specs)
 
 

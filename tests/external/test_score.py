@@ -15,8 +15,10 @@ import torch
 from bench.data.images import store_of
 from bench.dataset import sample_rows
 from bench.evaluation import codes as evaluation_codes
-from bench.external.codes import choose_dataset, encode_with, encode_with_weights, read_codes
+from bench.external.codes import choose_dataset, read_codes
+from bench.external.encoder import encode_with
 from bench.external.score import score
+from bench.external.with_weights import encode_with_weights
 from bench.training import checkpoint, loop, state
 from bench.training.trained import take, weights
 from helpers.specs import specs_of
@@ -41,6 +43,11 @@ def trained():
     training = state.prepare([spec], dataset.image_shape, len(dataset))
     loop.train(training, dataset, store)
     return training, dataset, store, evaluation_codes.evaluate(take(training, 0), dataset, store)
+
+
+def by_turns(rows):
+    """Means and then log-variances, along the last axis, as one of each by turns."""
+    return torch.stack(rows.chunk(2, dim=-1), dim=-1).flatten(-2)
 
 
 def code_table(n=300):
@@ -72,20 +79,34 @@ class TestAgainstARun:
         assert not found.evaluation.not_applicable
         assert item.warning == ""
 
-    def test_a_head_read_in_the_wrong_order_is_warned_of(self, trained, tmp_path):
+    def test_the_layout_of_the_head_is_found_by_reconstructing(self, trained, tmp_path):
         training, dataset, _, _ = trained
-        tensors = weights(training.model)
-        sizes = {"n_codes": 100, "n_images": 100}
-        head = [name for name in tensors if name.startswith("encoder.")][-2:]
-        for name in head:
-            k = tensors[name].shape[-1] // 2
-            tensors[name] = (
-                torch.stack([tensors[name][..., :k], tensors[name][..., k:]], dim=-1).flatten(-2).contiguous()
-            )
-        checkpoint.save_atomically(tensors, tmp_path / "swapped.safetensors")
-        item = encode_with_weights(tmp_path / "swapped.safetensors", training.specs[0].train.network, dataset, **sizes)
-        assert "reconstructs worse" in item.warning
-        assert "swapped" in item.warning
+        network, sizes = training.specs[0].train.network, {"n_codes": 100, "n_images": 100}
+        changes = {"own": torch.clone, "by_turns": by_turns, "shuffled": lambda rows: rows.flip(-1)}
+        for name, change in changes.items():
+            tensors = weights(training.model)
+            for head in [key for key in tensors if key.startswith("encoder.")][-2:]:
+                tensors[head] = change(tensors[head]).contiguous()
+            checkpoint.save_atomically(tensors, tmp_path / f"{name}.safetensors")
+        own, by, shuffled = (
+            encode_with_weights(tmp_path / f"{name}.safetensors", network, dataset, **sizes) for name in changes
+        )
+        assert (own.source["head"], by.source["head"]) == ("stacked", "interleaved")
+        assert "is read as stacked" in own.note
+        assert "is read as interleaved" in by.note
+        assert not own.warning + by.warning
+        np.testing.assert_array_equal(own.inputs["codes"], by.inputs["codes"])
+        # Neither way: a key map is asked for.
+        assert "reconstructs worse" in shuffled.warning
+        assert "--keys" in shuffled.warning
+        assert not shuffled.note
+        # What the key map says isn't questioned.
+        (tmp_path / "map.toml").write_text('head = "stacked"')
+        said = encode_with_weights(
+            tmp_path / "by_turns.safetensors", network, dataset, keys=tmp_path / "map.toml", **sizes
+        )
+        assert "reconstructs worse" in said.warning
+        assert not said.note
 
     def test_its_encoder_as_a_function_gets_its_scores(self, trained, tmp_path, monkeypatch):
         training, dataset, _, own = trained

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,32 @@ def test_damaged_files_are_refused(suffix, tmp_path):
 def test_a_file_that_is_not_there(tmp_path):
     assert "no such file" in refused(read_state, tmp_path / "net.pt")
     assert "no such file" in refused(read_state, tmp_path)
+
+
+def test_dictionaries_in_dictionaries_without_end_are_read(tmp_path):
+    torch.save({}, tmp_path / "flat.pt")
+    with zipfile.ZipFile(tmp_path / "flat.pt") as flat, zipfile.ZipFile(tmp_path / "deep.pt", "w") as deep:
+        for name in flat.namelist():
+            # pickle.dumps can't go so deep: {"n": {"n": ...}} by hand.
+            pickled = b"\x80\x02" + b"}X\x01\x00\x00\x00n" * 5_000 + b"}" + b"s" * 5_000 + b"."
+            deep.writestr(name.replace("flat", "deep"), pickled if name.endswith("data.pkl") else flat.read(name))
+    assert "holds no state dict" in refused(read_state, tmp_path / "deep.pt")
+    own = {"net": {"weight": torch.ones(2)}}
+    own["again"] = own
+    torch.save(own, tmp_path / "own.pt")
+    assert list(read_state(tmp_path / "own.pt").tensors) == ["weight"]
+
+
+def test_sizes_are_held_against_a_bound_before_anything_is_built(tmp_path):
+    state = {"encoder.0.weight": torch.zeros(1, 1).expand(2**28, 1), "encoder.0.bias": torch.zeros(1).expand(2**28)}
+    torch.save(state, tmp_path / "wide.pt")
+    assert (tmp_path / "wide.pt").stat().st_size < 10_000
+    assert "would take 2.00 GiB of memory, more than 1.00 GiB" in refused(
+        read_state, tmp_path / "wide.pt", max_bytes=2**30
+    )
+    # Even where it is allowed, no network of that size is built.
+    found = read_state(tmp_path / "wide.pt")
+    assert "no partner for ours" in refused(load_vae, "B", SHAPE, found)
+    with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb/data.pkl", bytes(2**24))
+    assert "more than 0.01 GiB" in refused(read_state, tmp_path / "bomb.pt", max_bytes=2**23)

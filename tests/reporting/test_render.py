@@ -183,11 +183,11 @@ def test_a_crash_leaves_the_old_report(
     before = digests(out)
 
     def crash(study: object) -> Figure:
-        raise RuntimeError("a figure with a fault")
+        raise KeyboardInterrupt
 
     with FIGURES.override():
         FIGURES.register("faulty")(crash)
-        with pytest.raises(RuntimeError, match="fault"):
+        with pytest.raises(KeyboardInterrupt):
             render(path, out)
     assert digests(out) == before
     assert [item.name for item in out.parent.iterdir()] == ["toy"]
