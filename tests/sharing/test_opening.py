@@ -118,10 +118,14 @@ def test_memory_is_used_where_there_is_ample_room(
             assert folder.is_relative_to(temporary)
 
 
-def test_a_study_takes_over_the_runs_of_an_archive(
-    reference_study: Callable[[str], Path], tmp_path: Path, temporary: Path
-) -> None:
-    file = packed(reference_study("quick-dsprites"), tmp_path / "theirs.tar.xz")
+@pytest.fixture
+def quick(reference_study: Callable[[str], Path]) -> Path:
+    """Return a committed study, unpacked before any test looks at what it unpacks itself."""
+    return reference_study("quick-dsprites")
+
+
+def test_a_study_takes_over_the_runs_of_an_archive(quick: Path, tmp_path: Path, temporary: Path) -> None:
+    file = packed(quick, tmp_path / "theirs.tar.xz")
     # Only what is measured as it was when the archive was made.
     asked = resolve("quick", methods=["vae"], seeds=[0, 1], evaluation={"metrics": ["reconstruction", "kl"]})
     assert run_study(asked, expand(asked), tmp_path / "ours", reuse=[file]) == []
