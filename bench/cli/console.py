@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 
 from bench.cli.common import say
@@ -50,8 +49,8 @@ def print_report(
     """
     from bench.reporting import render, tables
 
-    missing: list[str] = []
     jobs = n_jobs or os.cpu_count() or 1
+    missing: list[str] = []
     page = render.render(study, reports / name, name=name.as_posix(), figures=figures, n_jobs=jobs, tell=missing.append)
     if not quiet:
         for table in [
@@ -177,7 +176,7 @@ def print_one(name: str, results: Path, *, as_json: bool) -> None:
         )
     if len(homes) > 1:
         others = ", ".join(map(str, homes[1:]))
-        typer.echo(f"bench: {len(homes)} studies hold this run: shown as in {homes[0]}; also in {others}", err=True)
+        say(f"bench: {len(homes)} studies hold this run: shown as in {homes[0]}; also in {others}", err=True)
     with opened(homes[0]) as folder:
         _print_run(folder / "runs" / name)
 
@@ -201,7 +200,7 @@ def _homes(run: str, results: Path) -> tuple[list[Path], list[str]]:
         try:
             runs = runs_of(archive)
         except BenchError as error:
-            typer.echo(f"bench: warning: {error}", err=True)
+            say(f"bench: warning: {error}", err=True)
             continue
         known |= runs
         if run in runs:

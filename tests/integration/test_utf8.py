@@ -60,7 +60,7 @@ def _needs_encoding(call: ast.Call) -> bool:
     if isinstance(function, ast.Attribute) and function.attr == "open":
         of = function.value.id if isinstance(function.value, ast.Name) else ""
         modes = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
-        return of not in ("Image", "os", "archive") and not any("b" in str(mode) for mode in modes)
+        return of not in ("Image", "os", "archive", "packed", "tarfile") and not any("b" in str(mode) for mode in modes)
     return isinstance(function, ast.Name) and function.id == "open"
 
 
