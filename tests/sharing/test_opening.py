@@ -118,7 +118,7 @@ def test_memory_is_used_where_there_is_ample_room(
             assert folder.is_relative_to(temporary)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def quick(reference_study: Callable[[str], Path]) -> Path:
     """Return a committed study, unpacked before any test looks at what it unpacks itself."""
     return reference_study("quick-dsprites")
