@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,10 @@ from numpy.typing import NDArray
 from bench.errors import BenchError, in_words
 
 GIB = 2**30
+
+
+class DamagedError(ValueError):
+    """An array that isn't what its header or its archive says; in words that need no type of error before them."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,8 @@ def reading(path: Path, where: str = "") -> Iterator[None]:
     except BenchError:
         raise
     except Exception as error:
-        # Damaged bytes make the zip, zlib, header and HDF5 parsers raise anything, KeyError to zlib.error.
-        what = in_words(error).splitlines()[0]
+        # DamagedError bytes make the zip, zlib, header and HDF5 parsers raise anything, KeyError to zlib.error.
+        what = (str(error) if isinstance(error, DamagedError) else in_words(error)).splitlines()[0]
         raise BenchError(f"{where}: damaged or not the right kind of file ({what})") from error
 
 
@@ -109,14 +114,14 @@ def read_arrays(
             _check(found, max_bytes, where, way_out)
             _check_size(header, path.stat().st_size)
             file.seek(0)
-            return {name: np.lib.format.read_array(file, allow_pickle=False) for name in found}
+            return {name: _checked(np.lib.format.read_array(file, allow_pickle=False)) for name in found}
         with zipfile.ZipFile(file) as archive:
             members = {info.filename: info for info in archive.infolist()}
             chosen = {}
             for name in choose([_name(member) for member in members]):
                 chosen[name] = members.get(f"{name}.npy") or members[name]
                 if sum(_name(info.filename) == name for info in archive.infolist()) > 1:
-                    raise ValueError(f"two arrays have the name {name!r}")
+                    raise DamagedError(f"two arrays have the name {name!r}")
             headers = {}
             for name, info in chosen.items():
                 with naming(name), archive.open(info) as member:
@@ -130,10 +135,10 @@ def read_member(archive: zipfile.ZipFile, member: str | zipfile.ZipInfo, *, max_
 
     Raises
     ------
-    ValueError
-        Object arrays, more or less bytes than the header says, more than `max_bytes`.
-    KeyError, zipfile.BadZipFile, ...
-        Absent or damaged members; see `reading`.
+    DamagedError
+        Object arrays, more or less bytes than the header says, more than `max_bytes`, bytes that can't be unpacked.
+    KeyError
+        No such member.
     """
     info = member if isinstance(member, zipfile.ZipInfo) else archive.getinfo(member)
     with naming(_name(info.filename)):
@@ -141,12 +146,12 @@ def read_member(archive: zipfile.ZipFile, member: str | zipfile.ZipInfo, *, max_
             header = read_header(stream)
         _check_size(header, info.file_size)
         if max_bytes is not None and header.nbytes > max_bytes:
-            raise ValueError(f"{header.dtype} of shape {header.shape} is too large")
+            raise DamagedError(f"{header.dtype} of shape {header.shape} is too large")
         with archive.open(info) as stream:
             array = np.lib.format.read_array(stream, allow_pickle=False)
             if stream.read(1):
-                raise ValueError("it is longer than its header says")
-    return array
+                raise DamagedError("it is longer than its header says")
+        return _checked(array)
 
 
 def read_header(file: IO[bytes]) -> Header:
@@ -154,18 +159,18 @@ def read_header(file: IO[bytes]) -> Header:
 
     Raises
     ------
-    ValueError
+    DamagedError, ValueError
         No header, or one that no array can have.
     """
     version = np.lib.format.read_magic(file)
     if version == (2, 0) and int.from_bytes(_peek(file, 4), "little") > 2**16:
-        raise ValueError("its header is too long")
+        raise DamagedError("its header is too long")
     parsers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in parsers:
-        raise ValueError(f"it is in version {version} of NumPy's format, which holds records")
+        raise DamagedError(f"it is in version {version} of NumPy's format, which holds records")
     shape, fortran, dtype = parsers[version](file)
     if any(size < 0 for size in shape) or not dtype.itemsize:
-        raise ValueError(f"no array is {dtype} of shape {shape}")
+        raise DamagedError(f"no array is {dtype} of shape {shape}")
     return Header(tuple(map(int, shape)), fortran, dtype, file.tell())
 
 
@@ -174,6 +179,15 @@ def _peek(file: IO[bytes], n: int) -> bytes:
     content = file.read(n)
     file.seek(start)
     return content
+
+
+def _checked(array: NDArray[Any]) -> NDArray[Any]:
+    # NumPy takes any number for a character; Python fails on those that are none, whenever it meets one.
+    if array.dtype.kind == "U" and array.size:
+        plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")).reshape(-1)
+        if plain.view(np.uint32).max() > sys.maxunicode:
+            raise DamagedError("its texts hold what is no character")
+    return array
 
 
 def _name(member: str) -> str:
@@ -199,7 +213,7 @@ def _check(found: Mapping[str, Header], max_bytes: int, where: str, way_out: str
 def _check_size(header: Header, size: int) -> None:
     if not header.dtype.hasobject and header.size + header.nbytes != size:
         more = "longer" if size > header.size + header.nbytes else "shorter"
-        raise ValueError(f"it is {more} than its header says")
+        raise DamagedError(f"it is {more} than its header says")
 
 
 @contextlib.contextmanager
@@ -208,4 +222,5 @@ def naming(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise ValueError(f"array {name!r}: {in_words(error).splitlines()[0]}") from error
+        what = str(error) if isinstance(error, DamagedError) else in_words(error).splitlines()[0]
+        raise DamagedError(f"array {name!r}: {what}") from error

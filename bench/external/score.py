@@ -6,12 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from bench.errors import BenchError
 from bench.external.align import aligned_rows
 from bench.external.codes import Representation
 from bench.metrics import kl, udr
 from bench.metrics.measure import Evaluation, match_metrics, measure
 from bench.seeds import stream
+
+#: Codes beyond this, squared and summed, are infinite.
+LARGEST = 1e140
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,14 @@ def score(
     Raises
     ------
     BenchError
-        Unknown metrics, or codes that a metric refuses (NaN, another number of rows).
+        Unknown metrics, or codes that a metric refuses (NaN, another number of rows), or too large to compute with.
     """
     names = list(dict.fromkeys(name for item in metrics for name in match_metrics(item)))
     scored = []
     for item in representations:
+        size = float(np.abs(item.inputs["codes"]).max(initial=0, where=np.isfinite(item.inputs["codes"])))
+        if size > LARGEST:
+            raise BenchError(f"{item.name}: codes of up to {size:.0e} are too large to be squared: scale them")
         try:
             found = Evaluation({}, {}, {})
             for name in names:

@@ -131,11 +131,12 @@ def test_damaged_plain_arrays_are_refused(content, says):
         ({}, "there is no array 'codes'"),
         ({"codes_npy": b"text"}, "array 'codes': "),
         ({"codes": npy(CODES), "codes_npy": npy(CODES)}, "two arrays have the name 'codes'"),
-        ({"codes_npy": npy(CODES)[:-8]}, "array 'codes': ValueError: it is shorter than its header says"),
-        ({"codes_npy": npy(CODES) + b"12345678"}, "array 'codes': ValueError: it is longer than its header says"),
-        ({"codes_npy": npy(CODES).replace(b"(240, 4)", b"(-24, 4)")}, "array 'codes': ValueError: no array is float64"),
-        ({"codes_npy": npy(CODES).replace(b"'<f8'", b"'<U0'")}, "array 'codes': ValueError: no array is <U0"),
+        ({"codes_npy": npy(CODES)[:-8]}, "array 'codes': it is shorter than its header says"),
+        ({"codes_npy": npy(CODES) + b"12345678"}, "array 'codes': it is longer than its header says"),
+        ({"codes_npy": npy(CODES).replace(b"(240, 4)", b"(-24, 4)")}, "array 'codes': no array is float64"),
+        ({"codes_npy": npy(CODES).replace(b"'<f8'", b"'<U0'")}, "array 'codes': no array is <U0"),
         ({"codes_npy": npy(CODES).replace(b"\x93NUMPY\x01", b"\x93NUMPY\x07")}, "array 'codes': "),
+        ({"codes_npy": npy(np.array(["a"])).replace(b"a\0\0\0", b"a\0\0\1")}, "its texts hold what is no character"),
         ({"codes_npy": b"\x93NUMPY\x02\x00" + b"\xff" * 100}, "its header is too long"),
     ],
 )
@@ -182,6 +183,13 @@ def test_every_flipped_byte_and_every_truncation_is_read_right_or_refused():
                     np.testing.assert_array_equal(array, own[name])
         assert len(lines) > len(contents) / 10
         assert all(str(path) in line and "\n" not in line for line in lines)
+
+
+def test_codes_too_large_to_compute_with_are_refused(bench):
+    np.save("codes.npy", CODES * 1e200)
+    code, _, err = bench("score", "codes.npy", "--metric", "active_units")
+    assert code == 2
+    assert "codes: codes of up to 4e+200 are too large to be squared: scale them" in err
 
 
 @pytest.mark.parametrize("name", ["", "none.npz"])

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import Linear
 
+from bench.errors import BenchError
 from bench.external.weight_files import State, read_key_map, read_state
 from bench.external.weights import key_map_template, load_vae
 from bench.nn import networks
@@ -127,6 +128,24 @@ def test_damaged_files_are_refused(suffix, tmp_path):
     for damaged in (b"", b"hello world", content[:40], content[: len(content) // 2], content[:-30]):
         path.write_bytes(damaged)
         assert "can't be read" in refused(read_state, path)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", "-old.pt"])
+def test_a_file_with_a_flipped_bit_is_read_or_refused_in_one_line(suffix, tmp_path):
+    path = tmp_path / f"net{suffix}"
+    old = {"_use_new_zipfile_serialization": False} if "old" in suffix else {}
+    state = {"a.weight": torch.ones(3, 4), "a.bias": torch.ones(3)}
+    torch.save(state, path, **old) if path.suffix == ".pt" else save_file(state, path)
+    content = path.read_bytes()
+    lines = []
+    for at in range(0, len(content), max(len(content) // 200, 1)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
+        try:
+            read_state(path)
+        except BenchError as error:
+            lines.append(str(error))
+    assert len(lines) > 10
+    assert all(str(path) in line and "\n" not in line for line in lines)
 
 
 def test_a_file_that_is_not_there(tmp_path):
