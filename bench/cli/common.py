@@ -13,6 +13,7 @@ from bench.formatting import escape_terminal
 
 if TYPE_CHECKING:
     from bench.config.study import StudySpec
+    from bench.results.study import Study
     from bench.spec import RunSpec
 
 
@@ -82,9 +83,37 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
     typer.echo(escape_terminal(text), err=err, nl=nl)
 
 
-def load_plugins(paths: list[Path] | None) -> None:
-    """Import the users' files of ``--plugin``."""
+def load_plugins(paths: list[Path] | None, *studies: Path, quiet: bool = False) -> None:
+    """Import the users' files of ``--plugin``, then those that studies of the user's own recorded, which is told."""
     from bench.registry import load_plugin
 
     for path in paths or []:
         load_plugin(path)
+    if studies:
+        from bench.results.plugins import load_recorded
+
+        for file in [file for study in studies for file in load_recorded(study)]:
+            if not quiet:
+                say(f"bench: plug-in '{file}' is loaded, as the study recorded it", err=True)
+
+
+def say_what_is_missing(study: Study, *, refuse: bool = False) -> None:
+    """Tell of a study's plug-ins that aren't loaded or have changed.
+
+    Raises
+    ------
+    BenchError
+        If it can't be reported without the ones that aren't loaded.
+    """
+    from bench.results.plugins import changed_plugins, missing_plugins
+
+    for file, why in missing_plugins(study).items():
+        told = f"study '{study.name}' was made with plug-in '{file}', which isn't loaded ({why})"
+        if refuse:
+            raise BenchError(
+                f"{told}: give it with --plugin {file}, or report without its scores, figures and labels with "
+                "--without-plugins"
+            )
+        say(f"bench: warning: {told}: labels, headings and directions of its own are missing", err=True)
+    for name in changed_plugins(study):
+        say(f"bench: warning: plug-in '{name}' isn't the file that study '{study.name}' ran with", err=True)

@@ -14,7 +14,7 @@ import typer
 
 from bench import __version__
 from bench.cli import check, claims, doctor, score, share, speed, test
-from bench.cli.common import load_plugins, resolve_study, say
+from bench.cli.common import load_plugins, resolve_study, say, say_what_is_missing
 from bench.cli.options import (
     Config,
     Datasets,
@@ -111,7 +111,7 @@ def run(
             results / name,
             n_jobs=jobs,
             rerun="all" if rerun == "all" else "diverged" if rerun == "diverged" else "",
-            plugins=[path.resolve() for path in plugin or []],
+            plugins=plugin or [],
             command=shlex.join(["bench", *sys.argv[1:]]),
             mixed=mixed,
             reuse=[locate(other, results) for other in reuse or []],
@@ -122,7 +122,9 @@ def run(
         raise typer.Exit(130) from None
     failed = any(outcome.state == "failed" for outcome in outcomes)
     try:
+        load_plugins(None, results / name, quiet=quiet)
         with opened_study(results / name, mixed=mixed) as read:
+            say_what_is_missing(read, refuse=True)
             whole = console.print_report(read, reports, Path(name), quiet=quiet, n_jobs=jobs)
     except BenchError as error:
         if not failed:
@@ -219,8 +221,10 @@ def aggregate(
     """One tidy table, a row per run; also of a study that is still running."""
     from bench.sharing.opening import locate, opened_study
 
-    load_plugins(plugin)
-    with opened_study(locate(study, results), mixed=mixed) as read:
+    path = locate(study, results)
+    load_plugins(plugin, path)
+    with opened_study(path, mixed=mixed) as read:
+        say_what_is_missing(read)
         table = read.runs.to_csv(index=False, lineterminator="\n")
     if out is None:
         typer.echo(table, nl=False)
@@ -238,6 +242,10 @@ def report(
         typer.Option("--figures", help="For git: report.md, tables and these as PNG, by name, or none; nothing else."),
     ] = None,
     plugin: Plugins = None,
+    without_plugins: Annotated[
+        bool,
+        typer.Option("--without-plugins", help="Report without the plug-ins that a study was made with, and say so."),
+    ] = False,
     mixed: Mixed = False,
     quiet: Quiet = False,
 ) -> None:
@@ -249,13 +257,15 @@ def report(
     from bench.selectors import split_list
     from bench.sharing.opening import locate, name_of, opened_study
 
-    load_plugins(plugin)
     chosen = None if figures is None else [] if figures == "none" else split_list(figures)
     paths = [locate(name, results) for name in study]
+    load_plugins(plugin, *([] if without_plugins else paths), quiet=quiet)
     whole = True
     with ExitStack() as stack:
         # What is no study, or a damaged one, is told before anything is drawn.
         studies = [stack.enter_context(opened_study(path, mixed=mixed)) for path in paths]
+        for read in studies:
+            say_what_is_missing(read, refuse=not without_plugins)
         for path, read in zip(paths, studies, strict=True):
             place = path.parent.relative_to(results) if path.parent.is_relative_to(results) else Path()
             whole &= console.print_report(read, reports, place / name_of(path), figures=chosen, quiet=quiet)

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from bench.cli.common import load_plugins, say
+from bench.cli.common import load_plugins, say, say_what_is_missing
 from bench.cli.options import Json, Mixed, Plugins, Results, Study
 from bench.errors import BenchError, did_you_mean
 from bench.files import write_out
@@ -34,8 +34,8 @@ def export(
     from bench.sharing.export import export_archive, export_table
     from bench.sharing.opening import locate, name_of, opened
 
-    load_plugins(plugin)
     path = locate(study, results)
+    load_plugins(plugin, path)
     target = Path(f"{name_of(path.resolve())}.zip") if out is None else out
     _check_suffix(target, EXPORTS)
     with opened(path) as folder:
@@ -95,9 +95,12 @@ def compare(
     if out is not None:
         _check_suffix(out, FORMATS)
     margins = dict(_margin(text) for text in margin or [])
-    load_plugins(plugin)
     sides = [locate(name, results) for name in (a, b)]
-    found = comparison_compare.compare(*map(comparison_compare.load_study, sides), margins=margins, mixed=mixed)
+    load_plugins(plugin, *sides)
+    studies = [comparison_compare.load_study(side) for side in sides]
+    for study in studies:
+        say_what_is_missing(study)
+    found = comparison_compare.compare(*studies, margins=margins, mixed=mixed)
     if out is not None:
         write_out(out, render(found, out.suffix))
     (typer.echo if json else say)(render(found, ".json" if json else ".md"), nl=False)

@@ -13,6 +13,7 @@ from bench.execution import grouping, processes
 from bench.execution.plan import Plan, Rerun, plan
 from bench.execution.task import Outcome, Task
 from bench.execution.worker import execute_batch, killed
+from bench.files import sha256
 from bench.results.read import write_runs_jsonl
 from bench.results.store import Store
 from bench.results.versions import check_versions
@@ -61,7 +62,7 @@ def run_study(
     rerun : {"", "diverged", "all"}
         What is done again.
     plugins : sequence of Path
-        Files that the workers import first.
+        Files that the workers import first; recorded with their checksums as they are given.
     command : str
         For the record.
     mixed : bool
@@ -85,7 +86,8 @@ def run_study(
     store = Store(folder)
     with ExitStack() as stack:
         others = [Store(stack.enter_context(opened(path, marked=True))) for path in reuse]
-        store.create(study.model_dump(mode="json"), specs, command)
+        recorded = {path.as_posix(): sha256(path) for path in plugins}
+        store.create(study.model_dump(mode="json"), specs, command, recorded)
         if not mixed:
             check_versions(folder, specs)
         adopted = sum(store.adopt(other, spec.run_id) for spec in specs for other in others)
@@ -94,7 +96,7 @@ def run_study(
     watcher.planned(study, todo, store, todo.workers(jobs), adopted)
     outcomes: list[Outcome] = []
     try:
-        for outcome in execute(todo, store, n_jobs=jobs, plugins=plugins):
+        for outcome in execute(todo, store, n_jobs=jobs, plugins=[path.resolve() for path in plugins]):
             outcomes.append(outcome)
             watcher.finished(outcome)
         write_runs_jsonl(folder)

@@ -6,12 +6,14 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
 
 from bench.formatting import duration, ranges
 from bench.results.labels import CONTROL, Spec, method_settings
+from bench.results.plugins import changed_plugins, missing_plugins, study_plugins, unknown_things
 from bench.results.read import read_json
 from bench.results.study import Study
 from bench.results.terms import own_network, sharing
@@ -62,8 +64,23 @@ def facts(study: Study) -> list[tuple[str, str]]:
     lines += [("Versions", ", ".join(versions))] if versions else []
     commits = _several(_commit(item) for item in records if item.get("commit"))
     lines += [("Commit", commits)] if commits else []
+    lines += _plugins(study)
     seconds = float(runs["wall_s"].sum())
     lines += [("Time", f"{duration(seconds)} in all runs together")] if seconds else []
+    return lines
+
+
+def _plugins(study: Study) -> list[tuple[str, str]]:
+    """Which plug-ins are loaded, and what is missing where some aren't."""
+    missing, changed = missing_plugins(study), changed_plugins(study)
+    loaded = [PurePath(file).name for file in study_plugins(study) if file not in missing]
+    shown = [f"{name} (not the file that ran)" if name in changed else name for name in loaded]
+    lines = [("Plug-ins", ", ".join(shown))] if shown else []
+    absent = [f"plug-in {PurePath(file).name}" for file in missing]
+    absent += unknown_things(study.specs[run] for run in study.runs["run"])
+    if absent:
+        lacks = "labels, headings, directions and figures of their own are missing"
+        lines.append(("Incomplete", f"not loaded here: {', '.join(absent)}; {lacks}"))
     return lines
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,25 @@ class Store:
         self.failed = path / "failed"
         self.work = path / ".tmp"
 
-    def create(self, study: dict[str, Any], specs: list[RunSpec], command: str = "") -> None:
+    def create(
+        self,
+        study: dict[str, Any],
+        specs: list[RunSpec],
+        command: str = "",
+        plugins: Mapping[str, str] | None = None,
+    ) -> None:
         """Make the folders and record what is planned, beside what earlier calls planned.
+
+        Parameters
+        ----------
+        study : dict
+            As asked for.
+        specs : list of RunSpec
+            Its runs.
+        command : str
+            What asked for it.
+        plugins : mapping of str to str, optional
+            Plug-ins, as the user gave their paths, to their checksums.
 
         Raises
         ------
@@ -64,12 +81,15 @@ class Store:
             with FileLock(self.work / "study.lock", timeout=60):
                 planned = sorted({*self.planned(), *(spec.run_id for spec in specs)})
                 write_json(self.path / "plan.json", {"runs": planned})
+                earlier = self._record()
                 record = {
                     "schema_version": SCHEMA_VERSION,
                     "name": self.path.name,
                     "planned": len(planned),
-                    "commands": list(dict.fromkeys([*self._record().get("commands", []), command])),
+                    "commands": list(dict.fromkeys([*earlier.get("commands", []), command])),
                 }
+                if known := {**earlier.get("plugins", {}), **(plugins or {})}:
+                    record["plugins"] = known
                 write_text(self.path / "study.toml", tomli_w.dumps(study | {"record": record}))
         except Timeout:
             raise BenchError(f"results folder '{self.path}': another process holds its lock; try again") from None

@@ -14,6 +14,7 @@ from pandas.api.types import is_object_dtype
 
 from bench.errors import BenchError, did_you_mean, reason
 from bench.files import json_bytes, sha256, write_bytes
+from bench.results.plugins import PLUGINS
 from bench.results.read import entries
 from bench.results.store import RESULT
 from bench.results.study import read_study
@@ -234,8 +235,12 @@ def _public_run(folder: Path) -> dict[str, bytes]:
 
 
 def _public_study(study: dict[str, Any]) -> dict[str, Any]:
-    """What was asked for without paths; commands word by word, so that a path ends where the shell says."""
+    """What was asked for without paths; commands word by word, so that a path ends where the shell says.
+
+    Nor where plug-ins lie: their names and checksums are in provenance, and nobody's record says what runs elsewhere.
+    """
     public: dict[str, Any] = _each(study)
+    public.get("record", {}).pop(PLUGINS, None)
     for before, after in ((study, public), (study.get("record", {}), public.get("record", {}))):
         if "commands" in before:
             after["commands"] = [_hide_in_command(command) for command in before["commands"]]

@@ -12,8 +12,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from bench.errors import BenchError, did_you_mean, reason
-from bench.files import json_bytes
+from bench.files import json_bytes, parse_toml
+from bench.results.plugins import PLUGINS
 from bench.results.study import Study, read_study
 from bench.sharing.archive import IMPORTED, Archive, read_archive
 from bench.sharing.containers import SUFFIXES
@@ -174,6 +177,11 @@ def _write(archive: Archive, folder: Path, *, marked: bool) -> None:
             if name.endswith("/spec.json"):
                 volatile = name.removesuffix("spec.json") + "provenance.json"
                 files[volatile] = json_bytes(json.loads(files.get(volatile, b"{}")) | origin)
+    study = parse_toml(files["study.toml"], "study.toml")
+    if PLUGINS in study.get("record", {}):
+        # Files that a user's own studies load again: nobody else decides what code runs here.
+        del study["record"][PLUGINS]
+        files["study.toml"] = tomli_w.dumps(study).encode()
     for parent in sorted({(folder / name).parent for name in files}):
         parent.mkdir(parents=True, exist_ok=True)
     for name, content in sorted(files.items(), key=lambda item: item[0] == "study.toml"):

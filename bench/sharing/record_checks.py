@@ -66,6 +66,8 @@ class _Provenance(_Record):
     dirty: bool | None = None
     hardware: _Hardware = _Hardware()
     wall_s: float | None = None
+    n_data: Count | None = None
+    plugins: dict[str, str] = {}
 
 
 class _Study(_Record):
@@ -78,6 +80,7 @@ class _Study(_Record):
     datasets: list[str] = []
     seeds: list[Count] = []
     commands: list[str] = []
+    plugins: dict[str, str] = {}
     planned: Count | None = None
 
 

@@ -217,6 +217,10 @@ def test_a_plug_in_method_runs_and_a_failing_study_exits_with_1(bench, tmp_path)
     assert "| Tiny | 1 |" in out
     provenance = json.loads(next(Path("results").glob("*/runs/*tiny_vae*/provenance.json")).read_text())
     assert provenance["plugins"]["tiny.py"]
+    words_again = [sys.executable, "-m", "bench", "report", "smoke-dsprites", "--figures", "none"]
+    again = subprocess.run(words_again, capture_output=True, text=True, timeout=300)
+    assert (again.returncode, again.stderr) == (0, "bench: plug-in 'tiny.py' is loaded, as the study recorded it\n")
+    assert "| Tiny | 1 |" in again.stdout
     Path("tiny.py").write_text(
         PLUGIN.replace("return Objective", "raise RuntimeError('no luck [/x]'); return Objective")
     )
