@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from bench.errors import BenchError
 from bench.files import sha256
 from bench.registry import DATASETS, METHODS, METRICS, load_plugin, loaded_plugins
 from bench.results.labels import Spec
@@ -41,7 +42,7 @@ def load_recorded(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return []
-    recorded = read_toml(path / "study.toml").get("record", {}).get(PLUGINS, {})
+    recorded = _recorded(read_toml(path / "study.toml").get("record", {}), path)
     known = {file.name for file in loaded_plugins()}
     wanted = {Path(file): checksum for file, checksum in recorded.items() if PurePath(file).name not in known}
     if not wanted or any(_imported(folder) for folder in entries(path / "runs")):
@@ -55,7 +56,7 @@ def load_recorded(path: Path) -> list[Path]:
 def missing_plugins(study: Study) -> dict[str, str]:
     """Plug-ins of a study that aren't loaded, by path where it is known, to why `load_recorded` didn't load them."""
     known = {file.name for file in loaded_plugins()}
-    recorded = study.meta.get(PLUGINS, {})
+    recorded = _recorded(study.meta, study.path)
     out = {}
     for file in study_plugins(study):
         if PurePath(file).name not in known:
@@ -88,14 +89,20 @@ def study_plugins(study: Study) -> dict[str, list[str]]:
 
     By path where the study's record has it, by the file's name where only runs tell of it.
     """
-    recorded: Mapping[str, Any] = study.meta.get(PLUGINS, {})
-    needed = {str(file): [str(checksum)] for file, checksum in recorded.items()}
+    needed = {file: [checksum] for file, checksum in _recorded(study.meta, study.path).items()}
     called = {PurePath(file).name: file for file in needed}
     for facts in study.provenance.values():
         for name, checksum in facts.get(PLUGINS, {}).items():
             sums = needed.setdefault(called.get(name, name), [])
             sums += [] if checksum in sums else [checksum]
     return needed
+
+
+def _recorded(record: Mapping[str, Any], study: Path) -> dict[str, str]:
+    plugins = record.get(PLUGINS, {})
+    if not isinstance(plugins, dict) or not all(isinstance(checksum, str) for checksum in plugins.values()):
+        raise BenchError(f"{study / 'study.toml'}: record.plugins isn't a table of files and their checksums")
+    return plugins
 
 
 def _imported(run: Path) -> bool:

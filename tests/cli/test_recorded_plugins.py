@@ -192,3 +192,10 @@ def test_runs_without_a_record_of_where_they_were_made_are_nobodys(bench: Bench,
 def test_runs_alone_tell_of_a_plug_in(bench: Bench, study: Path) -> None:
     name(study, {})
     assert report(bench) == (2, "", refusal(UNASKED))
+
+
+@pytest.mark.parametrize("plugins", [["my.py"], {"my.py": 3}, "my.py"])
+def test_a_damaged_record_is_one_line(bench: Bench, study: Path, plugins: Any) -> None:
+    name(study, plugins)
+    message = "bench: results/toy/study.toml: record.plugins isn't a table of files and their checksums\n"
+    assert report(bench) == (2, "", message)
