@@ -184,12 +184,13 @@ def above_chance(of_rows: Floats, n: int) -> float | None:
 
 def explicitness(codes: Floats, classes: Ints) -> tuple[Floats, bool]:
     """Predictive information per factor over log n_k, shape (F,), and whether the regressions converged."""
-    from sklearn.metrics import log_loss
-
     score, all_converged = np.empty(classes.shape[1]), True
     for k, column in enumerate(classes.T):
         model, converged = fit_logistic(codes, column, C=np.inf, class_weight="balanced", max_iter=100)
-        loss = log_loss(column, model.predict_proba(codes))
+        # As scikit-learn's `log_loss`, which in 1.4 warns of rows that sum to one within rounding only.
+        own = model.predict_proba(codes)[np.arange(len(column)), np.searchsorted(model.classes_, column)]
+        eps = np.finfo(own.dtype).eps
+        loss = -np.log(own.clip(eps, 1 - eps)).mean()
         # The regression on nothing says 1/n_k whatever the row, because classes are balanced.
         score[k] = 1 - loss / np.log(len(model.classes_))
         all_converged &= converged
