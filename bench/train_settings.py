@@ -98,19 +98,24 @@ def from_layout(content: Mapping[str, Any]) -> dict[str, Any]:
     ValueError
         If an option that isn't neutral is missing, or something is there that is none.
     """
+    if "network_version" in content:
+        raise ValueError("unknown key 'network_version'")
+    for part in ("network", "optimizer"):
+        if not isinstance(content.get(part), dict):
+            raise ValueError(f"{part} should be an object")
     rest = {key: dict(value) if key in ("network", "optimizer") else value for key, value in content.items()}
     neutral = neutral_values(TrainSettings)
     train = {}
     for name in TrainSettings.model_fields:
         *table, key = PLACES.get(name, (name,))
-        holder = rest.get(table[0], {}) if table else rest
+        holder = rest[table[0]] if table else rest
         if key in holder:
             train[name] = holder.pop(key)
         elif name not in neutral and name not in MAY_BE_MISSING:
             raise ValueError(f"lacks {'.'.join([*table, key])}")
-    version, optimizer = rest.get("network", {}).pop("version", None), rest.get("optimizer", {}).pop("name", OPTIMIZER)
+    version, optimizer = rest["network"].pop("version", None), rest["optimizer"].pop("name", None)
     if optimizer != OPTIMIZER:
         raise ValueError(f"optimizer.name={optimizer!r}: it is {OPTIMIZER!r}")
-    if left := [f"{table}.{key}" for table in ("network", "optimizer") for key in rest.pop(table, {})]:
+    if left := [f"{table}.{key}" for table in ("network", "optimizer") for key in rest.pop(table)]:
         raise ValueError(f"unknown key '{left[0]}'")
     return rest | {"train": train, "network_version": version}

@@ -1,1 +1,6 @@
-"""Whether scores are still what they were: the tiers of ``bench check``, one file each."""
+"""Whether scores are still what they were.
+
+The tiers of ``bench check``: `formulas` and `losses` are 0, `trajectories` 1, `statistical` 2, `papers` 3.
+
+From outside: `run.run` does what a `request.Request` asks, `render` prints it; `doctor` is ``bench doctor``.
+"""

@@ -1,4 +1,4 @@
-"""Files of claims, one per paper in ``bench/claims``: read, and checked against what is registered."""
+"""Files of claims, one per paper in ``bench/claims/papers``: read, and checked against what is registered."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def print_status(folder: Path, *, as_json: bool) -> None:
 def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None:
     """Print the names of one kind, with version and first line of the documentation."""
     from bench import registry
-    from bench.config.study import PRESETS, presets
+    from bench.config.study import PRESETS, STUDIES, presets, studies
 
     registries: dict[str, registry.Registry[Any, Any]] = {
         "methods": registry.METHODS,
@@ -131,6 +131,8 @@ def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None
     if kind == "presets":
         rows = [_summary_of(PRESETS / f"{name}.toml") for name in presets()]
     elif kind == "studies":
+        rows = [_summary_of(STUDIES / f"{name}.toml") for name in studies()]
+    elif kind == "results":
         rows = [
             {"name": path.relative_to(results).as_posix(), "summary": ""}
             for path in sorted([*_archives(results), *(file.parent for file in results.glob("**/study.toml"))])
@@ -138,7 +140,7 @@ def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None
     elif kind in registries:
         rows = [{"name": e.name, "version": e.version, "summary": e.summary} for e in registries[kind]]
     else:
-        kinds = [*registries, "presets", "studies"]
+        kinds = [*registries, "presets", "studies", "results"]
         raise BenchError(f"unknown kind '{kind}'{did_you_mean(kind, kinds)}; there are: {', '.join(kinds)}")
     rows = [row for row in rows if fnmatch(row["name"], pattern)]
     if as_json:

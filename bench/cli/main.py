@@ -183,7 +183,10 @@ def status(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="methods, datasets, metrics, figures, networks, presets or studies.")],
+    kind: Annotated[
+        str,
+        typer.Argument(help="methods, datasets, metrics, figures, networks, presets, studies; results: stored ones."),
+    ],
     pattern: Annotated[str, typer.Argument(help="Glob on the names.")] = "*",
     results: Results = Path("results"),
     plugin: Plugins = None,

@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 from bench.errors import BenchError
 from bench.execution.load import Tools
 from bench.execution.task import Attempt, Trained
-from bench.execution.train_group import clear
 from bench.files import sha256
 from bench.metrics.measure import known_version
 from bench.results import scores_by_step
@@ -29,14 +28,19 @@ def take(attempt: Attempt, store: Store, tools: Tools) -> None:
     Raises
     ------
     BenchError
-        If the weights aren't what the run recorded.
+        If its files aren't what the run recorded.
     """
-    clear(attempt.folder)
+    for leftover in attempt.folder.iterdir():
+        # Of a training of the same run that was interrupted.
+        leftover.unlink()
     began, clock = time.time(), time.perf_counter()
     spec, source = _with_earlier_metrics(attempt.spec, store), store.runs / attempt.spec.run_id
     result = store.result(spec.run_id)
-    if sha256(source / WEIGHTS) != result["files"][WEIGHTS]:
-        raise BenchError(f"'{source / WEIGHTS}' isn't what the run recorded; remove the run's folder")
+    for name in (CURVES, WEIGHTS, scores_by_step.NAME):
+        recorded = result["files"].get(name)
+        found = sha256(source / name) if (source / name).exists() else None
+        if found != recorded:
+            raise BenchError(f"'{source / name}' isn't what the run recorded; remove the run's folder")
     for name in (CURVES, WEIGHTS):
         shutil.copy2(source / name, attempt.folder / name)
     if (source / scores_by_step.NAME).exists() and _comparable(store.spec(spec.run_id), spec):

@@ -12,7 +12,7 @@ from bench.execution.task import Attempt
 from bench.files import sha256, write_json
 from bench.metrics.measure import Evaluation
 from bench.results import scores_by_step
-from bench.results.store import CHECKPOINT, CURVES, PROGRESS, RESULT, WEIGHTS
+from bench.results.store import CHECKPOINT, CURVES, MEASURED, PROGRESS, RESULT, WEIGHTS
 from bench.spec import SCHEMA_VERSION
 from bench.training import torch_setup
 
@@ -65,5 +65,5 @@ def finish(attempt: Attempt, tools: Tools) -> None:
     }
     write_json(folder / RESULT, result)
     # Until then the checkpoints were all there is.
-    for leftover in (*folder.glob(f"{CHECKPOINT}*"), folder / PROGRESS):
+    for leftover in (*folder.glob(f"{CHECKPOINT}*"), folder / PROGRESS, folder / MEASURED):
         leftover.unlink(missing_ok=True)

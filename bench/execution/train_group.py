@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,9 @@ from bench.errors import BenchError
 from bench.execution import metric_pool
 from bench.execution.load import Tools
 from bench.execution.task import Attempt, Trained
-from bench.files import write_bytes
+from bench.files import write_bytes, write_json
 from bench.results import scores_by_step
-from bench.results.store import CHECKPOINT, CURVES, PROGRESS, WEIGHTS
+from bench.results.store import CHECKPOINT, CURVES, MEASURED, PROGRESS, WEIGHTS
 from bench.training import checkpoint, global_random, loop
 from bench.training.agreement import STEPS_COMPARED, agrees, check_draws, check_repeatable
 from bench.training.log import final, to_csv
@@ -46,9 +47,10 @@ def train(attempts: Sequence[Attempt], tools: Tools) -> None:
     at_step: dict[int | None, list[Attempt]] = {}
     for attempt in attempts:
         clear(attempt.folder)
+        begun_otherwise = _begun_otherwise(attempt)
         step, warning = checkpoint.recover(attempt.folder / CHECKPOINT, attempt.spec)
         # It is set aside once, but asked for twice where training it beside others failed.
-        attempt.warning = warning or attempt.warning
+        attempt.warning = warning or begun_otherwise or attempt.warning
         at_step.setdefault(step, []).append(attempt)
     for step, some in at_step.items():
         together = len(some) == 1 or agrees([one.spec for one in some], tools.dataset, tools.images)
@@ -155,6 +157,24 @@ class _Watch:
         checkpoint.save(training, *[file if run in runs else None for run, file in enumerate(files)])
 
 
+def _begun_otherwise(attempt: Attempt) -> str:
+    """Begin a run again whose scores on the way were taken otherwise than they are now wanted; what is said of it.
+
+    What is measured isn't a part of a run's identity, but one file can't hold two kinds of scores.
+    """
+    if not attempt.spec.train.score_every:
+        return ""
+    file, wanted = attempt.folder / MEASURED, attempt.spec.evaluation.model_dump(mode="json")
+    left = [*attempt.folder.glob(f"{CHECKPOINT}*"), attempt.folder / scores_by_step.NAME]
+    before = json.loads(file.read_bytes()) if file.exists() else None
+    write_json(file, wanted)
+    if before == wanted or not any(each.exists() for each in left):
+        return ""
+    for each in left:
+        each.unlink(missing_ok=True)
+    return "its scores during training were taken with other metrics or another sample; it began again"
+
+
 def record(run: TrainedRun, folder: Path) -> dict[str, Any]:
     """Write a run's curves and weights; what ``result.json`` says of its training."""
     log = run.log
@@ -177,7 +197,7 @@ def clear(folder: Path) -> None:
     for leftover in folder.iterdir():
         # Files of a process that was killed while it wrote; only checkpoints are worth anything, and what was measured
         # on the way to them. Rows after it will be measured again.
-        if not leftover.name.startswith(CHECKPOINT) and leftover.name != scores_by_step.NAME:
+        if not leftover.name.startswith(CHECKPOINT) and leftover.name not in (scores_by_step.NAME, MEASURED):
             leftover.unlink()
     if not any(folder.glob(f"{CHECKPOINT}*")):
         (folder / scores_by_step.NAME).unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 `numbers` makes the texts of cells, `tables` puts them together, one function per medium; `escape` has the one function
 per medium that makes any text harmless there.
+
+From outside: everything that this package imports here.
 """
 
 from bench.formatting.escape import (

@@ -1,4 +1,9 @@
-"""Metrics, one file each. All take a table of codes and, where they need them, the factors."""
+"""Metrics, one file each, and `measure`, which applies those that are asked for.
+
+Most take a table of codes and, where they need them, the factors; a few also see images.
+
+From outside: every metric as a function of its own (``from bench.metrics import mig``), and `measure.measure`.
+"""
 
 from bench.metrics.active_units import active_units
 from bench.metrics.beta_vae_score import beta_vae_score

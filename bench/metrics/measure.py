@@ -201,6 +201,8 @@ def measure(
         `BenchError`, too little memory) costs its own scores alone, and the reason is kept; any other error is a bug.
     """
     why = {**REASONS, **(reasons or {})}
+    # A metric that writes to what it is given would change what the others see.
+    inputs = {key: _read_only(value) for key, value in inputs.items()}
     scores: dict[str, float] = {}
     missing: dict[str, str] = {}
     details: dict[str, dict[str, Any]] = {}
@@ -228,6 +230,15 @@ def measure(
                 scores[column] = float(value)
         details[metric.name] = result
     return Evaluation(scores, missing, details)
+
+
+def _read_only(values: Any) -> Any:
+    """The same array, which refuses to be written to."""
+    if not isinstance(values, np.ndarray):
+        return values
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def _with(name: str, option: str, value: Any) -> str:

@@ -25,7 +25,7 @@ from bench.spec import SCHEMA_VERSION, RunSpec
 RESULT = "result.json"
 CURVES = "curves.csv"
 #: In a working folder only.
-CHECKPOINT, PROGRESS = "checkpoint.safetensors", "progress"
+CHECKPOINT, PROGRESS, MEASURED = "checkpoint.safetensors", "progress", "measured.json"
 WEIGHTS = "weights.safetensors"
 
 # What to do about a damaged file.
@@ -197,9 +197,13 @@ class Store:
             folder = self.work / run
             folder.mkdir(exist_ok=True)
             replaced = self.work / f"{run}.replaced"
-            if replaced.exists() and not self.is_done(run):
-                # Killed between the two renames of a replacement: the earlier result is the one there is.
-                replaced.rename(self.runs / run)
+            if replaced.exists():
+                if (folder / RESULT).exists() and not self.is_done(run):
+                    # Killed between the two renames of a replacement: the earlier result is the one there is.
+                    replaced.rename(self.runs / run)
+                else:
+                    # Killed after them: a run that is gone since then was removed by somebody.
+                    shutil.rmtree(replaced)
             yield folder
         finally:
             lock.release()

@@ -53,6 +53,10 @@ class _PerFactor(_Record):
     values: list[float | None]
 
 
+class _Marks(_Record):
+    marks: dict[str, list[str]]
+
+
 class _Hardware(_Record):
     cpu: str | None = None
     gpu: str | None = None
@@ -212,6 +216,9 @@ def _check_run(run: str, files: Mapping[str, bytes]) -> dict[str, Any]:
     for score in result.scores:
         if score in FACTS or score.startswith(DOTTED):
             raise BenchError(f"{where}: no score can be called '{score}'")
+    for metric, found in result.details.items():
+        if "marks" in found:
+            _check(f"{where}: details.{metric}", _Marks, {"marks": found["marks"]})
     for metric, key, _ in SHOWN:
         values = result.details.get(metric, {}).get(key)
         if values is not None:

@@ -2,6 +2,8 @@
 
 A section is one module of this package with ``measure(*, repeats: int, full: bool) -> Section``; see
 `bench.speed.timing`. Nothing here is needed to train or measure anything.
+
+From outside: `report.run`, which ``bench speed`` calls.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Every function that draws takes its generator. Callers pass a stream of `bench.s
 resampled, configuration, score and seeds (`bench.results.summary.resampling`): the same runs get the same interval in
 every study and report, and adding a column or a method never shifts anybody else's. Values and results are float64;
 with fewer than `MIN_SEEDS` seeds nothing is compared.
+
+From outside: what this package imports here.
 """
 
 from bench.stats.correlation import SpearmanMatrix, spearman, spearman_matrix

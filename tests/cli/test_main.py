@@ -90,7 +90,7 @@ def test_status_show_aggregate_and_list(finished, bench, monkeypatch):
     table = bench("aggregate", "smoke-dsprites")[1].splitlines()
     assert len(table) == 5
     assert {"run", "seed", "mig", "kl", "reconstruction_bce"} <= set(table[0].split(","))
-    assert "smoke-dsprites" in bench("list", "studies")[1]
+    assert "smoke-dsprites" in bench("list", "results")[1]
     code, _, err = bench("aggregate", "smoke-dsprites", "--out", "/nonexistent/x.csv")
     assert (code, err.strip()) == (2, "bench: --out '/nonexistent/x.csv': No such file or directory")
     # What a run recorded is a study file.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench.errors import BenchError
 from bench.metrics import dci, mig, mig_sampled, total_correlation
 from bench.metrics.measure import column_info, find_metric, known_version, match_metrics, measure
+from bench.registry import METRICS
 from bench.seeds import stream
 
 
@@ -103,3 +106,16 @@ class TestMeasure:
         data["codes"][3, 1] = np.nan
         with pytest.raises(ValueError, match="NaN"):
             measure(data, ["mig"], seed=0)
+
+
+def test_a_metric_that_writes_to_its_input_is_refused_rather_than_heard_by_the_others():
+    def writes(codes, *, rng):
+        codes[:] = 0
+        return {"mig": 0.0}
+
+    codes = np.random.default_rng(0).normal(size=(50, 2))
+    entry = METRICS.get("mig")
+    fake = replace(entry, value=writes, info=replace(entry.info, inputs=("codes",), optional=()))
+    with METRICS.override({"mig": fake}), pytest.raises(ValueError, match="read-only"):
+        measure({"codes": codes}, ["mig"], seed=0)
+    assert codes.any()

@@ -223,7 +223,7 @@ def test_runs_are_shown_and_studies_listed(study: Path, tmp_path: Path, bench: B
     shutil.rmtree(study)
     code, out, _ = bench("show", run)
     assert (code, json.loads(out)) == (0, json.loads(shown[1]))
-    assert bench("list", "studies")[1].split() == ["reference/old.tar.xz"]
+    assert bench("list", "results")[1].split() == ["reference/old.tar.xz"]
     (tmp_path / "results" / "bad.zip").write_bytes(b"PK")
     code, out, err = bench("show", run[:-1])
     assert code == 2
