@@ -81,9 +81,11 @@ def test_two_layers_swapped_by_a_wrong_key_map_change_the_output():
     assert (right.encode(x)[0] - wrong.encode(x)[0]).abs().max() > 1e-3
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(k=st.integers(1, 40), second=st.sampled_from(["logvar", "log_sigma"]), interleaved=st.booleans())
 def test_every_layout_of_the_head_gives_the_posterior_it_means(k, second, interleaved):
+    # An example has the same weights whichever came before it.
+    torch.manual_seed(k)
     net = plain_h(k)
 
     def posterior(x):

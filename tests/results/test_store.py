@@ -61,6 +61,9 @@ def test_a_kill_between_the_two_renames_of_a_replacement_loses_nothing(store):
     with store.claim("r") as folder:
         write_json(folder / "result.json", {"who": "first"})
         store.commit(folder, "r")
+    with store.claim("r") as folder:
+        # What was to replace it is whole before the first rename.
+        write_json(folder / "result.json", {"who": "second"})
     (store.runs / "r").rename(store.work / "r.replaced")
     assert not store.is_done("r")
     with store.claim("r"):
