@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from bench.errors import did_you_mean
+from bench.tunable import Range
 
 #: What a metric may ask for by name. All rows belong to the same images.
 Input = Literal[
@@ -57,11 +58,14 @@ class MethodInfo(Info):
         False for a control that is only evaluated.
     published : mapping
         Settings for ``--terms as_published``; see `Published`.
+    tuning : mapping of str to Range
+        Of each hyper-parameter that is worth tuning, where; see `bench.tunable`.
     """
 
     label: str = ""
     trains: bool = True
     published: Published = field(default_factory=dict)
+    tuning: Mapping[str, Range] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()

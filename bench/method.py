@@ -7,7 +7,7 @@ tensors carry a leading run axis R: R runs of one architecture advance in lockst
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -24,6 +24,7 @@ from bench.objective import Terms as Terms
 from bench.objective import kl_per_latent as kl_per_latent
 from bench.registry import METHODS
 from bench.settings import validate_dataclass
+from bench.tunable import Range, check_ranges
 
 if TYPE_CHECKING:
     from bench.nn.networks import VAE, ImageShape
@@ -183,6 +184,7 @@ def register_method(
     order: float = MethodInfo.order,
     trains: bool = True,
     published: Published | None = None,
+    tuning: Mapping[str, Range] | None = None,
     **unknown: Any,
 ) -> Callable[[type[Method]], type[Method]]:
     """Register a `Method` subclass.
@@ -204,16 +206,21 @@ def register_method(
     published : mapping, optional
         By dataset, what the authors' code sets otherwise than this file's defaults, as
         ``{"train": {...}, "hyper": {...}}``; it is what ``--terms as_published`` runs.
+    tuning : mapping of str to Range, optional
+        The range of each hyper-parameter that is worth tuning, ``{"beta": Log(1, 16)}``; `bench tune` draws from it.
+        Without any the method is run as it is where others are tuned.
     **unknown
         Refused, with the nearest keyword that there is.
 
     Raises
     ------
     BenchError
-        In one line, if a keyword is unknown or a value impossible, or if the class defines a hook of a kind that it
-        isn't derived from.
+        In one line, if a keyword is unknown or a value impossible, a tuning range doesn't fit the hyper-parameters, or
+        the class defines a hook of a kind that it isn't derived from.
     """
+    ranges = dict(tuning or {})
     about = {"label": label or name, "groups": groups, "order": order, "trains": trains, "published": published or {}}
+    about["tuning"] = ranges
     add = METHODS.register(name, version=version, **about, **unknown)
 
     def decorate(cls: type[Method]) -> type[Method]:
@@ -223,6 +230,7 @@ def register_method(
                 raise BenchError(
                     f"method '{name}': '{hook}' is a hook of {kind}: derive from bench.method_kinds.{kind}"
                 )
+        check_ranges(f"method '{name}'", cls.Hyper, ranges)
         added: type[Method] = add(cls)
         return added
 

@@ -10,6 +10,9 @@ from pydantic import Field, model_validator
 from bench.neutral import Neutral, neutral_values, without_neutral
 from bench.schema import StrictModel
 
+#: Settings of the training that are about the machine and the record: no part of what a preset says of its training.
+MACHINE = ("device", "precision", "threads", "log_every", "score_every")
+
 
 class TrainSettings(StrictModel):
     """How a run is trained; equal for all methods unless a method's table differs.

@@ -11,9 +11,13 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.method import Encoded, Method, Objective, State, Terms, register_method
+from bench.tunable import Log
+
+#: Worth tuning: the range of the sweep in disentanglement_lib's study (1, 2, 4, 6, 8, 10).
+TUNING = {"beta": Log(1.0, 10.0)}
 
 
-@register_method("beta_tcvae", label="β-TCVAE", order=7)
+@register_method("beta_tcvae", label="β-TCVAE", order=7, tuning=TUNING)
 class BetaTCVAE(Method):
     """β-TCVAE: ``min R + alpha * MI + beta * TC + gamma * DWKL``, the KL taken apart.
 

@@ -9,9 +9,14 @@ import torch
 from pydantic import Field
 
 from bench.method import Method, Objective, State, Terms, register_method
+from bench.tunable import Choice, Log
+
+#: Worth tuning: disentanglement_lib's study sweeps lambda_od over 1, 2, 5, 10, 20, 50, with lambda_d equal to it for
+#: variant II and ten times as large for variant I: both lie in these ranges.
+TUNING = {"variant": Choice(("I", "II")), "lambda_od": Log(1.0, 50.0), "lambda_d": Log(1.0, 500.0)}
 
 
-@register_method("dip_vae", label="DIP-VAE", order=8)
+@register_method("dip_vae", label="DIP-VAE", order=8, tuning=TUNING)
 class DIPVAE(Method):
     """DIP-VAE: ``min R + KL + lambda_od * sum_{i != j} C_ij^2 + lambda_d * sum_i (C_ii - 1)^2``.
 

@@ -13,9 +13,13 @@ from torch import Tensor, nn
 from bench.method import Method, Objective, State, Terms, kl_per_latent, register_method
 from bench.nn import networks
 from bench.nn.networks import VAE, ImageShape
+from bench.tunable import Log
+
+#: Worth tuning: the range of the study inference_optimum, ours.
+TUNING = {"beta": Log(0.25, 40.0)}
 
 
-@register_method("full_covariance_vae", label="β-VAE, full covariance", order=3)
+@register_method("full_covariance_vae", label="β-VAE, full covariance", order=3, tuning=TUNING)
 class FullCovarianceVAE(Method):
     """β-VAE with a free posterior covariance: ``min R + beta * KL``, ``q(z|x) = N(K x + b, L L')``.
 

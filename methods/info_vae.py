@@ -10,9 +10,13 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.method import Method, Objective, State, Terms, register_method
+from bench.tunable import Linear, Log
+
+#: Worth tuning: ours, three decades around the default. The objective needs alpha + lambda_ of at least 1.
+TUNING = {"alpha": Linear(0.0, 1.0), "lambda_": Log(10.0, 10_000.0)}
 
 
-@register_method("info_vae", label="InfoVAE", order=9)
+@register_method("info_vae", label="InfoVAE", order=9, tuning=TUNING)
 class InfoVAE(Method):
     """InfoVAE: ``min R + (1 - alpha) * KL + (alpha + lambda_ - 1) * MMD^2(q(z), p(z))``.
 

@@ -8,9 +8,13 @@ from typing import Annotated
 from pydantic import Field
 
 from bench.method import Method, Objective, State, Terms, register_method
+from bench.tunable import Linear, Log
+
+#: Worth tuning: ours. Before the switch as strong as β-VAE's strongest and beyond, then around a plain VAE's weight.
+TUNING = {"beta": Log(4.0, 64.0), "beta_late": Log(0.25, 4.0), "late_share": Linear(0.1, 0.9)}
 
 
-@register_method("switch_beta", label="switched β-VAE", order=20, groups=("control_methods",))
+@register_method("switch_beta", label="switched β-VAE", order=20, groups=("control_methods",), tuning=TUNING)
 class SwitchBeta(Method):
     """Switched beta: ``min R + beta(t) * KL``, ``beta`` up to a share of the steps and ``beta_late`` after it.
 

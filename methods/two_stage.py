@@ -15,9 +15,33 @@ from bench.method import Method, Objective, State, Terms, register_method, resol
 from bench.method_kinds import ClosedFormMethod, Stage, StagedMethod
 from bench.registry import METHODS
 from bench.selectors import parse_value
+from bench.tunable import Choice, Linear
+
+#: Worth tuning: ours. Stage 1 is a β-VAE from a plain VAE's weight to the released one (100).
+TUNING = {
+    "base_hyper": Choice(tuple(f"beta={beta}" for beta in (1, 2, 4, 8, 16, 32, 64, 100))),
+    "stage2_share": Linear(0.1, 0.9),
+}
 
 
-@register_method("two_stage", label="two-stage", order=21, groups=("control_methods",))
+def base_settings(name: str, text: str) -> dict[str, Any]:
+    """Resolve ``"beta=100;..."`` against the method `name`.
+
+    Raises
+    ------
+    BenchError
+        Unknown method or hyper-parameter, or an impossible value.
+    """
+    values: dict[str, Any] = {}
+    for part in filter(None, (item.strip() for item in text.split(";"))):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise BenchError(f"base_hyper: '{part}' isn't key=value")
+        values[key.strip()] = parse_value(value.strip())
+    return resolve_hyper(name, values)
+
+
+@register_method("two_stage", label="two-stage", order=21, groups=("control_methods",), tuning=TUNING)
 class TwoStage(StagedMethod):
     """Two stages: first the base method's objective, then ``min R`` over a decoder alone, the encoder frozen.
 
@@ -154,20 +178,3 @@ class TwoStage(StagedMethod):
         objective = self.base.loss(terms, inner, step)
         new = kept | {f"base.{key}": value for key, value in objective.state.items()}
         return Objective(objective.loss, objective.beta, objective.set_point, objective.auxiliary, new)
-
-
-def base_settings(name: str, text: str) -> dict[str, Any]:
-    """Resolve ``"beta=100;..."`` against the method `name`.
-
-    Raises
-    ------
-    BenchError
-        Unknown method or hyper-parameter, or an impossible value.
-    """
-    values: dict[str, Any] = {}
-    for part in filter(None, (item.strip() for item in text.split(";"))):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise BenchError(f"base_hyper: '{part}' isn't key=value")
-        values[key.strip()] = parse_value(value.strip())
-    return resolve_hyper(name, values)

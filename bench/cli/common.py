@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
+import signal
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -13,8 +16,12 @@ from bench.formatting import escape_terminal
 
 if TYPE_CHECKING:
     from bench.config.study import StudySpec
+    from bench.execution.plan import Rerun
     from bench.results.study import Study
     from bench.spec import RunSpec
+
+#: Tuning seeds that every setting has unless it is said otherwise.
+TUNING_SEEDS = 3
 
 
 def resolve_study(
@@ -29,16 +36,23 @@ def resolve_study(
     plugin: list[Path] | None,
     terms: str | None,
     results: Path,
+    *,
+    tuned: Path | None = None,
+    tuning: dict[str, Any] | None = None,
 ) -> tuple[StudySpec, list[RunSpec], str]:
     """The study that these options ask for, its runs, and the name of its folder.
+
+    `tuned` is a file of winners, which puts the study on tuned terms; `tuning` makes it one that tries settings.
 
     Raises
     ------
     BenchError
         For whatever is wrong with an option, in one line.
     """
-    from bench.config.expand import expand
+    from bench.config.expand import expand, with_trials
     from bench.config.study import find_study, resolve
+    from bench.config.tuned import read_winners
+    from bench.config.tuning import tuning_seeds
     from bench.selectors import parse_seeds, split_list
 
     load_plugins(plugin)
@@ -49,16 +63,94 @@ def resolve_study(
         "seeds": parse_seeds(seeds) if seeds is not None else None,
         "terms": terms,
     }
+    if tuned is not None:
+        flags |= {"tuned": read_winners(tuned).model_dump(mode="json"), "terms": terms or "tuned"}
+    if tuning is not None:
+        # A count of tuning seeds begins where nothing is judged.
+        flags |= {"tuning": tuning, "seeds": tuning_seeds(seeds or str(TUNING_SEEDS), parse_seeds)}
     file = find_study(config) if config else None
     spec = resolve(preset, study_file=file, settings=settings, **flags)
     specs = expand(spec)
-    name = study or _default_name(file, spec.preset, specs, results)
+    spec = with_trials(spec, specs)
+    suffix = "-tuning" if spec.tuning else "-tuned" if spec.tuned else ""
+    name = study or _default_name(file, spec.preset, specs, results, suffix)
     if not name or name in (".", "..") or "/" in name or "\\" in name:
         raise BenchError(f"--study '{name}' can't be a folder's name")
     return spec, specs, name
 
 
-def _default_name(file: Path | None, preset: str, specs: list[RunSpec], results: Path) -> str:
+def run_all(
+    study: StudySpec,
+    specs: list[RunSpec],
+    folder: Path,
+    *,
+    jobs: int,
+    rerun: Rerun,
+    plugin: list[Path] | None,
+    mixed: bool,
+    reuse: list[Path],
+    quiet: bool,
+) -> bool:
+    """Run what isn't done of a study in front of somebody, who may stop it; whether a run failed.
+
+    Raises
+    ------
+    BenchError
+        As `bench.execution.run.run_study`.
+    """
+    from bench.cli.progress import Progress
+    from bench.execution.run import run_study
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        outcomes = run_study(
+            study,
+            specs,
+            folder,
+            n_jobs=jobs,
+            rerun=rerun,
+            plugins=plugin or [],
+            command=shlex.join(["bench", *sys.argv[1:]]),
+            mixed=mixed,
+            reuse=reuse,
+            watcher=Progress(quiet=quiet),
+        )
+    except KeyboardInterrupt:
+        typer.echo("\nbench: stopped; finished runs are kept, the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
+    return any(outcome.state == "failed" for outcome in outcomes)
+
+
+def report_all(
+    folder: Path, reports: Path, name: str, *, mixed: bool, quiet: bool, jobs: int, failed: bool = False
+) -> bool:
+    """Write the report of a study that has just run; whether it is whole.
+
+    Raises
+    ------
+    BenchError
+        If there is nothing to report, unless runs failed: they are the news, and the rest follows from them.
+    """
+    from bench.cli import console
+    from bench.sharing.opening import opened_study
+
+    try:
+        load_plugins(None, folder, quiet=quiet)
+        with opened_study(folder, mixed=mixed) as read:
+            say_what_is_missing(read, refuse=True)
+            return console.print_report(read, reports, Path(name), quiet=quiet, n_jobs=jobs)
+    except BenchError as error:
+        if not failed:
+            raise
+        say(f"bench: no report: {error}", err=True)
+        return False
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _default_name(file: Path | None, preset: str, specs: list[RunSpec], results: Path, suffix: str) -> str:
     """Study file or preset with the data sets; the user's own by their files' names.
 
     Where a study of that name holds another file of the same name, the data's checksum tells them apart.
@@ -72,7 +164,7 @@ def _default_name(file: Path | None, preset: str, specs: list[RunSpec], results:
     }
     named = sorted({f"{item['name']}-{files[sha]}" if sha in files else item["name"] for sha, item in data.items()})
     own = sorted({f"{data[sha]['name']}-{name}" for sha, name in files.items()})
-    name = "-".join([file.stem, preset, *own] if file else [preset, *named])
+    name = "-".join([file.stem, preset, *own] if file else [preset, *named]) + suffix
     stored = [path / "spec.json" for path in entries(results / name / "runs")] if files else []
     there = {read_json(path, ("dataset",))["dataset"].get("sha256") for path in stored if path.is_file()}
     return f"{name}-{min(files)[:6]}" if there and not there & data.keys() else name

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import shlex
-import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,8 +11,8 @@ from typing import Annotated, NoReturn, Optional
 import typer
 
 from bench import __version__
-from bench.cli import check, claims, doctor, score, share, speed, test
-from bench.cli.common import load_plugins, resolve_study, say, say_what_is_missing
+from bench.cli import check, claims, doctor, score, share, speed, test, tune
+from bench.cli.common import load_plugins, report_all, resolve_study, run_all, say, say_what_is_missing
 from bench.cli.options import (
     Config,
     Datasets,
@@ -33,6 +31,7 @@ from bench.cli.options import (
     Study,
     StudyName,
     Terms,
+    Tuned,
 )
 from bench.errors import BenchError, did_you_mean
 from bench.files import UTF_8, write_out
@@ -71,6 +70,7 @@ def run(
     seeds: Seeds = None,
     preset: Preset = None,
     terms: Terms = None,
+    tuned: Tuned = None,
     set_: Settings = None,
     study: StudyName = None,
     results: Results = Path("results"),
@@ -91,47 +91,28 @@ def run(
 ) -> None:
     """Train and measure every run of a study that isn't done yet, then write its report."""
     from bench.cli import console
-    from bench.cli.progress import Progress
-    from bench.execution.run import run_study
-    from bench.sharing.opening import locate, opened_study
+    from bench.sharing.opening import locate
 
     spec, specs, name = resolve_study(
-        preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results
+        preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results, tuned=tuned
     )
     if rerun not in (None, "diverged", "all"):
         raise BenchError(f"--rerun {rerun}{did_you_mean(rerun, ['diverged', 'all'])}; it is diverged or all")
     if dry_run:
         console.print_plan(spec, specs, results / name, as_json=False)
         return
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        outcomes = run_study(
-            spec,
-            specs,
-            results / name,
-            n_jobs=jobs,
-            rerun="all" if rerun == "all" else "diverged" if rerun == "diverged" else "",
-            plugins=plugin or [],
-            command=shlex.join(["bench", *sys.argv[1:]]),
-            mixed=mixed,
-            reuse=[locate(other, results) for other in reuse or []],
-            watcher=Progress(quiet=quiet),
-        )
-    except KeyboardInterrupt:
-        typer.echo("\nbench: stopped; finished runs are kept, the same command goes on from here", err=True)
-        raise typer.Exit(130) from None
-    failed = any(outcome.state == "failed" for outcome in outcomes)
-    try:
-        load_plugins(None, results / name, quiet=quiet)
-        with opened_study(results / name, mixed=mixed) as read:
-            say_what_is_missing(read, refuse=True)
-            whole = console.print_report(read, reports, Path(name), quiet=quiet, n_jobs=jobs)
-    except BenchError as error:
-        if not failed:
-            raise
-        # The failed runs are the news; that they leave nothing to report follows from it.
-        say(f"bench: no report: {error}", err=True)
-        whole = False
+    failed = run_all(
+        spec,
+        specs,
+        results / name,
+        jobs=jobs,
+        rerun="all" if rerun == "all" else "diverged" if rerun == "diverged" else "",
+        plugin=plugin,
+        mixed=mixed,
+        reuse=[locate(other, results) for other in reuse or []],
+        quiet=quiet,
+    )
+    whole = report_all(results / name, reports, name, mixed=mixed, quiet=quiet, jobs=jobs, failed=failed)
     raise typer.Exit(1 if failed or not whole else 0)
 
 
@@ -144,6 +125,7 @@ def plan(
     seeds: Seeds = None,
     preset: Preset = None,
     terms: Terms = None,
+    tuned: Tuned = None,
     set_: Settings = None,
     study: StudyName = None,
     results: Results = Path("results"),
@@ -157,7 +139,7 @@ def plan(
     from bench.cli import console
 
     spec, specs, name = resolve_study(
-        preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results
+        preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results, tuned=tuned
     )
     if print_config:
         import tomli_w
@@ -275,6 +257,7 @@ def report(
     raise typer.Exit(0 if whole else 1)
 
 
+app.command()(tune.tune)
 app.command()(check.check)
 app.command("test")(test.hold)
 app.command()(claims.claims)
@@ -306,7 +289,3 @@ def main() -> NoReturn:
         sys.stderr.close()
         sys.exit(141)
     sys.exit(0)
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt

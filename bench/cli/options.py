@@ -28,7 +28,13 @@ Metrics = Annotated[
 ]
 Terms = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--terms", help="equal: all methods share network, init, batches, optimiser, steps; as_published."),
+    typer.Option(
+        "--terms", help="equal: all methods share network, init, batches, optimiser, steps; as_published; tuned."
+    ),
+]
+Tuned = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--tuned", help="What `bench tune` chose: each method as in this file and at its default."),
 ]
 Seeds = Annotated[Optional[str], typer.Option("--seeds", help="A count (10), a range (0-4) or a list (3,7).")]  # noqa: UP045
 Preset = Annotated[

@@ -50,7 +50,7 @@ class Progress(Watcher):
         _header(self.console, study, plan, store.path, workers)
         if adopted:
             self.console.print(f"{adopted} runs were taken over from other studies")
-        _estimate(self.console, [spec for spec in plan.left if plan.todo[spec.run_id] != "measure"], workers)
+        estimate(self.console, [spec for spec in plan.left if plan.todo[spec.run_id] != "measure"], workers)
         self.store, self.started = store, time.monotonic()
         self.display = _Display(self.console, store, plan.left)
         self.display.start()
@@ -176,8 +176,9 @@ def _header(console: Console, study: StudySpec, plan: Plan, folder: Path, jobs: 
     )
 
 
-def _estimate(console: Console, todo: list[RunSpec], jobs: int) -> None:
-    groups = grouping.group([spec for spec in todo if spec.train.steps > ESTIMATE_FROM], jobs)
+def estimate(console: Console, todo: list[RunSpec], jobs: int, *, shortest: int = ESTIMATE_FROM) -> None:
+    """Time a few steps of each kind of run that is longer than `shortest` steps, and say how long all will take."""
+    groups = grouping.group([spec for spec in todo if spec.train.steps > shortest], jobs)
     # The first group of a kind is the largest.
     long = {key: group for group in reversed(groups) for key in [_kind(group[0])]}
     if not long:

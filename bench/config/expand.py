@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from bench.assembly import check_assembly
 from bench.config.study import StudySpec, one_line
+from bench.config.tuned import Winners, check_conditions, check_seeds, tuned_hyper
+from bench.config.tuning import check_tuning, trials_of, tried
 from bench.data.order import Order
 from bench.dataset import load_dataset, quoting_hint, resolve_options
 from bench.errors import BenchError
@@ -48,16 +50,65 @@ def expand(study: StudySpec) -> list[RunSpec]:
             raise BenchError(f"no {kind} are chosen; see `bench list {kind}`")
     if not metrics:
         raise BenchError("no metrics are chosen; see `bench list metrics`")
-    chosen = [parse_selection(item) for item in [*study.methods, *study.controls]]
-    methods = [one for selection in chosen for one in _variants(selection, METHODS.match(selection.name))]
     datasets = [spec for item in study.datasets for spec in _dataset_specs(study, parse_selection(item))]
     runs: dict[str, RunSpec] = {}
-    for dataset, (name, values), seed in itertools.product(datasets, methods, study.seeds):
-        spec = _run_spec(study, dataset, name, values, seed, evaluation)
-        runs.setdefault(spec.digest, spec)
+    for dataset in datasets:
+        for (name, values), seed in itertools.product(_settings(study, dataset, evaluation), study.seeds):
+            spec = _run_spec(study, dataset, name, values, seed, evaluation)
+            runs.setdefault(spec.digest, spec)
     for spec in {_kind(spec): spec for spec in runs.values()}.values():
         _check_fit(spec)
     return list(runs.values())
+
+
+def with_trials(study: StudySpec, specs: Sequence[RunSpec]) -> StudySpec:
+    """A tuning study with the settings that it tries written down, so that stored runs can be told apart by them."""
+    if study.tuning is None:
+        return study
+    chosen = [parse_selection(item).name for item in study.methods]
+    names = dict.fromkeys(name for pattern in chosen for name in METHODS.match(pattern))
+    tuning = study.tuning.model_copy(update={"trials": trials_of(specs, names)})
+    return study.model_copy(update={"tuning": tuning})
+
+
+def _settings(study: StudySpec, dataset: DatasetSpec, evaluation: EvaluationSpec) -> list[tuple[str, Table]]:
+    """Methods with the values that are set beside the study's: as chosen, as drawn, or as tuned; controls last."""
+    chosen = [parse_selection(item) for item in study.methods]
+    controls = [parse_selection(item) for item in study.controls]
+    rest = [one for selection in controls for one in _variants(selection, METHODS.match(selection.name))]
+    if study.tuning is not None:
+        if len(study.datasets) > 1:
+            raise BenchError(f"{len(study.datasets)} data sets are chosen: tune on one at a time")
+        check_tuning(study.tuning, study.seeds, evaluation.metrics)
+
+        def fits(name: str, values: Table) -> bool:
+            try:
+                _run_spec(study, dataset, name, values, study.seeds[0], evaluation)
+            except BenchError:
+                return False
+            return True
+
+        return [*tried(study.tuning, chosen, fits), *rest]
+    if study.tuned is not None:
+        check_seeds(study.tuned, study.seeds)
+        check_conditions(study.tuned, dataset.sha256, study.train)
+        return [*_as_tuned(study.tuned, chosen), *rest]
+    return [one for selection in chosen for one in _variants(selection, METHODS.match(selection.name))] + rest
+
+
+def _as_tuned(winners: Winners, chosen: list[Selection]) -> list[tuple[str, Table]]:
+    """Every method as tuned, then at its default; a method that has nothing to tune once."""
+    found: list[tuple[str, Table]] = []
+    for selection in chosen:
+        if selection.values:
+            raise BenchError(
+                f"'{selection.name}[{next(iter(selection.values))}=...]': on tuned terms hyper-parameters are those of "
+                "the tuned file; leave it out, or use --terms equal"
+            )
+        for name in METHODS.match(selection.name):
+            hyper = tuned_hyper(winners, name)
+            found += [(name, hyper), (name, {})] if hyper else [(name, {})]
+    return found
 
 
 def _kind(spec: RunSpec) -> tuple[Any, ...]:
@@ -115,7 +166,7 @@ def _run_spec(
                 "use --terms equal"
             )
         published = known[dataset.name]
-    elif own and study.terms == "equal":
+    elif own and study.terms != "as_published":
         raise BenchError(
             f"method '{name}' has training settings of its own, but on equal terms all methods share theirs; "
             "set train.key=value for all, or use --terms as_published"

@@ -6,20 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
+from bench.config.tuned import Winners
+from bench.config.tuning import TuningSettings
 from bench.errors import BenchError, did_you_mean
 from bench.files import read_toml
 from bench.registry import DATASETS, METHODS
 from bench.schema import StrictModel
 from bench.selectors import parse_selection, parse_value
-from bench.train_settings import TrainSettings
+from bench.train_settings import MACHINE, TrainSettings
 
 PRESETS = Path(__file__).parent / "presets"
 STUDIES = Path(__file__).parent / "studies"
 Table = dict[str, Any]
-#: Settings of the training that are no part of what a preset says of it.
-MACHINE = ("device", "precision", "threads", "log_every", "score_every")
+#: Fields of a study that don't change what its preset says of itself.
+NOT_CHANGES = ("preset", "description", "notice", "methods", "controls", "seeds", "tuning", "tuned")
 
 
 class EvaluationSettings(StrictModel):
@@ -31,7 +33,11 @@ class EvaluationSettings(StrictModel):
 
 
 class StudySpec(StrictModel):
-    """A study as asked for; `expand` turns it into run specs. `figures` are those of its report, all by default."""
+    """A study as asked for; `expand` turns it into run specs.
+
+    `figures` are those of its report, all by default. A study with `tuning` tries settings of its methods; one on terms
+    "tuned" runs what `tuned` says was chosen.
+    """
 
     preset: str = ""
     description: str = ""
@@ -39,13 +45,29 @@ class StudySpec(StrictModel):
     methods: list[str] = Field(default=["all"])
     controls: list[str] = Field(default=[])
     datasets: list[str] = Field(default=["dsprites"])
-    terms: Literal["equal", "as_published"] = "equal"
+    terms: Literal["equal", "as_published", "tuned"] = "equal"
     seeds: list[Annotated[int, Field(ge=0)]] = Field(list(range(10)), min_length=1)
     train: TrainSettings = Field(default_factory=lambda: TrainSettings.model_validate({}))
     evaluation: EvaluationSettings = Field(default_factory=lambda: EvaluationSettings.model_validate({}))
     method: dict[str, Table] = Field(default={})
     dataset: dict[str, Table] = Field(default={})
     figures: list[str] = Field(default=[])
+    tuning: TuningSettings | None = None
+    tuned: Winners | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> Table:
+        content: Table = handler(self)
+        # TOML has no null, and a study that neither tunes nor was tuned is written as it always was.
+        return _without_none({key: value for key, value in content.items() if key not in ("tuning", "tuned") or value})
+
+
+def _without_none(table: Table) -> Table:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }
 
 
 def presets() -> list[str]:
@@ -115,6 +137,8 @@ def resolve(
     merged = filed
     for layer in (settled, given, {"preset": chosen}):
         merged = _merge(merged, layer)
+    if "tuned" in given:
+        merged["tuned"] = given["tuned"]  # winners are taken as a whole
     where = f"study file '{study_file}'" if study_file is not None else f"preset '{chosen}'"
     spec = _validated(merged, where)
     # Nobody who changes a preset or a study can quote its own words unchanged; and a study's are about its own data.
@@ -127,12 +151,38 @@ def resolve(
         words = [f"preset '{chosen}' changed: {changes}"] if changes else []
         words += _preset_words(_validated(plain, where), spec, **about)
         spec = spec.model_copy(update={"description": f"'{chosen}' with changes"} if changes else {})
-    spec = spec.model_copy(update={"notice": "; ".join(words)})
+    spec = spec.model_copy(update={"notice": "; ".join(words)} | _about_tuning(spec))
+    _check_terms(spec, settled)
     for name in spec.method:
         METHODS.get(name)
     for name in spec.dataset:
         DATASETS.get(name)
     return spec
+
+
+def _about_tuning(spec: StudySpec) -> Table:
+    """What a study that tunes, or runs what was tuned, says of itself; and the figures that are about tuning."""
+    if spec.tuning is not None:
+        words = f"Tuning at '{spec.preset}': {spec.tuning.draws} draws and the default of each method, on tuning seeds."
+        return {"description": words, "figures": spec.figures or ["budget", "sensitivity"]}
+    if spec.tuned is not None:
+        words = f"'{spec.preset}' on tuned terms: each method as tuned and, beside it, at its default."
+        return {"description": words}
+    return {}
+
+
+def _check_terms(spec: StudySpec, settled: Table) -> None:
+    """Refuse settings that the study's terms would ignore."""
+    if spec.tuning is not None and (spec.terms != "equal" or spec.tuned is not None):
+        raise BenchError("tuning is on equal terms: all methods share the training, and none is tuned already")
+    if (spec.terms == "tuned") != (spec.tuned is not None):
+        raise BenchError("--terms tuned and --tuned FILE belong together: bench tune writes the file")
+    if spec.tuned is not None and settled.get("method"):
+        name, table = next(iter(settled["method"].items()))
+        raise BenchError(
+            f"--set {name}.{next(iter(table), '')}: on tuned terms hyper-parameters are the tuned file's; "
+            "leave it out, or use --terms equal"
+        )
 
 
 def _validated(table: Table, where: str) -> StudySpec:
@@ -148,7 +198,9 @@ def _preset_words(plain: StudySpec, spec: StudySpec, *, data_notice: str, train_
     if data_notice and len(own) < len(spec.datasets):
         data_notice = f"{', '.join(own)}: {data_notice}"
     options = [key for key in TrainSettings.model_fields if key not in MACHINE]
-    same = plain.terms == spec.terms and all(getattr(plain.train, key) == getattr(spec.train, key) for key in options)
+    # Tuned settings change methods, not the training that they share.
+    terms = "equal" if spec.terms == "tuned" else spec.terms
+    same = plain.terms == terms and all(getattr(plain.train, key) == getattr(spec.train, key) for key in options)
     words = [data_notice if own else "", train_notice if same else ""]
     return [part for part in (", ".join(filter(None, words)), plain.notice) if part]
 
@@ -163,7 +215,7 @@ def _on_data_of(other: StudySpec, items: list[str], spec: StudySpec) -> bool:
 def _changes(plain: Table, merged: Table, prefix: str = "") -> Iterator[str]:
     """What `merged` sets otherwise than the preset, but for the choice of methods and seeds."""
     for key, value in merged.items():
-        if prefix == "" and key in ("preset", "description", "notice", "methods", "controls", "seeds"):
+        if prefix == "" and (key in NOT_CHANGES or (key, value) == ("terms", "tuned")):
             continue
         if isinstance(value, dict):
             yield from _changes(plain.get(key) or {}, value, f"{prefix}{key}.")

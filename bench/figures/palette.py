@@ -124,6 +124,12 @@ def method_look(method: str) -> tuple[str, str]:
     return _LOOKS.get(method, _OTHERS[pick])[:2]
 
 
+def method_dashes(method: str) -> Dashes:
+    """Line style of a method, whatever its configuration."""
+    pick = int(hashlib.sha256(method.encode()).hexdigest(), 16) % len(_OTHERS)
+    return _LOOKS.get(method, _OTHERS[pick])[2]
+
+
 def _lighter(colour: tuple[float, float, float], by: float) -> tuple[float, float, float]:
     hue, light, saturation = colorsys.rgb_to_hls(*colour)
     return colorsys.hls_to_rgb(hue, light + (0.85 - light) * by, saturation)

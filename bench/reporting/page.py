@@ -17,7 +17,7 @@ from PIL import Image
 from bench.figures.axes import slug
 from bench.figures.frames import halved
 from bench.formatting import escape_html, html_table
-from bench.reporting import published, run_rows
+from bench.reporting import published, run_rows, tuning
 from bench.reporting.summary import PARTIAL, command, facts, troubles
 from bench.reporting.tables import Table, printed
 from bench.results import per_factor
@@ -54,6 +54,7 @@ def page(
     how_to_read: str,
     claims: Sequence[Mapping[str, str]] = (),
     missing: Sequence[str] = (),
+    of_tuning: Sequence[tuning.Section] = (),
 ) -> str:
     """Write the page of a study.
 
@@ -77,6 +78,8 @@ def page(
         interval, ``n`` and ``next``, the command that would tell more; all plain text. What is missing stays empty.
     missing : sequence of str
         What the report lacks because it raised, a line each.
+    of_tuning : sequence of Section
+        What is to be said of tuning.
 
     Returns
     -------
@@ -103,6 +106,7 @@ def page(
         facts=facts(study),
         partial=PARTIAL,
         tables=[(table, *printed(table), of_factors.get(table.dataset, ())) for table in tables],
+        of_tuning=[(each.heading, [_block(block) for block in each.blocks]) for each in of_tuning],
         published=published.table(beside) if beside else None,
         notes=published.notes(beside),
         many=len(study.datasets) > 1,
@@ -137,6 +141,11 @@ def scrolled(table: tuple[Sequence[str], Sequence[Sequence[str]]]) -> Markup:
     return Markup('<div class="scroll" role="region" tabindex="0" aria-label="{}">{}</div>').format(
         head[0], html_table(head, [[first, *map(cell, others)] for first, *others in rows])
     )
+
+
+def _block(block: str | tuple[list[str], list[list[str]]]) -> Markup:
+    """A text or a table of a section."""
+    return rich(block) if isinstance(block, str) else scrolled(block)
 
 
 def cell(text: str) -> Markup:

@@ -15,7 +15,7 @@ from bench.errors import BenchError, in_words, reason
 from bench.figures.axes import slug
 from bench.files import UTF_8
 from bench.formatting import escape_name, escape_terminal, markdown_table
-from bench.reporting import figure_files, published
+from bench.reporting import figure_files, published, tuning
 from bench.reporting import page as reporting_page
 from bench.reporting.summary import PARTIAL, command, facts, troubles
 from bench.reporting.tables import Table, latex, make_table, markdown, to_csv
@@ -148,6 +148,9 @@ def _write(
             (folder / f"{stem}.{suffix}").write_bytes(text.encode(**UTF_8))
     of_factors = {table.dataset: per_factor.tables(study, table.dataset) for table in tables}
     beside = published.compare(study)
+    of_tuning = tuning.sections(study)
+    for name, text in tuning.tables_of(of_tuning).items():
+        (folder / name).write_bytes(text.encode(**UTF_8))
     pictures = take_pictures()
     if rest:
         for file in folder.glob("fig_*.pdf"):
@@ -157,6 +160,7 @@ def _write(
             page = reporting_page.page(
                 study, tables, pictures, folder,
                 of_factors=of_factors, beside=beside, how_to_read=HOW_TO_READ, claims=claims, missing=missing,
+                of_tuning=of_tuning,
             )  # fmt: skip
         except (BenchError, OSError):
             raise
@@ -164,7 +168,7 @@ def _write(
             missing.append(f"report.html is left out: {(in_words(error).splitlines() or [''])[0]}")
         else:
             (folder / "report.html").write_bytes(page.encode(**UTF_8))
-    text = escape_terminal(_page(study, tables, pictures, folder, of_factors, beside, claims, rest, missing))
+    text = escape_terminal(_page(study, tables, pictures, folder, of_factors, beside, claims, rest, missing, of_tuning))
     (folder / "report.md").write_bytes(text.encode(**UTF_8))
 
 
@@ -194,6 +198,7 @@ def _page(
     claims: Sequence[Mapping[str, str]],
     rest: str,
     missing: Sequence[str],
+    of_tuning: Sequence[tuning.Section],
 ) -> str:
     meta = study.meta
     has_page = (folder / "report.html").exists()
@@ -208,6 +213,7 @@ def _page(
         "## What ran",
         "\n".join(f"- **{heading}:** {_line(text).replace(PARTIAL, bold)}" for heading, text in facts(study)),
     ]
+    blocks += [section.markdown() for section in of_tuning]
     for table in tables:
         blocks += [f"## {escape_name(table.dataset)}", markdown(table).strip(), _files(table)]
         shown = per_factor.markdown(of_factors[table.dataset])

@@ -8,6 +8,7 @@ with fewer than `MIN_SEEDS` seeds nothing is compared.
 From outside: what this package imports here.
 """
 
+from bench.stats.budget import expected_best, selection_weights
 from bench.stats.correlation import SpearmanMatrix, spearman, spearman_matrix
 from bench.stats.intervals import (
     MIN_SEEDS,
@@ -56,6 +57,7 @@ __all__ = [
     "compare_unpaired",
     "detectable_line",
     "differences",
+    "expected_best",
     "holm",
     "iqm",
     "mann_whitney",
@@ -64,6 +66,7 @@ __all__ = [
     "permutation_unpaired",
     "probability_of_improvement",
     "rank_stability",
+    "selection_weights",
     "small_sample_correction",
     "smallest_detectable",
     "spearman",

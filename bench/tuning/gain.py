@@ -1,0 +1,87 @@
+"""What tuning bought: each method as tuned against its default, on seeds that tuning never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bench.config.tuned import Winners
+from bench.config.tuning import RECONSTRUCTION
+from bench.results.labels import all_hyper
+from bench.results.study import Study
+from bench.stats import Comparison, compare_paired
+
+#: Columns that `table` puts beside the rule's own score.
+ELBO = "elbo"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One method and one score.
+
+    Attributes
+    ----------
+    method, score : str
+    default, tuned : float
+        Means over the seeds that both have.
+    n : int
+        Seeds that both have.
+    found : Comparison
+        Tuned minus default, paired by seed.
+    """
+
+    method: str
+    score: str
+    default: float
+    tuned: float
+    n: int
+    found: Comparison
+
+
+def winners_of(study: Study) -> Winners | None:
+    """The winners that a study runs, if it is on tuned terms."""
+    tuned = study.meta.get("tuned")
+    return Winners.model_validate(tuned) if tuned else None
+
+
+def gains(study: Study) -> list[Gain]:
+    """Tuned minus default of every method that a study on tuned terms holds both of, in what the rule compared.
+
+    UDR isn't a run's own score and isn't compared; the reconstruction is, beside every rule.
+    """
+    winners = winners_of(study)
+    if winners is None:
+        return []
+    table = study.runs[study.runs["status"] == "ok"]
+    table = table.assign(**{ELBO: _elbo(table)})
+    columns = [name for name in dict.fromkeys((winners.rule, RECONSTRUCTION)) if name in table]
+    out = []
+    for method, winner in winners.method.items():
+        own = table[table["method"] == method]
+        is_tuned = own["run"].map(lambda run, method=method, hyper=winner.hyper: _hyper(study, run) == hyper)
+        for score in columns:
+            sides = [_by_seed(own[mask], score) for mask in (is_tuned.astype(bool), ~is_tuned.astype(bool))]
+            both = sorted(sides[0].keys() & sides[1].keys())
+            if both:
+                found = compare_paired(*sides)
+                means = [sum(side[seed] for seed in both) / len(both) for side in sides]
+                out.append(Gain(method, score, means[1], means[0], len(both), found))
+    return out
+
+
+def _elbo(table: pd.DataFrame) -> Any:
+    nothing = pd.Series(float("nan"), index=table.index)
+    return -(table.get("final.reconstruction", nothing) + table.get("final.kl", nothing))
+
+
+def _hyper(study: Study, run: str) -> dict[str, Any]:
+    method = study.specs[run]["method"]
+    return all_hyper(method["name"], method.get("hyper", {}))
+
+
+def _by_seed(runs: pd.DataFrame, score: str) -> Mapping[int, float]:
+    known = runs[runs[score].notna()]
+    return {int(seed): float(value) for seed, value in zip(known["seed"], known[score], strict=True)}
