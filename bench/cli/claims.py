@@ -60,6 +60,9 @@ def claims(
         for path in named or [path for place in places for path in studies_in(place)]:
             try:
                 read = stack.enter_context(opened_study(path))
+                if read.meta.get("tuning"):
+                    # Claims are about methods, and at seeds on which no setting was chosen.
+                    raise BenchError("it tried settings; run the winners with `bench run --tuned`")
                 # Of a run in several studies the first one's scores count: the user's own go before the references.
                 pools([*(study for study, _ in kept), read])
                 kept.append((read, path))

@@ -51,6 +51,8 @@ def expand(study: StudySpec) -> list[RunSpec]:
     if not metrics:
         raise BenchError("no metrics are chosen; see `bench list metrics`")
     datasets = [spec for item in study.datasets for spec in _dataset_specs(study, parse_selection(item))]
+    if study.tuning is not None and len(datasets) > 1:
+        raise BenchError(f"{len(datasets)} data sets are chosen: tune on one at a time")
     runs: dict[str, RunSpec] = {}
     for dataset in datasets:
         for (name, values), seed in itertools.product(_settings(study, dataset, evaluation), study.seeds):
@@ -77,8 +79,6 @@ def _settings(study: StudySpec, dataset: DatasetSpec, evaluation: EvaluationSpec
     controls = [parse_selection(item) for item in study.controls]
     rest = [one for selection in controls for one in _variants(selection, METHODS.match(selection.name))]
     if study.tuning is not None:
-        if len(study.datasets) > 1:
-            raise BenchError(f"{len(study.datasets)} data sets are chosen: tune on one at a time")
         check_tuning(study.tuning, study.seeds, evaluation.metrics)
 
         def fits(name: str, values: Table) -> bool:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from bench.figures.axes import DOUBLE, legend_below, literal, new_figure
+from bench.figures.axes import DOUBLE, SINGLE, legend_below, literal, new_figure
 from bench.figures.palette import GREY, method_look
 from bench.formatting import interval, number
 from bench.registry import FIGURES, METHODS
@@ -50,9 +50,10 @@ def sensitivity(study: Study) -> Figure | None:
     found = [each for each in sensitivities(trials) if each.draws]
     if not found:
         return None
-    rows = -(-len(found) // COLUMNS)
-    figure = new_figure(DOUBLE, 0.5 + 1.75 * rows)
-    grid = figure.subplots(rows, COLUMNS, squeeze=False, sharey=True)
+    columns = min(COLUMNS, len(found))
+    rows = -(-len(found) // columns)
+    figure = new_figure(SINGLE if columns == 1 else DOUBLE, 0.6 + 1.75 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     bound = bound_of(trials)
     for axes, each in zip(grid.flat, found, strict=False):
         _panel(axes, trials, each, bound)
@@ -61,17 +62,18 @@ def sensitivity(study: Study) -> Figure | None:
     for axes in grid[:, 0]:
         axes.set_ylabel(literal(trials.heading))
     point: dict[str, Any] = {"color": GREY, "linestyle": "none", "marker": "o", "markersize": 4}
-    legend_below(
-        figure,
-        [
-            Line2D([], [], **point, label="draw"),
-            Line2D([], [], **point, markerfacecolor="white", label="draw beyond the bound"),
-            Line2D([], [], color="black", linestyle="none", marker="x", label="default"),
-            Line2D([], [], color="black", linewidth=1, label="mean of 4 neighbours"),
-        ],
-        4,
-    )
+    handles = [Line2D([], [], **point, label="draw")]
+    if any(not meets(draw, bound) for each in found for draw in each.draws):
+        handles.append(Line2D([], [], **point, markerfacecolor="white", label="draw beyond the bound"))
+    handles.append(Line2D([], [], color="black", linestyle="none", marker="x", label="default"))
+    if any(_has_profile(each) for each in found):
+        handles.append(Line2D([], [], color="black", linewidth=1, label=f"mean of {PER_POINT} neighbours"))
+    legend_below(figure, handles, 2 if columns == 1 else 4)
     return figure
+
+
+def _has_profile(found: Sensitivity) -> bool:
+    return len(found.draws) >= PROFILE_FROM and not found.names
 
 
 def _panel(axes: Axes, trials: Trials, found: Sensitivity, bound: float) -> None:
@@ -79,7 +81,7 @@ def _panel(axes: Axes, trials: Trials, found: Sensitivity, bound: float) -> None
     means = np.array([trials.sign * draw.value for draw in found.draws])
     for place, draw in zip(found.places, found.draws, strict=True):
         _point(axes, trials, place, draw, colour, hollow=not meets(draw, bound))
-    if len(means) >= PROFILE_FROM and not found.names:
+    if _has_profile(found):
         axes.plot(*_profile(found.places, means, log=found.log), color="black", linewidth=1, zorder=2)
     default = trials.methods[found.method][0]
     at = default.hyper.get(found.key)
@@ -97,6 +99,7 @@ def _panel(axes: Axes, trials: Trials, found: Sensitivity, bound: float) -> None
     rho = found.score
     bounds = interval(rho.low, rho.high, 2)
     words = f"ρ = {number(rho.estimate, 2)} {bounds}".strip() if np.isfinite(rho.estimate) else "ρ undefined"
+    words = words.replace("-", "−")
     axes.set_title(f"{literal(printed_name(METHODS, found.method))}: {words}", fontsize=7)
 
 

@@ -115,7 +115,9 @@ def render(
 
 
 def _verdicts(study: Study, tell: Callable[[str], None]) -> list[Verdict]:
-    """Verdicts on all claims that can be judged, and a line for every other one."""
+    """Verdicts on all claims that can be judged, and a line for every other one; none on settings that are tried."""
+    if study.meta.get("tuning"):
+        return []
     try:
         return ledger_for(study)
     except BenchError:

@@ -27,8 +27,8 @@ from bench.tuning.trials import Trials, is_tuning, read_trials
 TRIALS_CSV, BUDGET_CSV = "table_tuning.csv", "table_tuning_budget.csv"
 TOO_GOOD = (
     "A winner's value is the best of several on the seeds that it was chosen on, hence too good: `bench run --tuned` "
-    "runs the winners, and the defaults beside them, on fresh seeds. What k draws are expected to find is the mean over "
-    "all sets of k; where not every set holds a setting that may be chosen, over those that do, with their share."
+    "runs the winners, and the defaults beside them, on fresh seeds. What k draws are expected to find is the mean "
+    "over all sets of k; where not every set holds a setting that may be chosen, over those that do, with their share."
 )
 
 
@@ -126,8 +126,8 @@ def _winners_table(trials: Trials, curves: dict[str, Effort], bound: float) -> t
 def _of_gain(study: Study, winners: Winners) -> Section:
     """Tuned against default on fresh seeds."""
     said = (
-        f"Chosen by the rule {winners.rule} (bound {winners.bound_asked or 'none'}) of {winners.draws} draws "
-        f"and the default, at tuning seeds {ranges(winners.seeds)}; compared here at other seeds, paired, with the 95 % "
+        f"Chosen by the rule {winners.rule} (bound {winners.bound_asked or 'none'}) of {winners.draws} draws and "
+        f"the default, at tuning seeds {ranges(winners.seeds)}; compared here at other seeds, paired, with the 95 % "
         "interval of Student's t. A method whose default was chosen isn't listed."
     )
     rows = []

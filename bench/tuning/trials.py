@@ -106,7 +106,7 @@ def read_trials(study: Study) -> Trials:
     Raises
     ------
     BenchError
-        If it isn't a tuning study, or its rule needs what the study doesn't hold.
+        If it isn't a tuning study.
     """
     if not is_tuning(study):
         raise BenchError(f"study '{study.name}' tried no settings: it isn't one of `bench tune`")
@@ -116,6 +116,8 @@ def read_trials(study: Study) -> Trials:
     table = study.runs.assign(**{"tuning.value": values.to_numpy(dtype=float)})
     if RECONSTRUCTION not in table:
         table[RECONSTRUCTION] = np.nan
+    if "control.arrived" in table:
+        table["control.arrived"] = table["control.arrived"].astype(object)
     known = {
         (str(row["method"]), *_key(study.specs[str(row["run"])]), int(row["seed"])): row
         for row in table.to_dict("records")
@@ -131,17 +133,15 @@ def read_trials(study: Study) -> Trials:
 def _compared(study: Study, rule: str) -> tuple[pd.Series[float], str, float]:
     """What a rule compares, run by run, more is better; its heading, and the sign that was put before it."""
     runs = study.runs
+    nothing = pd.Series(np.nan, index=runs.index)
     if rule == "elbo":
-        nothing = pd.Series(np.nan, index=runs.index)
         elbo = -(runs.get("final.reconstruction", nothing) + runs.get("final.kl", nothing))
         return elbo, "ELBO at the end of the training (nats)", 1.0
     if rule == "udr":
         found = udr.read(study.path)
         return runs["run"].map(found).astype(float), "UDR", 1.0
-    if rule not in runs:
-        raise BenchError(f"study '{study.name}' has no score '{rule}' to choose by")
     sign = -1.0 if higher_is_better(rule) is False else 1.0
-    return sign * runs[rule], score_info(rule).label, sign
+    return sign * runs.get(rule, nothing), score_info(rule).label, sign
 
 
 def _trial(method: str, number: int, hyper: Mapping[str, Any], rows: list[dict[Any, Any] | None]) -> Trial:
@@ -161,6 +161,7 @@ def _trouble(n: int, rows: list[dict[Any, Any]]) -> str:
         "not run": n - len(rows),
         "failed": sum(row["status"] == "failed" for row in rows),
         "diverged": sum(row["status"] == "diverged" for row in rows),
+        "never at their set point": sum(row.get("control.arrived") is False for row in rows),
         "without such a score": sum(row["status"] == "ok" and np.isnan(row["tuning.value"]) for row in rows),
     }
     return next((f"{count} of {n} runs {what}" for what, count in faults.items() if count), "")
