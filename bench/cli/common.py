@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import shlex
-import signal
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,7 +13,6 @@ from bench.formatting import escape_terminal
 
 if TYPE_CHECKING:
     from bench.config.study import StudySpec
-    from bench.execution.plan import Rerun
     from bench.results.study import Study
     from bench.spec import RunSpec
 
@@ -77,77 +73,6 @@ def resolve_study(
     if not name or name in (".", "..") or "/" in name or "\\" in name:
         raise BenchError(f"--study '{name}' can't be a folder's name")
     return spec, specs, name
-
-
-def run_all(
-    study: StudySpec,
-    specs: list[RunSpec],
-    folder: Path,
-    *,
-    jobs: int,
-    rerun: Rerun,
-    plugin: list[Path] | None,
-    mixed: bool,
-    reuse: list[Path],
-    quiet: bool,
-) -> bool:
-    """Run what isn't done of a study in front of somebody, who may stop it; whether a run failed.
-
-    Raises
-    ------
-    BenchError
-        As `bench.execution.run.run_study`.
-    """
-    from bench.cli.progress import Progress
-    from bench.execution.run import run_study
-
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        outcomes = run_study(
-            study,
-            specs,
-            folder,
-            n_jobs=jobs,
-            rerun=rerun,
-            plugins=plugin or [],
-            command=shlex.join(["bench", *sys.argv[1:]]),
-            mixed=mixed,
-            reuse=reuse,
-            watcher=Progress(quiet=quiet),
-        )
-    except KeyboardInterrupt:
-        typer.echo("\nbench: stopped; finished runs are kept, the same command goes on from here", err=True)
-        raise typer.Exit(130) from None
-    return any(outcome.state == "failed" for outcome in outcomes)
-
-
-def report_all(
-    folder: Path, reports: Path, name: str, *, mixed: bool, quiet: bool, jobs: int, failed: bool = False
-) -> bool:
-    """Write the report of a study that has just run; whether it is whole.
-
-    Raises
-    ------
-    BenchError
-        If there is nothing to report, unless runs failed: they are the news, and the rest follows from them.
-    """
-    from bench.cli import console
-    from bench.sharing.opening import opened_study
-
-    try:
-        load_plugins(None, folder, quiet=quiet)
-        with opened_study(folder, mixed=mixed) as read:
-            say_what_is_missing(read, refuse=True)
-            return console.print_report(read, reports, Path(name), quiet=quiet, n_jobs=jobs)
-    except BenchError as error:
-        if not failed:
-            raise
-        say(f"bench: no report: {error}", err=True)
-        return False
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _default_name(file: Path | None, preset: str, specs: list[RunSpec], results: Path, suffix: str) -> str:

@@ -12,7 +12,7 @@ import typer
 
 from bench import __version__
 from bench.cli import check, claims, doctor, score, share, speed, test, tune
-from bench.cli.common import load_plugins, report_all, resolve_study, run_all, say, say_what_is_missing
+from bench.cli.common import load_plugins, resolve_study, say, say_what_is_missing
 from bench.cli.options import (
     Config,
     Datasets,
@@ -91,6 +91,7 @@ def run(
 ) -> None:
     """Train and measure every run of a study that isn't done yet, then write its report."""
     from bench.cli import console
+    from bench.cli.running import report_all, run_all
     from bench.sharing.opening import locate
 
     spec, specs, name = resolve_study(

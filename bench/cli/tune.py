@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from bench.cli.common import load_plugins, report_all, resolve_study, run_all, say
+from bench.cli.common import load_plugins, resolve_study, say
 from bench.cli.options import (
     Config,
     Datasets,
@@ -87,6 +87,7 @@ def tune(
     It is a study like any other: stopped, it goes on; another --rule chooses anew from the same runs. `bench run
     --tuned` then runs the winners on seeds that tuning never saw.
     """
+    from bench.cli.running import report_all, run_all
     from bench.sharing.opening import locate
 
     given = {"draws": draws, "rule": rule, "bound": bound}
