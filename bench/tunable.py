@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import TypeAdapter, ValidationError
 
 from bench.errors import BenchError, did_you_mean
+from bench.shares import Until, declared_shares
 
 #: Significant digits of a value that is drawn.
 DIGITS = 4
@@ -64,7 +65,7 @@ class Integer:
 
 @dataclass(frozen=True)
 class Percent:
-    """Shares of what the hyper-parameter's field says, in per cent: of the plain VAE's KL, or of the steps."""
+    """Per cent of what the hyper-parameter's field says (`bench.shares`): of the plain VAE's KL, or of the steps."""
 
     low: float
     high: float
@@ -119,6 +120,8 @@ def check_ranges(where: str, hyper: type, ranges: Mapping[str, Range]) -> None:
             raise BenchError(f"{about}: {chosen!r} is no range; write Linear, Log, Integer, Percent or Choice")
         if (wrong := _fault(chosen)) is not None:
             raise BenchError(f"{about}: {chosen!r}: {wrong}")
+        if isinstance(chosen, Percent):
+            _check_share(about, hyper, key)
         adapter = adapter or TypeAdapter(hyper)
         # What a share stands for is known with the data and the training only; the study that draws it says so.
         for end in () if isinstance(chosen, Percent) else ends(chosen):
@@ -140,6 +143,12 @@ def in_words(chosen: Range) -> str:
         return " or ".join(map(str, chosen.values))
     unit = " %" if isinstance(chosen, Percent) else ""
     return f"{chosen.low:g}{unit} to {chosen.high:g}{unit}" + (", log" if chosen.scale == "log" else "")
+
+
+def _check_share(about: str, hyper: type, key: str) -> None:
+    declared = declared_shares(hyper).get(key)
+    if declared is None or isinstance(declared, Until):
+        raise BenchError(f"{about}: it can't be a share: write Linear or Log, or say in its field what a share is of")
 
 
 def _fault(chosen: Range) -> str | None:

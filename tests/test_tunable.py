@@ -64,6 +64,7 @@ def test_ranges_read_as_words():
         ({"width": Integer(1.5, 4)}, "the ends must be whole numbers"),
         ({"kind": Choice(("a", "c"))}, "kind='c'"),
         ({"kind": Choice(("a",))}, "a choice needs at least two values"),
+        ({"weight": Percent(20, 110)}, "it can't be a share: write Linear or Log"),
         ({"weight": (1.0, 2.0)}, "(1.0, 2.0) is no range"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,38 @@ from bench.errors import BenchError
 from bench.formatting import escape_terminal
 
 if TYPE_CHECKING:
+    from bench.config.expand import UnknownKLError
     from bench.config.study import StudySpec
+    from bench.execution.calibration import KnownKLs
     from bench.results.study import Study
-    from bench.spec import RunSpec
+    from bench.spec import DatasetSpec, RunSpec
+
+
+@dataclass
+class Resolved:
+    """What a study's options ask for.
+
+    Attributes
+    ----------
+    study : StudySpec
+    name : str
+        Of its folder.
+    datasets : list of DatasetSpec
+    known : KnownKLs
+        Finds KLs of the plain VAE for it.
+    specs : list of RunSpec
+        Its runs; none while it waits for a KL that isn't known.
+    waits : UnknownKLError, optional
+        Why there are none.
+    """
+
+    study: StudySpec
+    name: str
+    datasets: list[DatasetSpec]
+    known: KnownKLs
+    specs: list[RunSpec]
+    waits: UnknownKLError | None = None
+
 
 #: Tuning seeds that every setting has unless it is said otherwise.
 TUNING_SEEDS = 3
@@ -35,7 +65,7 @@ def resolve_study(
     *,
     tuned: Path | None = None,
     tuning: dict[str, Any] | None = None,
-) -> tuple[StudySpec, list[RunSpec], str]:
+) -> Resolved:
     """The study that these options ask for, its runs, and the name of its folder.
 
     `tuned` is a file of winners, which puts the study on tuned terms; `tuning` makes it one that tries settings.
@@ -45,10 +75,11 @@ def resolve_study(
     BenchError
         For whatever is wrong with an option, in one line.
     """
-    from bench.config.expand import expand, with_trials
+    from bench.config.expand import UnknownKLError, expand, study_datasets
     from bench.config.study import find_study, resolve
     from bench.config.tuned import read_winners
     from bench.config.tuning import tuning_seeds
+    from bench.execution.calibration import KnownKLs
     from bench.selectors import parse_seeds, split_list
 
     load_plugins(plugin)
@@ -66,16 +97,19 @@ def resolve_study(
         flags |= {"tuning": tuning, "seeds": tuning_seeds(seeds or str(TUNING_SEEDS), parse_seeds)}
     file = find_study(config) if config else None
     spec = resolve(preset, study_file=file, settings=settings, **flags)
-    specs = expand(spec)
-    spec = with_trials(spec, specs)
+    datasets = study_datasets(spec)
     suffix = "-tuning" if spec.tuning else "-tuned" if spec.tuned else ""
-    name = study or _default_name(file, spec.preset, specs, results, suffix)
+    name = study or _default_name(file, spec.preset, datasets, results, suffix)
     if not name or name in (".", "..") or "/" in name or "\\" in name:
         raise BenchError(f"--study '{name}' can't be a folder's name")
-    return spec, specs, name
+    known = KnownKLs(results / name, results, file)
+    try:
+        return Resolved(spec, name, datasets, known, expand(spec, known, datasets=datasets))
+    except UnknownKLError as error:
+        return Resolved(spec, name, datasets, known, [], error)
 
 
-def _default_name(file: Path | None, preset: str, specs: list[RunSpec], results: Path, suffix: str) -> str:
+def _default_name(file: Path | None, preset: str, datasets: list[DatasetSpec], results: Path, suffix: str) -> str:
     """Study file or preset with the data sets; the user's own by their files' names.
 
     Where a study of that name holds another file of the same name, the data's checksum tells them apart.
@@ -83,7 +117,7 @@ def _default_name(file: Path | None, preset: str, specs: list[RunSpec], results:
     from bench.results.labels import file_of
     from bench.results.read import entries, read_json
 
-    data = {spec.dataset.sha256: spec.dataset.model_dump(mode="json") for spec in specs}
+    data = {spec.sha256: spec.model_dump(mode="json") for spec in datasets}
     files = {
         sha: re.sub(r"[^\w.+=@-]+", "-", name).strip("-")[:60] for sha, item in data.items() if (name := file_of(item))
     }

@@ -94,18 +94,18 @@ def run(
     from bench.cli.running import report_all, run_all
     from bench.sharing.opening import locate
 
-    spec, specs, name = resolve_study(
+    asked = resolve_study(
         preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results, tuned=tuned
     )
+    name = asked.name
     if rerun not in (None, "diverged", "all"):
         raise BenchError(f"--rerun {rerun}{did_you_mean(rerun, ['diverged', 'all'])}; it is diverged or all")
     if dry_run:
-        console.print_plan(spec, specs, results / name, as_json=False)
+        console.print_plan(asked, results / name, as_json=False)
         return
-    failed = run_all(
-        spec,
-        specs,
-        results / name,
+    _, failed = run_all(
+        asked,
+        results,
         jobs=jobs,
         rerun="all" if rerun == "all" else "diverged" if rerun == "diverged" else "",
         plugin=plugin,
@@ -139,15 +139,15 @@ def plan(
     """Print what `run` would do with the same options, fully resolved."""
     from bench.cli import console
 
-    spec, specs, name = resolve_study(
+    asked = resolve_study(
         preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results, tuned=tuned
     )
     if print_config:
         import tomli_w
 
-        typer.echo(tomli_w.dumps(spec.model_dump(mode="json")), nl=False)
+        typer.echo(tomli_w.dumps(asked.study.model_dump(mode="json")), nl=False)
     else:
-        console.print_plan(spec, specs, results / name, as_json=json)
+        console.print_plan(asked, results / asked.name, as_json=json)
 
 
 @app.command()

@@ -11,10 +11,11 @@ from typing import NoReturn
 import typer
 
 from bench.cli import console
-from bench.cli.common import load_plugins, say, say_what_is_missing
+from bench.cli.common import Resolved, load_plugins, say, say_what_is_missing
 from bench.cli.progress import Progress
-from bench.config.study import StudySpec
+from bench.config.expand import expand, with_trials
 from bench.errors import BenchError
+from bench.execution.calibration import STUDY, calibrate
 from bench.execution.plan import Rerun
 from bench.execution.run import run_study
 from bench.sharing.opening import opened_study
@@ -22,9 +23,8 @@ from bench.spec import RunSpec
 
 
 def run_all(
-    study: StudySpec,
-    specs: list[RunSpec],
-    folder: Path,
+    asked: Resolved,
+    results: Path,
     *,
     jobs: int,
     rerun: Rerun,
@@ -32,32 +32,53 @@ def run_all(
     mixed: bool,
     reuse: list[Path],
     quiet: bool,
-) -> bool:
-    """Run what isn't done of a study in front of somebody, who may stop it; whether a run failed.
+) -> tuple[list[RunSpec], bool]:
+    """Run what isn't done of a study in front of somebody, who may stop it; its runs, and whether one failed.
+
+    The plain VAE comes first where set points are shares of a KL that isn't known yet.
 
     Raises
     ------
     BenchError
-        As `bench.execution.run.run_study`.
+        As `bench.execution.run.run_study` and `bench.execution.calibration.calibrate`.
     """
+    command = shlex.join(["bench", *sys.argv[1:]])
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        specs = asked.specs
+        if asked.waits is not None:
+            if not quiet:
+                say(f"{console.waits_for(asked.waits)}: they are trained now, and stay in {results / STUDY}")
+            calibrate(
+                asked.study,
+                asked.waits,
+                results,
+                n_jobs=jobs,
+                plugins=plugin or [],
+                command=command,
+                watcher=Progress(quiet=quiet),
+            )
+            specs = expand(asked.study, asked.known, datasets=asked.datasets)
+        if not quiet:
+            console.print_shares(asked.known)
         outcomes = run_study(
-            study,
+            with_trials(asked.study, specs),
             specs,
-            folder,
+            results / asked.name,
             n_jobs=jobs,
             rerun=rerun,
             plugins=plugin or [],
-            command=shlex.join(["bench", *sys.argv[1:]]),
+            command=command,
             mixed=mixed,
-            reuse=reuse,
+            # A calibration's runs of the plain VAE may be wanted here, too.
+            reuse=[*reuse, *asked.known.calibrations],
+            plain_kl=asked.known.used.values(),
             watcher=Progress(quiet=quiet),
         )
     except KeyboardInterrupt:
         typer.echo("\nbench: stopped; finished runs are kept, the same command goes on from here", err=True)
         raise typer.Exit(130) from None
-    return any(outcome.state == "failed" for outcome in outcomes)
+    return specs, any(outcome.state == "failed" for outcome in outcomes)
 
 
 def report_all(

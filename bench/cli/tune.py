@@ -26,6 +26,7 @@ from bench.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from bench.cli.common import Resolved
     from bench.config.study import StudySpec
     from bench.config.tuned import Winners
     from bench.spec import RunSpec
@@ -91,23 +92,23 @@ def tune(
     from bench.sharing.opening import locate
 
     given = {"draws": draws, "rule": rule, "bound": bound}
-    spec, specs, name = resolve_study(
+    asked = resolve_study(
         preset, config, set_, method, dataset, metric, seeds, study, plugin, None, results,
         tuning={key: value for key, value in given.items() if value is not None},
     )  # fmt: skip
-    folder = results / name
+    folder, name = results / asked.name, asked.name
     if dry_run:
-        _print_plan(spec, specs, folder, jobs)
+        _print_plan(asked, folder, jobs)
         return
-    failed = run_all(
-        spec, specs, folder, jobs=jobs, rerun="", plugin=plugin, mixed=mixed,
+    specs, failed = run_all(
+        asked, results, jobs=jobs, rerun="", plugin=plugin, mixed=mixed,
         reuse=[locate(other, results) for other in reuse or []], quiet=quiet,
     )  # fmt: skip
-    winners = _choose(spec, specs, folder, out or folder / TUNED, mixed=mixed)
+    winners = _choose(asked.study, specs, folder, out or folder / TUNED, mixed=mixed)
     whole = report_all(folder, reports, name, mixed=mixed, quiet=True, jobs=jobs, failed=failed)
     if not quiet:
         _print_winners(winners)
-        words = ["bench", "run", *([config] if config else []), "--preset", spec.preset]
+        words = ["bench", "run", *([config] if config else []), "--preset", asked.study.preset]
         words += [word for item in method or [] for word in ("-m", item.partition("[")[0])]
         say(f"next: {shlex.join([*words, '--tuned', str(out or folder / TUNED)])}")
     raise typer.Exit(1 if failed or not whole else 0)
@@ -128,7 +129,7 @@ def _choose(spec: StudySpec, specs: list[RunSpec], folder: Path, file: Path, *, 
     return found
 
 
-def _print_plan(spec: StudySpec, specs: list[RunSpec], folder: Path, jobs: int) -> None:
+def _print_plan(asked: Resolved, folder: Path, jobs: int) -> None:
     """The settings that would be tried, and how long that would take, measured on a few steps of each kind of run."""
     import os
 
@@ -137,9 +138,10 @@ def _print_plan(spec: StudySpec, specs: list[RunSpec], folder: Path, jobs: int) 
     from bench.execution.plan import plan
     from bench.results.store import Store
 
-    console.print_plan(spec, specs, folder, as_json=False)
-    left = plan(specs, Store(folder))
-    estimate(console.out, left.left, left.workers(jobs or os.cpu_count() or 1), shortest=0)
+    console.print_plan(asked, folder, as_json=False)
+    if asked.specs:
+        left = plan(asked.specs, Store(folder))
+        estimate(console.out, left.left, left.workers(jobs or os.cpu_count() or 1), shortest=0)
 
 
 def _print_winners(winners: Winners) -> None:
