@@ -29,9 +29,9 @@ PUBLISHED = {
 #: What "until 60%" as the height of a step means.
 STAIRCASE = Until("set_point_start", "set_point", "set_point_every")
 
-#: Worth tuning: set points from a starved code to past the plain VAE's KL (the released one is 20 nats); gains around the
-#: released one (0.005), further upwards as shorter schedules need larger ones; first weights from a plain VAE's to three
-#: times the released one (50), the range of the study dynamicvae_ablation.
+#: Worth tuning: set points from a starved code to past the plain VAE's KL (the released one is 20 nats); gains around
+#: the released one (0.005), further upwards as shorter schedules need larger ones; first weights from a plain VAE's to
+#: three times the released one (50), the range of the study dynamicvae_ablation.
 TUNING = {"set_point": Percent(20, 110), "ki": Log(0.001, 0.1), "beta0": Log(1.0, 150.0)}
 
 
