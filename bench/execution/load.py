@@ -47,7 +47,19 @@ def load(
         If the data aren't what the spec says.
     """
     torch_setup.settings(spec.train.threads, spec.train.precision)
+    dataset = data_of(spec)
+    return Tools(dataset, store_of(dataset, spec.train.device), pool, plugins, checkpoint_s)
+
+
+def data_of(spec: RunSpec) -> Dataset:
+    """Load the data set of a run.
+
+    Raises
+    ------
+    BenchError
+        If the data aren't what the spec says.
+    """
     dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
     if dataset.fingerprint() != spec.dataset.sha256:
         raise BenchError(f"dataset '{spec.dataset.name}': its data have changed since this run was planned")
-    return Tools(dataset, store_of(dataset, spec.train.device), pool, plugins, checkpoint_s)
+    return dataset
