@@ -59,7 +59,7 @@ def ask(
     flags: dict[str, Any] = {
         "methods": _split(methods),
         "datasets": _split(datasets),
-        "evaluation": {"metrics": chosen} if chosen else None,
+        "evaluation": {"metrics": chosen} if chosen is not None else None,
         "seeds": _seeds(seeds),
         "terms": terms,
     }
@@ -82,9 +82,8 @@ def _find(study: str) -> Path:
 
 
 def _split(texts: Texts | None) -> list[str] | None:
-    if texts is None:
-        return None
-    return [part for item in ([texts] if isinstance(texts, str) else texts) for part in split_list(item)] or None
+    items = [texts] if isinstance(texts, str) else texts
+    return [part for item in items for part in split_list(item)] if items else None
 
 
 def _seeds(seeds: int | Sequence[int] | str | None) -> list[int] | None:
