@@ -10,25 +10,53 @@ from operator import index
 from pathlib import Path
 from typing import Any
 
-from bench.config.expand import expand
+from bench.config.expand import UnknownKLError, expand, study_datasets
 from bench.config.study import StudySpec, find_study, presets, resolve, studies
 from bench.errors import BenchError, did_you_mean
+from bench.execution.calibration import KnownKLs
 from bench.results.labels import file_of
 from bench.results.read import entries, read_json
 from bench.selectors import parse_seeds, split_list
-from bench.spec import RunSpec
+from bench.spec import DatasetSpec, RunSpec
 
 #: One text, or several.
 Texts = Sequence[str] | str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Asked:
-    """A study, its runs, and the name of its results folder."""
+    """What a study's options ask for.
+
+    Attributes
+    ----------
+    study : StudySpec
+    name : str
+        Of its folder.
+    datasets : list of DatasetSpec
+    known : KnownKLs
+        Finds KLs of the plain VAE for it.
+    specs : list of RunSpec
+        Its runs; none while it waits for a KL that isn't known.
+    waits : UnknownKLError, optional
+        Why there are none.
+    """
 
     study: StudySpec
-    specs: list[RunSpec]
     name: str
+    datasets: list[DatasetSpec]
+    known: KnownKLs
+    specs: list[RunSpec]
+    waits: UnknownKLError | None = None
+
+    def expanded(self) -> list[RunSpec]:
+        """Its runs, once what it waited for is known.
+
+        Raises
+        ------
+        UnknownKLError
+            If it isn't.
+        """
+        return expand(self.study, self.known, datasets=self.datasets)
 
 
 def ask(
@@ -65,11 +93,16 @@ def ask(
     }
     file = _find(str(study)) if study is not None else None
     spec = resolve(preset, study_file=file, settings=_lines(settings), **flags)
-    specs = expand(spec)
-    called = name or _default_name(file, spec.preset, specs, results)
+    data = study_datasets(spec)
+    called = name or _default_name(file, spec.preset, data, results)
     if not called or called in (".", "..") or "/" in called or "\\" in called:
         raise BenchError(f"--study '{called}' can't be a folder's name")
-    return Asked(spec, specs, called)
+    asked = Asked(spec, called, data, KnownKLs(results / called, results, file), [])
+    try:
+        asked.specs = asked.expanded()
+    except UnknownKLError as error:
+        asked.waits = error
+    return asked
 
 
 def _find(study: str) -> Path:
@@ -109,12 +142,12 @@ def _lines(settings: Mapping[str, Any] | Sequence[str] | None) -> list[str]:
     ]
 
 
-def _default_name(file: Path | None, preset: str, specs: list[RunSpec], results: Path) -> str:
+def _default_name(file: Path | None, preset: str, datasets: list[DatasetSpec], results: Path) -> str:
     """Study file or preset with the data sets; the user's own by their files' names.
 
     Where a study of that name holds another file of the same name, the data's checksum tells them apart.
     """
-    data = {spec.dataset.sha256: spec.dataset.model_dump(mode="json") for spec in specs}
+    data = {spec.sha256: spec.model_dump(mode="json") for spec in datasets}
     files = {
         sha: re.sub(r"[^\w.+=@-]+", "-", name).strip("-")[:60] for sha, item in data.items() if (name := file_of(item))
     }

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from bench.api.asking import ask
 from bench.api.study import Study, load_study
 from bench.errors import BenchError
+from bench.execution.calibration import calibrate
 from bench.execution.run import Watcher, run_study
 from bench.registry import load_plugin
 from bench.sharing.opening import locate
@@ -93,16 +94,22 @@ def run(
     )  # fmt: skip
     if rerun not in ("", "diverged", "all"):
         raise BenchError(f"rerun={rerun!r}: it is 'diverged', 'all' or ''")
+    files, command = [Path(file) for file in plugins], f"bench.run({str(study)!r})"
+    specs = asked.specs
+    if asked.waits is not None:
+        calibrate(asked.study, asked.waits, root, n_jobs=n_jobs, plugins=files, command=command, watcher=watcher)
+        specs = asked.expanded()
     outcomes = run_study(
         asked.study,
-        asked.specs,
+        specs,
         root / asked.name,
         n_jobs=n_jobs,
         rerun=rerun,
-        plugins=[Path(file) for file in plugins],
-        command=f"bench.run({str(study)!r})",
+        plugins=files,
+        command=command,
         mixed=mixed,
-        reuse=[locate(str(other), root) for other in reuse],
+        reuse=[*(locate(str(other), root) for other in reuse), *asked.known.calibrations],
+        plain_kl=asked.known.used.values(),
         watcher=watcher,
     )
     failed = [outcome.run for outcome in outcomes if outcome.state == "failed"]

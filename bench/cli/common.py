@@ -11,9 +11,8 @@ from bench.errors import BenchError
 from bench.formatting import escape_terminal
 
 if TYPE_CHECKING:
-    from bench.config.study import StudySpec
+    from bench.api.asking import Asked
     from bench.results.study import Study
-    from bench.spec import RunSpec
 
 
 def resolve_study(
@@ -28,7 +27,7 @@ def resolve_study(
     plugin: list[Path] | None,
     terms: str | None,
     results: Path,
-) -> tuple[StudySpec, list[RunSpec], str]:
+) -> Asked:
     """The study that these options ask for, its runs, and the name of its folder.
 
     Raises
@@ -39,11 +38,10 @@ def resolve_study(
     from bench.api.asking import ask
 
     load_plugins(plugin)
-    asked = ask(
+    return ask(
         config, preset=preset, methods=method, datasets=dataset, metrics=metric, seeds=seeds, terms=terms,
         settings=settings, name=study, results=results,
     )  # fmt: skip
-    return asked.study, asked.specs, asked.name
 
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
