@@ -88,8 +88,6 @@ class Attempt:
         What went wrong on the way and cost nothing but time.
     evaluate_s : float
         This process's time for them so far, waiting for others included.
-    outcome : Outcome or None
-        Once it is there nothing more happens to the run.
     """
 
     task: Task
@@ -100,7 +98,6 @@ class Attempt:
     pending: Pending | None = None
     warning: str = ""
     evaluate_s: float = 0.0
-    outcome: Outcome | None = None
 
     @property
     def spec(self) -> RunSpec:
@@ -112,3 +109,12 @@ class Attempt:
         if self.trained is None:
             raise RuntimeError(f"run '{self.spec.run_id}' isn't trained yet")
         return self.trained
+
+    def warnings(self) -> str:
+        """What whoever runs the study is told."""
+        told = []
+        if self.alone_because:
+            told.append(f"method '{self.spec.method.name}' is trained one run at a time: {self.alone_because}")
+        if self.warning:
+            told.append(f"run {self.spec.run_id}: {self.warning}")
+        return "; ".join(told)
