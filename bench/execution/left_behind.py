@@ -12,7 +12,7 @@ from bench.training import checkpoint
 
 
 def sort_out(attempt: Attempt) -> int | None:
-    """Empty a working folder of all that isn't gone on from; says in `Attempt.warning` what was lost by it.
+    """Empty a working folder of all that isn't gone on from; `Attempt.warning` then says what was lost by it.
 
     Returns
     -------
@@ -22,7 +22,7 @@ def sort_out(attempt: Attempt) -> int | None:
     _clear(attempt)
     begun_otherwise = _begun_otherwise(attempt)
     step, warning = checkpoint.recover(attempt.folder / CHECKPOINT, attempt.spec)
-    # It is set aside once, but asked for twice where training it beside others failed.
+    # A checkpoint is set aside once, but looked for twice where training beside others failed.
     attempt.warning = warning or begun_otherwise or attempt.warning
     if step is None:
         begin_again(attempt)

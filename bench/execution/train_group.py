@@ -82,7 +82,7 @@ def _prepared(attempts: Sequence[Attempt], tools: Tools, *, go_on: bool) -> Trai
         try:
             checkpoint.load(training, *(attempt.folder / CHECKPOINT for attempt in attempts))
         except BenchError:
-            # It was whole when it was looked at; what is half restored is thrown away.
+            # Whole, but from a version of this project that kept other tensors, say; it may be half restored by now.
             for attempt in attempts:
                 left_behind.begin_again(attempt)
             return prepare_for(specs, tools.dataset)
