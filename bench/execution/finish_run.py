@@ -66,5 +66,4 @@ def finish(attempt: Attempt, tools: Tools) -> Outcome:
     # Until then the checkpoints were all there is.
     for leftover in (*folder.glob(f"{CHECKPOINT}*"), folder / PROGRESS, folder / MEASURED):
         leftover.unlink(missing_ok=True)
-    wall_s = trained.took_s + attempt.evaluate_s
-    return Outcome(spec.run_id, trained.facts["status"], "", measured.scores, wall_s, attempt.warnings())
+    return Outcome.of(result, trained.took_s + attempt.evaluate_s, attempt.warnings())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +37,11 @@ class Outcome:
     scores: dict[str, float] = field(default_factory=dict)
     wall_s: float = 0.0
     warning: str = ""
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any], wall_s: float = 0.0, warning: str = "") -> Outcome:
+        """What ``result.json`` says became of its run."""
+        return cls(result["run"], result["status"], "", result["scores"], wall_s, warning)
 
     @property
     def locked(self) -> bool:

@@ -54,8 +54,7 @@ def _claim(store: Store, task: Task, held: ExitStack) -> Attempt | Outcome:
         return Outcome(run, "locked")
     again = task.action != "retrain" and store.is_done(run)
     if again and is_measured(store, task.spec):
-        result = store.result(run)
-        return Outcome(run, result["status"], "", result["scores"])
+        return Outcome.of(store.result(run))
     return Attempt(task, folder, keeps_weights=again and store.has_weights(run))
 
 
