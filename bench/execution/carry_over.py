@@ -29,13 +29,14 @@ def take(attempt: Attempt, store: Store, tools: Tools) -> None:
         # Of a training of the same run that was interrupted.
         leftover.unlink()
     began, clock = time.time(), time.perf_counter()
-    spec, source = _with_earlier_metrics(attempt.spec, store), store.runs / attempt.spec.run_id
-    result = store.result(spec.run_id)
+    run_id = attempt.spec.run_id
+    earlier, result, source = store.spec(run_id), store.result(run_id), store.runs / run_id
+    spec = _with_earlier_metrics(attempt.spec, earlier)
     for name in (CURVES, WEIGHTS, scores_by_step.NAME):
         store.checked(spec.run_id, name)
     for name in (CURVES, WEIGHTS):
         shutil.copy2(source / name, attempt.folder / name)
-    if (source / scores_by_step.NAME).exists() and _comparable(store.spec(spec.run_id), spec):
+    if (source / scores_by_step.NAME).exists() and _comparable(earlier, spec):
         shutil.copy2(source / scores_by_step.NAME, attempt.folder / scores_by_step.NAME)
     model = restore(spec, tools.dataset, attempt.folder / WEIGHTS)
     facts = {key: result[key] for key in ("status", "steps_done", "last_good_step", "final")}
@@ -45,10 +46,10 @@ def take(attempt: Attempt, store: Store, tools: Tools) -> None:
     attempt.trained = Trained(run, facts, history, began, time.perf_counter() - clock)
 
 
-def _with_earlier_metrics(spec: RunSpec, store: Store) -> RunSpec:
+def _with_earlier_metrics(spec: RunSpec, earlier: RunSpec) -> RunSpec:
     """The spec with the metrics that the run has already, where they are still the same: measuring loses nothing."""
-    earlier = store.spec(spec.run_id).evaluation.metrics
-    kept = {name: version for name, version in earlier.items() if known_version(name) == version}
+    measured = earlier.evaluation.metrics
+    kept = {name: version for name, version in measured.items() if known_version(name) == version}
     metrics = dict(sorted((kept | spec.evaluation.metrics).items()))
     return spec.model_copy(update={"evaluation": spec.evaluation.model_copy(update={"metrics": metrics})})
 
