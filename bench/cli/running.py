@@ -10,10 +10,10 @@ from typing import NoReturn
 
 import typer
 
+from bench.api.asking import Asked
 from bench.cli import console
-from bench.cli.common import Resolved, load_plugins, say, say_what_is_missing
+from bench.cli.common import load_plugins, say, say_what_is_missing
 from bench.cli.progress import Progress
-from bench.config.expand import expand, with_trials
 from bench.errors import BenchError
 from bench.execution.calibration import STUDY, calibrate
 from bench.execution.plan import Rerun
@@ -23,7 +23,7 @@ from bench.spec import RunSpec
 
 
 def run_all(
-    asked: Resolved,
+    asked: Asked,
     results: Path,
     *,
     jobs: int,
@@ -58,11 +58,11 @@ def run_all(
                 command=command,
                 watcher=Progress(quiet=quiet),
             )
-            specs = expand(asked.study, asked.known, datasets=asked.datasets)
+            specs = asked.expanded()
         if not quiet:
             console.print_shares(asked.known)
         outcomes = run_study(
-            with_trials(asked.study, specs),
+            asked.study,
             specs,
             results / asked.name,
             n_jobs=jobs,

@@ -26,7 +26,7 @@ from bench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bench.cli.common import Resolved
+    from bench.api.asking import Asked
     from bench.config.study import StudySpec
     from bench.config.tuned import Winners
     from bench.spec import RunSpec
@@ -91,10 +91,10 @@ def tune(
     from bench.cli.running import report_all, run_all
     from bench.sharing.opening import locate
 
-    given = {"draws": draws, "rule": rule, "bound": bound}
+    asked_for = {"draws": draws, "rule": rule, "bound": bound}
     asked = resolve_study(
         preset, config, set_, method, dataset, metric, seeds, study, plugin, None, results,
-        tuning={key: value for key, value in given.items() if value is not None},
+        tuning={key: value for key, value in asked_for.items() if value is not None},
     )  # fmt: skip
     folder, name = results / asked.name, asked.name
     if dry_run:
@@ -109,9 +109,18 @@ def tune(
     if not quiet:
         _print_winners(winners)
         words = ["bench", "run", *([config] if config else []), "--preset", asked.study.preset]
-        words += [word for item in method or [] for word in ("-m", item.partition("[")[0])]
+        words += [word for item in method or [] for word in ("-m", _without_values(item))]
+        given = [("-d", dataset), ("--metric", metric), ("--set", set_), ("--plugin", plugin)]
+        words += [word for flag, items in given for item in items or [] for word in (flag, str(item))]
         say(f"next: {shlex.join([*words, '--tuned', str(out or folder / TUNED)])}")
     raise typer.Exit(1 if failed or not whole else 0)
+
+
+def _without_values(methods: str) -> str:
+    """Methods without what was fixed of them, which the winners hold."""
+    from bench.selectors import parse_selection, split_list
+
+    return ",".join(parse_selection(item).name for item in split_list(methods))
 
 
 def _choose(spec: StudySpec, specs: list[RunSpec], folder: Path, file: Path, *, mixed: bool) -> Winners:
@@ -129,7 +138,7 @@ def _choose(spec: StudySpec, specs: list[RunSpec], folder: Path, file: Path, *, 
     return found
 
 
-def _print_plan(asked: Resolved, folder: Path, jobs: int) -> None:
+def _print_plan(asked: Asked, folder: Path, jobs: int) -> None:
     """The settings that would be tried, and how long that would take, measured on a few steps of each kind of run."""
     import os
 

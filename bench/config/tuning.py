@@ -216,9 +216,3 @@ def trials_of(specs: Sequence[RunSpec], methods: Iterable[str]) -> dict[str, lis
         if settings is not None and spec.method.hyper not in settings:
             settings.append(dict(spec.method.hyper))
     return found
-
-
-def tuning_seeds(text: str, parse: Callable[[str], list[int]]) -> list[int]:
-    """Seeds of ``bench tune --seeds``: a count begins at `FIRST_SEED`; ranges and lists are what they say."""
-    seeds = parse(text)
-    return [FIRST_SEED + seed for seed in seeds] if text.strip().isdigit() else seeds

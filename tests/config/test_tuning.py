@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from bench.api.asking import ask
 from bench.config.expand import expand, with_trials
 from bench.config.study import StudySpec, resolve
 from bench.config.tuned import Winners, read_winners
-from bench.config.tuning import TuningSettings, bound_asked, points, tuning_seeds
+from bench.config.tuning import TuningSettings, bound_asked, points
 from bench.errors import BenchError
 from bench.method import Method, Objective, register_method
 from bench.registry import METHODS
-from bench.selectors import parse_seeds
 from bench.tunable import Linear
 
 SEEDS = [1000, 1001]
@@ -91,8 +91,9 @@ def test_what_can_not_be_tuned_is_refused_in_one_line(methods, tuning, words):
 
 
 def test_tuning_seeds_begin_where_nothing_is_judged():
-    assert tuning_seeds("3", parse_seeds) == [1000, 1001, 1002]
-    assert tuning_seeds("1005-1006", parse_seeds) == [1005, 1006]
+    given = {None: [1000, 1001, 1002], "2": [1000, 1001], 1: [1000], "1005-1006": [1005, 1006], (1004,): [1004]}
+    for seeds, wanted in given.items():
+        assert ask("smoke", methods="vae", seeds=seeds, tuning={}).study.seeds == wanted
     with pytest.raises(BenchError, match="seeds 0-1: tuning seeds begin at 1000"):
         expand(resolve("smoke", methods=["beta_vae"], seeds=[0, 1, 1000], tuning={}))
 
