@@ -46,7 +46,8 @@ def test_a_killed_study_goes_on_and_keeps_what_it_had(tuned):
     assert len(after) == (1 + 3) * 2 + 2 + 2  # β-VAE, VAE, untrained
     assert before.items() <= after.items()
     assert f"12 runs, {len(before)} done already" in out
-    assert "next: bench run --preset smoke -m beta_vae,vae --tuned results/smoke-dsprites-tuning/tuned.toml" in out
+    again = "-m beta_vae,vae --metric reconstruction,kl,mig --set train.steps=40"
+    assert f"next: bench run --preset smoke {again} --tuned results/smoke-dsprites-tuning/tuned.toml" in out
     report = (folder / "reports/smoke-dsprites-tuning/report.md").read_text()
     assert "## Tuning" in report
     assert "![fig_budget]" in report
