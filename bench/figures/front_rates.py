@@ -1,0 +1,51 @@
+"""Distortion over rate, one curve per method."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from bench.figures.axes import DOUBLE, better, legend_below, new_figure, per_dataset
+from bench.figures.fronts import draw_front, front_handles, front_looks, log_axis
+from bench.registry import FIGURES
+from bench.results.fronts import DISTORTION, RATE, front_runs, is_log, method_fronts, reference
+from bench.results.study import Study
+from bench.results.summary import score_info
+
+
+@FIGURES.register("front_rates", version=1, order=2.2)
+def front_rates(study: Study) -> Figure | dict[str, Figure]:
+    """Distortion over rate: each method over its strength, mean of the seeds' fronts with a 95 % band.
+
+    At one rate lower is better: of two methods that spend the same KL, that one reconstructs better. Marks are the
+    means of the settings. Bands are bootstrap intervals over seeds, place by place (5 seeds at least).
+
+    Parameters
+    ----------
+    study : Study
+        Stored runs.
+
+    Returns
+    -------
+    Figure or dict of str to Figure
+        One per data set of which two methods have at least three strengths.
+    """
+    return per_dataset(study, _draw)
+
+
+def _draw(study: Study, dataset: str) -> Figure | None:
+    found = [
+        front for front in method_fronts(study, dataset) if len(front_runs(study, dataset, front, RATE, DISTORTION))
+    ]
+    if reference(found) is None:
+        return None
+    figure = new_figure(0.6 * DOUBLE, 2.8 + 0.16 * -(-len(found) // 3))
+    axes, look = figure.subplots(), front_looks(found)
+    for front in found:
+        draw_front(axes, study, dataset, front, look[front.name], RATE, DISTORTION)
+    axes.set_xlabel(f"Rate: {score_info(RATE).label}")
+    axes.set_ylabel(f"Distortion: {score_info(DISTORTION).label}")
+    better(axes, higher=False, axis="y")
+    if is_log(study, dataset, DISTORTION):
+        log_axis(axes, "y")
+    legend_below(figure, front_handles(found), 3)
+    return figure
