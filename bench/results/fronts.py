@@ -165,7 +165,7 @@ def _settings(spec: Mapping[str, Any]) -> Settings:
 
 def _inner(text: str) -> dict[str, float]:
     """Numbers within a text such as two-stage training's ``base_hyper = "beta=4.0"``; none if it is anything else."""
-    parts = [part.partition("=") for part in text.split(",")]
+    parts = [part.partition("=") for part in text.split(";")]
     try:
         return {name.strip(): float(value) for name, _, value in parts}
     except ValueError:

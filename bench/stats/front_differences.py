@@ -115,9 +115,9 @@ def probability_above(
     check_level(confidence)
     places = finite_vector(at)
     seeds = sorted(a.keys() & b.keys())
-    gaps = np.array([front_values(a[seed], places) - front_values(b[seed], places) for seed in seeds]).reshape(
-        len(seeds), -1
-    )
+    gaps = np.full((len(seeds), places.size), math.nan)
+    for row, seed in enumerate(seeds):
+        gaps[row] = front_values(a[seed], places) - front_values(b[seed], places)
     n = (~np.isnan(gaps)).sum(axis=0)
     wins = np.nansum((1 + np.sign(gaps)) / 2, axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
