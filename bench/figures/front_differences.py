@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bench.figures.axes import DOUBLE, SINGLE, legend_below, literal, new_figure, per_dataset
-from bench.figures.fronts import front_handles, front_looks, log_axis
+from bench.figures.fronts import front_looks, log_axis
 from bench.figures.palette import GREY, Look
 from bench.registry import FIGURES
 from bench.results.fronts import (
@@ -82,7 +83,8 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         if is_log(study, dataset, DISTORTION):
             log_axis(above, "x")
     lower[0].set_ylabel(literal(f"Seeds above {base.name}"))
-    legend_below(figure, front_handles([front for front in found if front is not base]), 4)
+    handles = [Line2D([], [], label=front.name, **look[front.name].line) for front in found if front is not base]
+    legend_below(figure, handles, 4)
     return figure
 
 

@@ -17,7 +17,8 @@ def front_rates(study: Study) -> Figure | dict[str, Figure]:
     """Distortion over rate: each method over its strength, mean of the seeds' fronts with a 95 % band.
 
     At one rate lower is better: of two methods that spend the same KL, that one reconstructs better. Marks are the
-    means of the settings. Bands are bootstrap intervals over seeds, place by place (5 seeds at least).
+    means of the settings, in a ring where some of the runs missed their set point. Bands are bootstrap intervals over
+    seeds, place by place (5 seeds at least).
 
     Parameters
     ----------
@@ -47,5 +48,5 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     better(axes, higher=False, axis="y")
     if is_log(study, dataset, DISTORTION):
         log_axis(axes, "y")
-    legend_below(figure, front_handles(found), 3)
+    legend_below(figure, front_handles(study, dataset, found), 3)
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,6 +32,7 @@ from bench.results.fronts import (
     front_runs,
     is_log,
     method_fronts,
+    missed_runs,
     reference,
     seed_fronts,
 )
@@ -38,14 +40,25 @@ from bench.results.study import Study
 from bench.results.summary import score_info
 from bench.stats import front_band
 
+#: Around settings of which some run isn't where its label says.
+RING: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 9,
+    "markerfacecolor": "none",
+    "markeredgecolor": "black",
+    "markeredgewidth": 0.8,
+    "linestyle": "none",
+}
+
 
 @FIGURES.register("fronts", version=1, order=1.2)
 def fronts(study: Study) -> Figure | dict[str, Figure]:
     """Disentanglement over distortion: each method over its strength, mean of the seeds' fronts with a 95 % band.
 
     Marks are the means of the settings, joined seed by seed in the order of the strength; the curve ends where not all
-    seeds have a value. Bands are bootstrap intervals over seeds, place by place (5 seeds at least). Better is up and
-    left. The dashed line is the untrained network. What lies beyond a method's settings isn't known.
+    seeds have a value, and what lies beyond isn't known. Bands are bootstrap intervals over seeds, place by place (5
+    seeds at least). Better is up and left. The dashed line is the untrained network; a ring means that some of the runs
+    never arrived at their set point or latched at a limit.
 
     Parameters
     ----------
@@ -82,7 +95,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         if is_log(study, dataset, DISTORTION):
             log_axis(axes, "x")
-    handles = front_handles(found)
+    handles = front_handles(study, dataset, found)
     if control is not None:
         handles.append(Line2D([], [], color=GREY, linestyle=(0, (4, 3)), label=control))
     legend_below(figure, handles, 4)
@@ -105,6 +118,9 @@ def draw_front(axes: Axes, study: Study, dataset: str, front: MethodFront, look:
             axes.fill_between(at, over(band.low), over(band.high), color=look.colour, alpha=0.15, linewidth=0)
     means = front_runs(study, dataset, front, x, y).groupby("label", sort=False)[[x, y]].mean()
     axes.plot(means[x], means[y], color=look.colour, linestyle="none", markersize=4, zorder=3, **look.point)
+    missed = means[means.index.isin(missed_runs(study, dataset, front))]
+    if len(missed):
+        axes.plot(missed[x], missed[y], zorder=4, **RING)
 
 
 def front_looks(found: Sequence[MethodFront]) -> dict[str, Look]:
@@ -115,11 +131,14 @@ def front_looks(found: Sequence[MethodFront]) -> dict[str, Look]:
     return out
 
 
-def front_handles(found: Sequence[MethodFront]) -> list[Line2D]:
-    """Legend entries: line, mark and name of each method."""
-    return [
+def front_handles(study: Study, dataset: str, found: Sequence[MethodFront]) -> list[Line2D]:
+    """Legend entries: line, mark and name of each method, and what a ring means where there is one."""
+    handles = [
         Line2D([], [], markersize=4, label=name, **look.line, **look.point) for name, look in front_looks(found).items()
     ]
+    if any(missed_runs(study, dataset, front) for front in found):
+        handles.append(Line2D([], [], label="set point missed", **RING))
+    return handles
 
 
 def log_axis(axes: Axes, which: str) -> None:

@@ -98,6 +98,13 @@ def notes(rows: Sequence[FrontRow]) -> list[str]:
     if turned:
         points = ", ".join(f"{name}: {count}" for name, count in turned.items())
         lines.append(f"Points averaged into a neighbour, because x turned back along the strengths: {points}.")
+    missed = {row.method: row.n_missed for row in rows if row.n_missed}
+    if missed:
+        runs = ", ".join(f"{name}: {count}" for name, count in missed.items())
+        lines.append(
+            "Runs that never arrived at their set point, or latched at a limit, have a part with the rate and the "
+            f"distortion that they ended with: {runs}."
+        )
     if any(row.at is not None and row.n_outside for row in rows):
         lines.append("Places that no seed of a method reaches are left out; n is given where some don't.")
     return lines

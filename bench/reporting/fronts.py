@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.results.fronts import SCORES_AT, is_log, method_fronts, reference, seed_fronts
+from bench.results.fronts import SCORES_AT, is_log, method_fronts, missed_runs, reference, seed_fronts
 from bench.results.study import Study
 from bench.results.summary import score_info
 from bench.stats import (
@@ -53,6 +53,9 @@ class FrontRow:
         Seeds compared, and seeds that both methods have of which one doesn't reach that far.
     n_pooled : int
         Points of the method that were averaged into a neighbour because x turned back, all seeds together.
+    n_missed : int
+        Runs of the method that never arrived at their set point or latched at a limit. They have a part, with what
+        they ended with.
     value, reference_value : float or None
         Means over the seeds compared; None for areas.
     scale : {"linear", "log"}
@@ -85,6 +88,7 @@ class FrontRow:
     n: int = 0
     n_outside: int = 0
     n_pooled: int = 0
+    n_missed: int = 0
     value: float | None = None
     reference_value: float | None = None
     scale: Literal["linear", "log"] = "linear"
@@ -132,6 +136,7 @@ def front_rows(study: Study, dataset: str) -> list[FrontRow]:
             row = FrontRow(
                 dataset, front.name, front.strength, base.name, x, y,
                 n_pooled=sum(line.pooled for line in a.values()),
+                n_missed=sum(missed_runs(study, dataset, front).values()),
                 scale="log" if is_log(study, dataset, y) else "linear",
             )  # fmt: skip
             log_x = is_log(study, dataset, x)

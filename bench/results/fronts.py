@@ -144,6 +144,26 @@ def front_runs(study: Study, dataset: str, front: MethodFront, x: str, y: str) -
     return runs[runs[x].notna() & runs[y].notna()]
 
 
+def missed_runs(study: Study, dataset: str, front: MethodFront) -> dict[str, int]:
+    """Configuration to the number of its runs that never arrived at their set point, or latched at a limit.
+
+    They are points of the front all the same, at the rate and the distortion that they ended with; only the set point
+    in their label isn't what they have.
+    """
+    out = {}
+    for label in front.labels:
+        runs = study.ended_well[dataset, label]
+        known = {column: runs[column] for column in ("control.arrived", "control.latched") if column in runs}
+        missed = pd.Series(False, index=runs.index)
+        if "control.arrived" in known:
+            missed |= known["control.arrived"].eq(False).fillna(False).astype(bool)
+        if "control.latched" in known:
+            missed |= known["control.latched"].eq(True).fillna(False).astype(bool)
+        if missed.any():
+            out[label] = int(missed.sum())
+    return out
+
+
 def front_resampling(study: Study, dataset: str, front: MethodFront, x: str, y: str) -> np.random.Generator:
     """Generator of the stream that is named by the runs that a front is made of and by its two scores."""
     return resampling(front_runs(study, dataset, front, x, y), f"front of {y} over {x}")
