@@ -14,7 +14,9 @@ from bench.figures.axes import style
 from bench.figures.front_differences import front_differences
 from bench.figures.front_rates import front_rates
 from bench.figures.fronts import fronts
+from bench.results.fronts import method_fronts, seed_fronts
 from bench.results.study import Study, read_study
+from bench.stats import difference_at
 from helpers.fronts import planted_fronts
 from helpers.synthetic import Build
 
@@ -48,26 +50,44 @@ def test_bands_hold_the_mean_and_have_the_same_bytes_again(study: Study) -> None
             np.testing.assert_array_equal(a.get_paths()[0].vertices, b.get_paths()[0].vertices)
 
 
-def test_distortion_over_rate(study: Study) -> None:
+def test_distortion_over_rate_and_over_the_references(study: Study) -> None:
     with style():
-        axes = front_rates(study).axes[0]
-    assert axes.get_yscale() == "log"
-    x, y = next(line.get_data() for line in axes.lines if len(line.get_xdata()) > 4)
+        absolute, relative = front_rates(study).axes
+    assert absolute.get_yscale() == "log"
+    x, y = next(line.get_data() for line in absolute.lines if len(line.get_xdata()) > 4)
     np.testing.assert_allclose(y, np.exp(4 - x / 3), rtol=0.005)
+    thin, bold = [line for line in relative.lines if len(line.get_xdata()) > 2][2:]
+    np.testing.assert_allclose(thin.get_ydata(), 10, atol=0.5)
+    np.testing.assert_array_equal(thin.get_data(), bold.get_data())  # bold everywhere: 10 % are no chance
+    assert "%" in relative.get_ylabel()
 
 
 def test_differences_are_drawn_over_the_common_range(study: Study) -> None:
     with style():
         figure = front_differences(study)
     above, below = figure.axes[0], figure.axes[3]
-    curves = [line.get_data() for line in above.lines if len(line.get_xdata()) > 2]
-    assert len(curves) == 2
-    x, y = curves[1]
+    *_, thin, bold = [line for line in above.lines if len(line.get_xdata()) > 2]
+    x, y = thin.get_data()
     assert np.exp(4 - 9 / 3) * 1.1 == pytest.approx(x[0], rel=0.01)
     assert np.exp(4 - 5 / 3) * 1.1 == pytest.approx(x[-1], rel=0.01)
     np.testing.assert_allclose(y, 0.1, atol=0.01)
+    np.testing.assert_array_equal(bold.get_ydata(), y)
     np.testing.assert_array_equal(below.lines[1].get_ydata(), 1)
     assert "β-VAE" in above.get_ylabel()
+
+
+def test_only_what_leaves_out_zero_is_bold(study: Study) -> None:
+    with style():
+        above = front_differences(study).axes[0]
+    thin, bold = [line for line in above.lines if len(line.get_xdata()) > 2][
+        :2
+    ]  # FactorVAE's: no difference is planted
+    dataset = study.datasets[0]
+    base, factor = (front for front in method_fronts(study, dataset) if front.method in ("beta_vae", "factor_vae"))
+    lines = [seed_fronts(study, dataset, front, "reconstruction_bce", "mig") for front in (factor, base)]
+    intervals = [difference_at(*lines, x).difference for x in np.log(thin.get_xdata()[1:-1])]
+    assert np.isnan(bold.get_ydata()[1:-1]).tolist() == [i.low <= 0 <= i.high for i in intervals]
+    assert np.isnan(bold.get_ydata()).any()
 
 
 def test_too_few_seeds_have_no_bands_and_no_differences(study_builder: Build) -> None:
