@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.config.expand import UnknownKLError
-from bench.config.plain_kl import PlainKL, add_to_table, key_of, packaged_kl, read_plain_kls, training_of
+from bench.config.plain_kl import PLAIN, PlainKL, add_to_table, key_of, packaged_kl, read_plain_kls, training_of
 from bench.config.study import EvaluationSettings, StudySpec
 from bench.errors import BenchError
 from bench.execution.run import Watcher, run_study
@@ -26,8 +26,8 @@ from bench.results.store import Store
 from bench.sharing.opening import opened
 from bench.spec import EvaluationSpec, RunSpec
 
-#: Name of the study, and the method in it.
-STUDY, PLAIN = "plain_vae", "vae"
+#: Name of the study.
+STUDY = "plain_vae"
 SEEDS = range(5)
 #: Fewer runs that ended well say too little.
 LEAST = 3
