@@ -87,11 +87,14 @@ def notes(rows: Sequence[FrontRow]) -> list[str]:
     held = {kind: sum(row.seen in (HIGHER, LOWER) for row in tests) for kind, tests in tested.items()}
     lines = [
         "A front is a method over its strength, seed by seed: straight lines between its settings, nothing beyond the "
-        f"first and the last. Differences are method − {rows[0].reference} within seeds, with Student's 95 % interval.",
-        f"“Higher” and “lower” hold at 5 % after Holm's correction: {held[True]} of {len(tested[True])} areas, "
-        f"{held[False]} of {len(tested[False])} matched values, each a family of its own. Undecided is no evidence "
-        "that there is no difference.",
+        f"first and the last. Differences are method − {rows[0].reference} within seeds, with Student's 95 % interval."
     ]
+    if tested[True] or tested[False]:
+        lines.append(
+            f"“Higher” and “lower” hold at 5 % after Holm's correction: {held[True]} of {len(tested[True])} areas, "
+            f"{held[False]} of {len(tested[False])} matched values, each a family of its own. Undecided is no evidence "
+            "that there is no difference."
+        )
     if any(row.scale == "log" for row in rows):
         lines.append("Distortion is taken by its logarithm, so its differences are in per cent.")
     turned = {row.method: row.n_pooled for row in rows if row.n_pooled}

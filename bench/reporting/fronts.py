@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.results.fronts import SCORES_AT, is_log, method_fronts, missed_runs, reference, seed_fronts
+from bench.results.fronts import SCORES_AT, front_runs, is_log, method_fronts, missed_runs, reference, seed_fronts
 from bench.results.study import Study
 from bench.results.summary import score_info
 from bench.stats import (
@@ -31,6 +31,9 @@ HIGHER, LOWER, UNDECIDED = "higher", "lower", "undecided"
 #: Outcomes of `bench.stats.verdict`, as they read for a method and the reference.
 WORDS = {"reproduced": HIGHER, "contradicted": LOWER, "undecided": UNDECIDED}
 OUTSIDE, APART = "out of its range", "no common range"
+#: Where no seed of the method, or of the reference, has two settings that differ in x.
+NO_FRONT = "no front: its settings don't differ"
+NO_REFERENCE = "the reference has no front"
 #: Level of tests and intervals.
 ALPHA = 0.05
 
@@ -131,7 +134,7 @@ def front_rows(study: Study, dataset: str) -> list[FrontRow]:
         lines = {(front.name, y): seed_fronts(study, dataset, front, x, y) for front in fronts for y in scores}
         for front, y in itertools.product(fronts, scores):
             a, b = lines[front.name, y], lines[base.name, y]
-            if front is base or not a or not b:
+            if front is base or any(front_runs(study, dataset, each, x, y).empty for each in (front, base)):
                 continue
             row = FrontRow(
                 dataset, front.name, front.strength, base.name, x, y,
@@ -139,6 +142,9 @@ def front_rows(study: Study, dataset: str) -> list[FrontRow]:
                 n_missed=sum(missed_runs(study, dataset, front).values()),
                 scale="log" if is_log(study, dataset, y) else "linear",
             )  # fmt: skip
+            if not a or not b:
+                areas.append(replace(row, seen=NO_REFERENCE if a else NO_FRONT))
+                continue
             log_x = is_log(study, dataset, x)
             areas.append(_area(row, a, b, log_x))
             matched += [_at(row, a, b, float(at), log_x) for at in _places(b, log_x)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.reporting.front_tables import front_tables, markdown, notes, to_csv
-from bench.reporting.fronts import APART, HIGHER, OUTSIDE, UNDECIDED, FrontRow, front_rows
+from bench.reporting.fronts import APART, HIGHER, NO_FRONT, OUTSIDE, UNDECIDED, FrontRow, front_rows
 from bench.reporting.render import render
 from bench.results.study import read_study
 from bench.stats import TOO_FEW
@@ -87,6 +87,7 @@ def test_few_seeds_are_told_and_not_compared(study_builder: Build) -> None:
     assert found.difference == pytest.approx(0.1, abs=0.01)
     assert (found.low, found.high, found.p, found.p_holm, found.seen) == (None, None, None, None, TOO_FEW)
     assert "too few seeds" in markdown(rows)
+    assert not any("Holm" in line for line in notes(rows))
 
 
 def test_methods_without_a_common_range_are_told_apart(study_builder: Build) -> None:
@@ -102,6 +103,17 @@ def test_methods_without_a_common_range_are_told_apart(study_builder: Build) -> 
     titles = [title for title, _ in front_tables(rows)]
     assert len(titles) == 2  # no line is left of the matched values
     assert APART in markdown(rows)
+
+
+def test_a_method_whose_settings_dont_differ_is_told(study_builder: Build) -> None:
+    builder = planted_fronts(study_builder(), methods=("beta_vae",))
+    for seed in range(6):
+        for set_point in (5.0, 6.0, 7.0):
+            scores = {"kl": 5.0, "reconstruction_bce": 9.0, "mig": 0.3}
+            builder.run("control_vae", seed, scores, hyper={"set_point": set_point})
+    rows = rows_of(builder.study())
+    assert {(row.method, row.at, row.seen) for row in rows} == {("ControlVAE", None, NO_FRONT)}
+    assert NO_FRONT in markdown(rows)
 
 
 def test_one_method_over_its_strength_is_compared_with_nobody(study_builder: Build, tmp_path: Path) -> None:
