@@ -135,10 +135,11 @@ def test_a_damaged_record_is_one_clear_line(tmp_path, plain):
     Store(tmp_path / "mine").create({}, [plain])
     file = tmp_path / "mine" / "study.toml"
     text = file.read_text()
-    for bad in ("plain_kl = 3", "plain_kl = [{kl = -1.0, sd = 0.1, n_seeds = 5, training = {}}]"):
-        file.write_text(f"{text}\n{bad}\n")
+    rest = "sd = 0.1, n_seeds = 5, training = {steps = 3, dataset = {name = 'blobs'}}"
+    for bad in ("3", f"[{{kl = -1.0, {rest}}}]", f"[{{kl = nan, {rest}}}]", "[{kl = 1.0, sd = 0.1, n_seeds = 5}]"):
+        file.write_text(f"{text}\nplain_kl = {bad}\n")
         with pytest.raises(BenchError, match="plain_kl") as error:
-            KnownKLs(tmp_path / "mine", tmp_path)
+            KnownKLs(tmp_path / "mine", tmp_path)(plain)
         assert "\n" not in str(error.value)
 
 
