@@ -42,6 +42,23 @@ class NoHyper:
     """Hyper-parameters of a method that has none."""
 
 
+@dataclass(frozen=True)
+class Steering:
+    """Names of the hyper-parameters between which a method moves the weight on its KL to meet a set point.
+
+    Attributes
+    ----------
+    set_point : str
+        The set point with which its schedule ends, nats; empty if no hyper-parameter says it.
+    floor, ceiling : str
+        Lowest and highest weight; empty where there is no limit.
+    """
+
+    set_point: str = ""
+    floor: str = ""
+    ceiling: str = ""
+
+
 class Method(ABC):
     """A training objective.
 
@@ -72,6 +89,9 @@ class Method(ABC):
         as ``Annotated[float, Field(ge=0)]``, cross-field ones in ``__post_init__`` as `ValueError`.
     data : {"any", "images", "vectors"}
         What it can be trained on: "images" if it takes values in [0, 1] for granted; see `Dataset.likelihood`.
+    steering : Steering or None
+        Of a method whose steps have a set point (`Objective.set_point`): by it each run records whether its KL arrived
+        there, or its weight latched at a limit (`bench.results.control`). Without it no limit is known.
     n_batches : int
         2 if `Terms.second` is needed.
     shared : tuple of str
@@ -90,6 +110,7 @@ class Method(ABC):
     Hyper: ClassVar[type] = NoHyper
     shared: ClassVar[tuple[str, ...]] = ()
     data: ClassVar[Literal["any", "images", "vectors"]] = "any"
+    steering: ClassVar[Steering | None] = None
     n_batches: int = 1
     stochastic: bool = True
     capturable: bool = True
@@ -223,6 +244,9 @@ def register_method(
                 raise BenchError(
                     f"method '{name}': '{hook}' is a hook of {kind}: derive from bench.method_kinds.{kind}"
                 )
+        for bound, hyper in vars(cls.steering).items() if cls.steering else ():
+            if hyper and hyper not in {item.name for item in fields(cls.Hyper)}:
+                raise BenchError(f"method '{name}': steering.{bound}='{hyper}' is none of its hyper-parameters")
         added: type[Method] = add(cls)
         return added
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bench.controllers import PositionalState, positional_pi, staircase
-from bench.method import Method, Objective, State, Terms, register_method
+from bench.method import Method, Objective, State, Steering, Terms, register_method
 
 #: What the released code trains with, by data set; its constants are this file's defaults unless they stand here.
 PUBLISHED = {"dsprites": {"train": {"network": "H", "init": "he", "batch_size": 64, "steps": 1_500_000, "lr": 1e-4}}}
@@ -28,6 +28,8 @@ class ControlVAE(Method):
     upper bound. ``proportional="linear"`` with ``beta_min=0.9`` is the repository's other variant. Known deviations:
     none under the defaults; ``anti_windup="clamped"`` is ours.
     """
+
+    steering = Steering(set_point="set_point", floor="beta_min")
 
     @dataclass(frozen=True)
     class Hyper:

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from bench.controllers import IncrementalState, PositionalState, hybrid, incremental_pi, positional_pi
-from bench.method import Method, Objective, State, Terms, register_method
+from bench.method import Method, Objective, State, Steering, Terms, register_method
 from bench.neutral import neutral
 
 #: What the released code trains with, by data set; its constants are this file's defaults unless they stand here.
@@ -44,6 +44,8 @@ class DynamicVAE(Method):
     and beta0 as bias; its integral is kept in the state's ``error``). Known deviations: none under the defaults;
     ``anti_windup="clamped"`` is ours (the released one latches at the floor).
     """
+
+    steering = Steering(set_point="set_point", floor="beta_min")
 
     @dataclass(frozen=True)
     class Hyper:

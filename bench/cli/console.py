@@ -90,14 +90,18 @@ def print_plan(study: StudySpec, specs: list[RunSpec], folder: Path, *, as_json:
 
 
 def print_status(folder: Path, *, as_json: bool) -> None:
-    """Print one status word per planned run."""
+    """Print one status word per planned run, and how many missed their set points."""
+    from bench.results.fates import ARRIVED, fate
+
     store = Store(folder)
     store.check_schema()
     words: dict[str, str] = {}
     for run in store.planned():
         if store.is_done(run):
-            status = str(store.result(run)["status"])
-            words[run] = "done" if status == "ok" else status
+            result = store.result(run)
+            status = "done" if result["status"] == "ok" else str(result["status"])
+            missed = fate(result.get("control"))
+            words[run] = f"{status}, {missed}" if missed not in ("", ARRIVED) else status
         else:
             step = store.progress(run)
             if store.is_claimed(run):
@@ -113,6 +117,9 @@ def print_status(folder: Path, *, as_json: bool) -> None:
         out.print(f"{run:<60} {word}")
     counts = Counter(word.split(",")[0] for word in words.values())
     out.print(f"{len(words)} planned: " + ", ".join(f"{n} {word}" for word, n in sorted(counts.items())))
+    strays = Counter(word.partition(", ")[2] for word in words.values() if word.startswith("done, "))
+    if strays:
+        out.print("set points missed: " + ", ".join(f"{n} {word}" for word, n in sorted(strays.items())))
 
 
 def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None:

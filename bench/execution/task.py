@@ -28,7 +28,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one run; a warning is for whoever runs the study, who needs each only once."""
+    """What became of one run; a warning is for whoever runs the study, who needs each only once.
+
+    The message says why a run failed, or that one that ended well missed its set point.
+    """
 
     run: str
     state: State

@@ -13,6 +13,7 @@ from bench.execution.load import Tools, load
 from bench.execution.plan import is_measured
 from bench.execution.task import Attempt, Outcome, Task
 from bench.registry import load_plugin
+from bench.results.fates import ARRIVED, fate
 from bench.results.store import Store, explain
 
 
@@ -109,7 +110,8 @@ def _warnings(attempt: Attempt) -> Iterator[str]:
 
 def _outcome(store: Store, run: str, wall_s: float) -> Outcome:
     result = store.result(run)
-    return Outcome(run, result["status"], "", result["scores"], wall_s)
+    found = fate(result.get("control"))
+    return Outcome(run, result["status"], "" if found == ARRIVED else found, result["scores"], wall_s)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from bench.errors import BenchError, in_words, reason
 from bench.figures.axes import slug
 from bench.files import UTF_8
 from bench.formatting import escape_name, escape_terminal, markdown_table
-from bench.reporting import figure_files, published
+from bench.reporting import controllers, figure_files, published
 from bench.reporting import page as reporting_page
 from bench.reporting.summary import PARTIAL, command, facts, troubles
 from bench.reporting.tables import Table, latex, make_table, markdown, to_csv
@@ -23,7 +23,7 @@ from bench.results import per_factor
 from bench.results.study import Study, read_study
 
 #: What a report writes; anything else in its folder is the user's and stays.
-OURS = ("report.md", "report.html", "table_", "fig_")
+OURS = ("report.md", "report.html", "controllers.csv", "table_", "fig_")
 
 HOW_TO_READ = """\
 - Every number is a mean over seeds ± its standard deviation, with the 95 % bootstrap interval of the mean in
@@ -58,8 +58,8 @@ def render(
     study : Study or Path
         ``results/<study>``; the study may still be running.
     out_dir : Path
-        ``reports/<study>``: ``report.md``, ``report.html``, ``table_<dataset>.{md,tex,csv}`` and
-        ``fig_<name>.{png,pdf}``.
+        ``reports/<study>``: ``report.md``, ``report.html``, ``table_<dataset>.{md,tex,csv}``,
+        ``fig_<name>.{png,pdf}`` and, of methods with a set point, ``controllers.csv``.
         What an earlier report left there is replaced as a whole, other files stay.
     mixed : bool
         As in `bench.results.study.read_study`, for a path.
@@ -146,6 +146,8 @@ def _write(
         stem = f"table_{slug(table.dataset)}"
         for suffix, text in (("md", markdown(table)), ("tex", latex(table)), ("csv", to_csv(table))):
             (folder / f"{stem}.{suffix}").write_bytes(text.encode(**UTF_8))
+    if controllers.rows(study):
+        (folder / "controllers.csv").write_bytes(controllers.to_csv(study).encode(**UTF_8))
     of_factors = {table.dataset: per_factor.tables(study, table.dataset) for table in tables}
     beside = published.compare(study)
     pictures = take_pictures()
@@ -212,6 +214,7 @@ def _page(
         blocks += [f"## {escape_name(table.dataset)}", markdown(table).strip(), _files(table)]
         shown = per_factor.markdown(of_factors[table.dataset])
         blocks += [f"### Factor by factor ({escape_name(table.dataset)})", shown] if shown else []
+    blocks += _controllers(study)
     blocks += ["### Ours and published", published.markdown(beside)] if beside else []
     blocks += ["### How to read it", HOW_TO_READ.strip()]
     blocks += ["## Claims", _claims(claims)] if claims else []
@@ -237,6 +240,17 @@ def _claims(claims: Sequence[Mapping[str, str]]) -> str:
     table = markdown_table(["claim", "statement", "verdict", "effect [95 %]", "n"], rows, "llllr")
     rest = "Of these runs alone; `bench claims` pools studies, and lists the claims that no run speaks to and why."
     return f"{table}\n\n{rest}"
+
+
+def _controllers(study: Study) -> list[str]:
+    """How those methods fared that have a set point, and which runs missed it."""
+    head, rows = controllers.printed(study)
+    if not rows:
+        return []
+    cells = [[escape_name(text) for text in row] for row in rows]
+    strays = "\n".join(f"- {_line(line)}" for line in controllers.stray(study))
+    files = "As [CSV](controllers.csv)."
+    return ["## Controllers", markdown_table(head, cells, "lr"), controllers.HOW_TO_READ, strays, files]
 
 
 def _picture(folder: Path, stem: str, caption: str) -> str:
