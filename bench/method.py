@@ -7,7 +7,7 @@ tensors carry a leading run axis R: R runs of one architecture advance in lockst
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from bench.analytic.loop import Loop as Loop  # methods take it from here
 from bench.errors import BenchError
 from bench.info import MethodInfo, Published
 from bench.objective import Encoded as Encoded  # methods take these from here
@@ -189,6 +190,11 @@ class Method(ABC):
     def module_optimizer(self) -> dict[str, Any]:
         """Adam's settings for `modules`: ``lr`` and ``betas``."""
         return {"lr": 1e-4, "betas": (0.9, 0.999)}
+
+    @classmethod
+    def loop(cls, hyper: Mapping[str, Any]) -> Loop | None:
+        """The PI loop that a run with these hyper-parameters closes, for `bench plan` to simulate; None if none."""
+        return None
 
     def full(self, value: float | Tensor) -> Tensor:
         """A float64 tensor of shape (R,) with this value."""

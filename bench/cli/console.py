@@ -66,7 +66,9 @@ def print_report(
 
 
 def print_plan(study: StudySpec, specs: list[RunSpec], folder: Path, *, as_json: bool) -> None:
-    """Print the resolved runs and whether they are done."""
+    """Print the resolved runs, whether they are done, and which will miss their set point."""
+    from bench.execution import forecast
+
     store = Store(folder)
     if as_json:
         rows = [{"run": s.run_id, "done": store.is_done(s.run_id), **s.model_dump(mode="json")} for s in specs]
@@ -87,6 +89,8 @@ def print_plan(study: StudySpec, specs: list[RunSpec], folder: Path, *, as_json:
         groups.setdefault(line, []).append(spec.seed)
     for line, seeds in groups.items():
         out.print(f"  {line}, seeds {ranges(seeds)}")
+    for line in forecast.warnings(specs, store):
+        out.print(f"warning: {line}")
 
 
 def print_status(folder: Path, *, as_json: bool) -> None:
