@@ -103,8 +103,10 @@ class Loop:
     @property
     def ends(self) -> int:
         """First iteration with the last set point."""
-        jumps = max(math.ceil((self.stop - self.start) / self.increment - 1e-9), 0)
-        return jumps * self.every + self.ramp - 1 if jumps else 0
+        heights = (self.stop - self.start) / self.increment
+        jumps = math.ceil(heights - 1e-9)
+        last = heights - (jumps - 1)
+        return jumps * self.every + math.ceil(last * self.ramp - 1e-9) - 1 if jumps > 0 else 0
 
 
 @dataclass(frozen=True)

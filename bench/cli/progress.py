@@ -48,7 +48,7 @@ class Progress(Watcher):
     def planned(self, study: StudySpec, plan: Plan, store: Store, workers: int, adopted: int) -> None:
         """Print the header, and the estimate where runs are long; show progress from here on."""
         _header(self.console, study, plan, store.path, workers)
-        for line in forecast.warnings(plan.left, store):
+        for line in forecast.warnings(plan.left, store, plan.specs):
             _warn(line)
         if adopted:
             self.console.print(f"{adopted} runs were taken over from other studies")

@@ -34,15 +34,17 @@ BINS, FEWEST = 20, 10
 Key = tuple[str, str, int, float]
 
 
-def warnings(specs: Sequence[RunSpec], store: Store) -> list[str]:
+def warnings(specs: Sequence[RunSpec], store: Store, study: Sequence[RunSpec] = ()) -> list[str]:
     """A line for each configuration whose set point is forecast to be missed, and why.
 
     Parameters
     ----------
     specs : sequence of RunSpec
-        Of a study.
+        What is to be run.
     store : Store
         The study's, which may not exist yet.
+    study : sequence of RunSpec
+        All runs of the study, the finished ones among which show the plant; by default `specs`.
     """
     lines: dict[str, None] = {}
     known: dict[Key, list[Plant]] = {}
@@ -51,7 +53,7 @@ def warnings(specs: Sequence[RunSpec], store: Store) -> list[str]:
         if loop is None or not spec.train.steps:
             continue
         if (key := key_of(spec)) not in known:
-            known[key] = [*fitted(specs, store, key), *packaged(key)]
+            known[key] = [*fitted(study or specs, store, key), *packaged(key)]
         name = f"{spec.method.name}[set_point={loop.stop:g},ki={loop.ki:g},beta_min={loop.floor:g}]"
         plant = next((each for each in known[key] if each.kls[-1] <= loop.stop <= each.kls[0]), None)
         lines |= dict.fromkeys(f"{name}: {line}" for line in _of(loop, plant, spec.train.steps))
@@ -96,8 +98,8 @@ def miss(loop: Loop, plant: Plant, steps: int) -> str:
 
 
 def _remedy(loop: Loop, plant: Plant, steps: int) -> str:
-    """The nearest integral gain with which the simulated loop arrives."""
-    for factor in (0.5, 2.0, 0.2, 5.0, 0.1, 10.0):
+    """An integral gain with which the simulated loop arrives: far enough from where it begins to."""
+    for factor in (0.2, 0.1, 5.0, 10.0):
         other = Loop(**(vars(loop) | {"ki": factor * loop.ki}))
         if abs(simulate(other, plant, steps).error) <= MARGIN:
             return f"; ki={other.ki:.2g} is forecast to arrive"
@@ -132,7 +134,9 @@ def fitted(specs: Iterable[RunSpec], store: Store, key: Key) -> list[Plant]:
         file = store.runs / spec.run_id / CURVES
         steered = METHODS.get(spec.method.name).value.loop(spec.method.hyper) is not None
         if steered and key_of(spec) == key and store.is_done(spec.run_id) and file.is_file():
-            tables.append(at_work(pd.read_csv(file, dtype=float), limits(spec.method.name, spec.method.hyper)["floor"]))
+            tables.append(
+                at_work(pd.read_csv(file, dtype=float), limits(spec.method.name, spec.method.hyper).get("floor"))
+            )
     plant = fit(pd.concat(tables), LAG * RATE / key[3]) if tables else None
     return [plant] if plant else []
 
