@@ -25,11 +25,12 @@ from bench.spec import RunSpec
 MARGIN = 0.5
 #: Lag of a plant that was fitted, at a learning rate of 1e-3: that of quick's, see ``plants.toml``. Adam's steps are
 #: proportional to its rate.
-LAG, RATE = 350.0, 1e-3
-#: Of a run's curves the share that is left out of a fit, because the networks are far from rest there.
-EARLY = 0.15
+LAG, RATE = 225.0, 1e-3
+#: Shares of a run's steps: what is left out of a fit because networks are far from rest there, and for how long a
+#: weight at its floor shows what the network does with that weight.
+EARLY, SOON = 0.15, 0.05
 #: Intervals of log β in which rows of curves are pooled, and rows that make a point.
-BINS, FEWEST = 20, 10
+BINS, FEWEST = 28, 10
 
 Key = tuple[str, str, int, float]
 
@@ -142,10 +143,14 @@ def fitted(specs: Iterable[RunSpec], store: Store, key: Key) -> list[Plant]:
 
 
 def at_work(curves: pd.DataFrame, floor: float | None) -> pd.DataFrame:
-    """Rows of a run's curves after its start; of those at the floor, where the KL may still move, the last ones."""
+    """Rows of a run's curves after its start; of those at the floor, the first after it came there.
+
+    A network that stays there finds another optimum, with a KL of its own.
+    """
     steps = curves["step"] / curves["step"].iloc[-1]
     off = curves["beta"] > (floor or 0.0) * (1 + DIGITS)
-    rows: pd.DataFrame = curves[(steps > EARLY) & (off | (steps > 0.95)) & np.isfinite(curves["kl"])]
+    since = steps - steps.where(off).ffill()
+    rows: pd.DataFrame = curves[(steps > EARLY) & (off | (since <= SOON)) & np.isfinite(curves["kl"])]
     return rows
 
 

@@ -42,12 +42,16 @@ def quick() -> Plant:
 @pytest.mark.parametrize(
     "loop",
     [
-        dynamic(4, 0.05), dynamic(8, 0.05), dynamic(9, 0.01), dynamic(9.5, 0.01), dynamic(11, 0.01),
-        control(4, 1.0), control(8, 1.0), control(9, 0.1),
+        dynamic(4, 0.05), dynamic(8, 0.05), dynamic(9, 0.01), dynamic(9.5, 0.01), dynamic(11, 0.01), dynamic(8.7, 0.01),
+        control(4, 1.0), control(8, 1.0), control(9, 0.1), *(control(8.7, 0.1, ki) for ki in (0.005, 0.01, 0.02, 0.05)),
     ],
 )  # fmt: skip
 def test_nothing_is_said_of_settings_with_which_runs_arrived(quick: Plant, loop: Loop) -> None:
     assert miss(loop, quick, STEPS) == ""
+
+
+def test_controlvae_with_five_times_the_gain_latches_at_a_higher_set_point(quick: Plant) -> None:
+    assert miss(control(9.5, 0.1, 0.05), quick, STEPS).startswith("forecast to latch at its floor from about step ")
 
 
 @pytest.mark.parametrize("set_point", [9.5, 11])
@@ -116,6 +120,6 @@ def test_one_weight_is_no_plant() -> None:
     assert fit(pd.DataFrame({"beta": np.full(40, 1.0), "kl": np.full(40, 9.0)}), LAG) is None
 
 
-def test_rows_at_the_floor_count_only_at_the_end() -> None:
+def test_rows_at_the_floor_count_only_at_first() -> None:
     table = pd.DataFrame({"step": np.arange(1, 101.0), "beta": [1.0] * 40 + [0.1] * 60, "kl": [5.0] * 40 + [9.0] * 60})
-    assert list(at_work(table, 0.1)["step"]) == [*range(16, 41), *range(96, 101)]
+    assert list(at_work(table, 0.1)["step"]) == [*range(16, 41), *range(41, 46)]

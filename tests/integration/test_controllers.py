@@ -20,7 +20,21 @@ Bench = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(bench: Bench, no_figures: None) -> Bench:
     def call(*more: str) -> tuple[int, str, str]:
-        words = ["run", "--preset", "smoke", "-m", LATCHES, "-m", RECOVERS, "-m", "vae", "--seeds", "1", "--study", "it"]
+        words = [
+            "run",
+            "--preset",
+            "smoke",
+            "-m",
+            LATCHES,
+            "-m",
+            RECOVERS,
+            "-m",
+            "vae",
+            "--seeds",
+            "1",
+            "--study",
+            "it",
+        ]
         return bench(*words, "--set", "train.steps=200", "--set", "train.log_every=5", "-j", "1", *more)
 
     return call
