@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from typing import Any
 import tomli_w
 from filelock import FileLock, Timeout
 
+from bench.config.plain_kl import PlainKL, read_plain_kls
 from bench.errors import BenchError, reason
-from bench.files import read_json, read_toml, write_json, write_text
+from bench.files import read_json, read_toml, sha256, write_json, write_text
 from bench.spec import SCHEMA_VERSION, RunSpec
 
 RESULT = "result.json"
@@ -55,6 +56,7 @@ class Store:
         specs: list[RunSpec],
         command: str = "",
         plugins: Mapping[str, str] | None = None,
+        plain_kl: Iterable[PlainKL] = (),
     ) -> None:
         """Make the folders and record what is planned, beside what earlier calls planned.
 
@@ -68,6 +70,8 @@ class Store:
             What asked for it.
         plugins : mapping of str to str, optional
             Plug-ins, as the user gave their paths, to their checksums.
+        plain_kl : iterable of PlainKL
+            What shares of the plain VAE's KL were shares of.
 
         Raises
         ------
@@ -90,6 +94,9 @@ class Store:
                 }
                 if known := {**earlier.get("plugins", {}), **(plugins or {})}:
                     record["plugins"] = known
+                recorded = read_plain_kls(earlier.get("plain_kl", []), str(self.path / "study.toml"))
+                if kls := {entry.key: entry for entry in plain_kl} | recorded:
+                    record["plain_kl"] = [entry.model_dump(mode="json") for entry in kls.values()]
                 write_text(self.path / "study.toml", tomli_w.dumps(study | {"record": record}))
         except Timeout:
             raise BenchError(f"results folder '{self.path}': another process holds its lock; try again") from None
@@ -132,6 +139,19 @@ class Store:
     def has_weights(self, run: str) -> bool:
         """Whether a committed run's weights are there: an export and what is kept in git have none."""
         return (self.runs / run / WEIGHTS).is_file()
+
+    def checked(self, run: str, name: str) -> Path:
+        """A file of a committed run, there or not, after it was compared with what the run recorded of it.
+
+        Raises
+        ------
+        BenchError
+            If it is another one, or only one of the two is there.
+        """
+        file, recorded = self.runs / run / name, self.result(run)["files"].get(name)
+        if (sha256(file) if file.exists() else None) != recorded:
+            raise BenchError(f"'{file}' isn't what the run recorded; remove the run's folder")
+        return file
 
     def result(self, run: str) -> dict[str, Any]:
         """A committed run's result.
