@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bench.registry import METRICS
+from bench.results import control
 
 #: A run's row of `bench.results.study.Study.runs`, which has every name in `FINALS` if the run ended well.
 Run = Mapping[str, Any]
@@ -42,17 +43,15 @@ def late_tracking_error(run: Run, curves: pd.DataFrame) -> float:
 
 
 def set_point_error(run: Run) -> float:
-    """Distance of the mean KL over the last 5 % from the set point there, nats."""
+    """Distance of the mean KL over the last 5 % from the set point there, nats: the size of ``control.mean_error``."""
     return abs(_number(run, "final.kl") - _number(run, "final.set_point"))
 
 
 def floor_share(run: Run, curves: pd.DataFrame) -> float:
     """Share of the last 5 % of the logged intervals that beta spent wholly at its floor ``beta_min``."""
-    beta = curves["beta"].to_numpy()
-    tail = beta[-max(1, math.ceil(0.05 * len(beta))) :]
-    floor = run.get("hyper.beta_min", math.nan)
-    # Curves have seven digits.
-    return float((tail <= floor * (1 + 1e-6)).mean()) if len(tail) and floor == floor else math.nan
+    floor = _number(run, "hyper.beta_min")
+    share = control.limit_share(curves["beta"].to_numpy(), None if math.isnan(floor) else floor)
+    return math.nan if share is None else share
 
 
 def reconstruction_at_set_point(run: Run) -> float:
@@ -132,4 +131,4 @@ def _error(curves: pd.DataFrame) -> pd.Series:
 
 
 def _rms(error: pd.Series) -> float:
-    return float(np.sqrt(np.mean(np.square(error)))) if len(error) else math.nan
+    return control.rms(error.to_numpy()) if len(error) else math.nan

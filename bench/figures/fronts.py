@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from bench.figures import _missed
 from bench.figures.axes import (
     DOUBLE,
     SINGLE,
@@ -39,16 +39,6 @@ from bench.results.fronts import (
 from bench.results.study import Study
 from bench.results.summary import score_info
 from bench.stats import front_band
-
-#: Around settings of which some run isn't where its label says.
-RING: dict[str, Any] = {
-    "marker": "o",
-    "markersize": 9,
-    "markerfacecolor": "none",
-    "markeredgecolor": "black",
-    "markeredgewidth": 0.8,
-    "linestyle": "none",
-}
 
 
 @FIGURES.register("fronts", version=1, order=1.2)
@@ -120,7 +110,7 @@ def draw_front(axes: Axes, study: Study, dataset: str, front: MethodFront, look:
     axes.plot(means[x], means[y], color=look.colour, linestyle="none", markersize=4, zorder=3, **look.point)
     missed = means[means.index.isin(missed_runs(study, dataset, front))]
     if len(missed):
-        axes.plot(missed[x], missed[y], zorder=4, **RING)
+        axes.plot(missed[x], missed[y], zorder=4, **_missed.RING)
 
 
 def front_looks(found: Sequence[MethodFront]) -> dict[str, Look]:
@@ -137,7 +127,7 @@ def front_handles(study: Study, dataset: str, found: Sequence[MethodFront]) -> l
         Line2D([], [], markersize=4, label=name, **look.line, **look.point) for name, look in front_looks(found).items()
     ]
     if any(missed_runs(study, dataset, front) for front in found):
-        handles.append(Line2D([], [], label="set point missed", **RING))
+        handles.append(_missed.handle())
     return handles
 
 

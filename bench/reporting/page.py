@@ -17,7 +17,7 @@ from PIL import Image
 from bench.figures.axes import slug
 from bench.figures.frames import halved
 from bench.formatting import escape_html, html_table
-from bench.reporting import front_tables, published, run_rows
+from bench.reporting import controllers, front_tables, published, run_rows
 from bench.reporting.fronts import FrontRow
 from bench.reporting.summary import PARTIAL, command, facts, troubles
 from bench.reporting.tables import Table, printed
@@ -108,6 +108,9 @@ def page(
         partial=PARTIAL,
         fronts={data: (front_tables.front_tables(rows), front_tables.notes(rows)) for data, rows in fronts.items()},
         tables=[(table, *printed(table), of_factors.get(table.dataset, ())) for table in tables],
+        controllers=controllers.printed(study) if controllers.rows(study) else None,
+        of_controllers=controllers.HOW_TO_READ,
+        strays=controllers.stray(study),
         published=published.table(beside) if beside else None,
         notes=published.notes(beside),
         many=len(study.datasets) > 1,

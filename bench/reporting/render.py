@@ -15,7 +15,7 @@ from bench.errors import BenchError, in_words, reason
 from bench.figures.axes import slug
 from bench.files import UTF_8
 from bench.formatting import escape_name, escape_terminal, markdown_table
-from bench.reporting import figure_files, front_tables, published
+from bench.reporting import controllers, figure_files, front_tables, published
 from bench.reporting import page as reporting_page
 from bench.reporting.fronts import FrontRow, front_rows
 from bench.reporting.summary import PARTIAL, command, facts, troubles
@@ -24,7 +24,7 @@ from bench.results import per_factor
 from bench.results.study import Study, read_study
 
 #: What a report writes; anything else in its folder is the user's and stays.
-OURS = ("report.md", "report.html", "table_", "fronts.csv", "fig_")
+OURS = ("report.md", "report.html", "controllers.csv", "fronts.csv", "table_", "fig_")
 
 HOW_TO_READ = """\
 - Every number is a mean over seeds ± its standard deviation, with the 95 % bootstrap interval of the mean in
@@ -59,8 +59,9 @@ def render(
     study : Study or Path
         ``results/<study>``; the study may still be running.
     out_dir : Path
-        ``reports/<study>``: ``report.md``, ``report.html``, ``table_<dataset>.{md,tex,csv}``, ``fig_<name>.{png,pdf}``,
-        and ``fronts.csv`` where methods ran over their strength.
+        ``reports/<study>``: ``report.md``, ``report.html``, ``table_<dataset>.{md,tex,csv}``,
+        ``fig_<name>.{png,pdf}``; ``controllers.csv`` of methods with a set point, and ``fronts.csv`` where methods ran
+        over their strength.
         What an earlier report left there is replaced as a whole, other files stay.
     mixed : bool
         As in `bench.results.study.read_study`, for a path.
@@ -147,6 +148,8 @@ def _write(
         stem = f"table_{slug(table.dataset)}"
         for suffix, text in (("md", markdown(table)), ("tex", latex(table)), ("csv", to_csv(table))):
             (folder / f"{stem}.{suffix}").write_bytes(text.encode(**UTF_8))
+    if controllers.rows(study):
+        (folder / "controllers.csv").write_bytes(controllers.to_csv(study).encode(**UTF_8))
     of_factors = {table.dataset: per_factor.tables(study, table.dataset) for table in tables}
     fronts = {table.dataset: rows for table in tables if (rows := front_rows(study, table.dataset))}
     if fronts:
@@ -222,6 +225,7 @@ def _page(
         if rows := fronts.get(table.dataset):
             blocks += [f"### Fronts ({escape_name(table.dataset)})", front_tables.markdown(rows)]
             blocks += ["All comparisons as [CSV](fronts.csv)."]
+    blocks += _controllers(study)
     blocks += ["### Ours and published", published.markdown(beside)] if beside else []
     blocks += ["### How to read it", HOW_TO_READ.strip()]
     blocks += ["## Claims", _claims(claims)] if claims else []
@@ -247,6 +251,17 @@ def _claims(claims: Sequence[Mapping[str, str]]) -> str:
     table = markdown_table(["claim", "statement", "verdict", "effect [95 %]", "n"], rows, "llllr")
     rest = "Of these runs alone; `bench claims` pools studies, and lists the claims that no run speaks to and why."
     return f"{table}\n\n{rest}"
+
+
+def _controllers(study: Study) -> list[str]:
+    """How those methods fared that have a set point, and which runs missed it."""
+    head, rows = controllers.printed(study)
+    if not rows:
+        return []
+    cells = [[escape_name(text) for text in row] for row in rows]
+    strays = "\n".join(f"- {_line(line)}" for line in controllers.stray(study))
+    files = "As [CSV](controllers.csv)."
+    return ["## Controllers", markdown_table(head, cells, "lr"), controllers.HOW_TO_READ, strays, files]
 
 
 def _picture(folder: Path, stem: str, caption: str) -> str:
