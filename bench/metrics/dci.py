@@ -51,8 +51,9 @@ def dci(
 
     The errors are those of having `n_train` rows and no more (and `n_test`, for I), from predictors fitted to half of
     them: noise, and bias that falls at least with the root of the rows. They cost about a third of the time. What trees
-    still learn from many more rows can be larger, and the difference of 64 bins to exact splits isn't in them: finer
-    bins aren't nearer to exact splits, so that no other number of bins tells it. See `predictor`.
+    still learn from more rows can be larger, so take it for a lower bound there, and the difference of 64 bins to exact
+    splits isn't in them: finer bins aren't nearer to exact splits, so that no other number of bins tells it. See
+    `predictor`.
 
     Parameters
     ----------
