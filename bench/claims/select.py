@@ -28,6 +28,8 @@ from bench.results.labels import all_hyper, all_options
 from bench.results.study import Study
 from bench.results.versions import refuse_mixed
 
+#: Distance in nats within which a KL is at its set point: as much as claims at equal KL tolerate.
+HELD = 0.2
 #: What must be equal on equal terms; as published each method has its own.
 TRAINING = ("network", "optimizer", "batch_size", "steps")
 
@@ -59,6 +61,12 @@ class Group:
     over: str = ""
     plain: PlainKL | None = None
     share: float = math.nan
+
+    @property
+    def off(self) -> int:
+        """Number of runs that ended well, but with a KL off their set point by more than `HELD`."""
+        errors = [measure("set_point_error", run, lambda: None) for run in self.runs if run["status"] == "ok"]
+        return sum(error > HELD for error in errors)
 
     def count(self, status: str) -> int:
         """Number of seeds whose run ended so; of sweeps, with a run that did, and "ok" if all ended well."""
@@ -146,7 +154,7 @@ class Pool:
         if others and all(group.plain is None for group in others):
             return f"the plain VAE's KL isn't known at {self.preset}"
         shares = sorted({f"{group.share:.2f}" for group in others if group.plain is not None})
-        return text + (f", only of {' and '.join(shares)}" if shares else "")
+        return text + (f", only at {', '.join(shares)}" if shares else "")
 
     def values(self, claim: Claim, test: ClaimTest, group: Group) -> dict[int, float]:
         """Seed to value, of the runs that ended well and have one."""

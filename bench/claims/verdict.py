@@ -12,7 +12,7 @@ from bench.claims.load import load_claims
 from bench.claims.measures import OF_SCORES
 from bench.claims.outcome import MOST_SEEDS, Outcome, Status, combine, seeds_needed
 from bench.claims.schema import PRESET_RANK, Claim, ClaimTest, Paper
-from bench.claims.select import Group, Pool, pools
+from bench.claims.select import HELD, Group, Pool, pools
 from bench.claims.shares import in_words
 from bench.config.study import presets, resolve
 from bench.errors import BenchError, did_you_mean
@@ -200,7 +200,12 @@ def judge(name: str, paper: Paper, claim: Claim, pool: Pool) -> Verdict:
     result = replace(blank, status=status, why="; ".join(why), preset=pool.preset, outcomes=outcomes)
     compared = [group for group in first if any(group is a for found in rivals for a, _ in found)]
     plain = dict.fromkeys(str(group.plain) for group in compared if group.plain)
-    result = replace(result, regime=in_words([group.share for group in compared]), plain_kl="; ".join(plain))
+    off = sum(group.off for group in compared)
+    ended = sum(group.count("ok") for group in compared)
+    if off:
+        why = [f"in {off} of {ended} runs the KL isn't at its set point, by more than {HELD} nats", *why]
+    regime = in_words([group.share for group in compared])
+    result = replace(result, why="; ".join(why), regime=regime, plain_kl="; ".join(plain))
     return replace(result, next=_next(result))
 
 
