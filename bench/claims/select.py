@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from bench.claims.describe import describe, labels
 from bench.claims.measures import measure
 from bench.claims.schema import Claim, ClaimTest, Population, Range
-from bench.claims.shares import LEFT_OUT, PlainKL, plain_kl, training_of
+from bench.claims.shares import KnownKL, known_kls
 from bench.claims.sweeps import SWEEPS
 from bench.config.plain_kl import PlainKL, key_of_plain, read_plain_kls
 from bench.config.shares import resolve_shares
@@ -48,7 +48,7 @@ class Group:
         Their rows of `bench.results.study.Study.runs`, sorted by seed.
     over : str
         The hyper-parameter that is swept, or empty.
-    plain : PlainKL or None
+    plain : KnownKL or None
         The KL of a plain VAE trained as they were, where it is known and they have a set point.
     share : float
         Their set point over it, else NaN.
@@ -59,7 +59,7 @@ class Group:
     at: str
     runs: list[dict[str, Any]]
     over: str = ""
-    plain: PlainKL | None = None
+    plain: KnownKL | None = None
     share: float = math.nan
 
     @property
@@ -118,14 +118,14 @@ class Pool:
             except BenchError as error:
                 raise BenchError(f"studies {names} can't be judged together, name one: {error}") from None
         self._runs = sorted(rows.values(), key=lambda row: (row["seed"], row["run"]))
-        self._plain = plain_kl(self._runs, self._specs)
+        self._known = known_kls(self._runs, self._specs, self._plain_kls)
         self._measured: dict[tuple[str, str], float] = {}
         self._resolved: dict[str, dict[str, Any] | None] = {}
 
     def select(self, claim: Claim, population: Population) -> list[Group]:
         """Its configurations, each with its runs."""
         rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        about: dict[tuple[str, str], tuple[str, str, PlainKL | None, float]] = {}
+        about: dict[tuple[str, str], tuple[str, str, KnownKL | None, float]] = {}
         for row in self._runs:
             if row["method"] != population.method:
                 continue
@@ -203,9 +203,9 @@ class Pool:
             self._measured[run, name] = measure(name, row, *tables)
         return self._measured.get((run, name), math.nan)
 
-    def _share(self, spec: Mapping[str, Any], hyper: Mapping[str, Any]) -> tuple[PlainKL | None, float]:
+    def _share(self, spec: Mapping[str, Any], hyper: Mapping[str, Any]) -> tuple[KnownKL | None, float]:
         """The KL of a plain VAE trained as a run was, and the run's set point as a share of it."""
-        plain = self._plain.get(training_of(spec)) if "set_point" in hyper else None
+        plain = self._known.get(key_of_plain(spec)) if "set_point" in hyper else None
         return plain, float(hyper["set_point"]) / plain.nats if plain else math.nan
 
     def _hyper(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -269,7 +269,7 @@ class Pool:
         return self._plain_kls[plain].kl
 
     def _stratum(self, claim: Claim, spec: Mapping[str, Any], hyper: Mapping[str, Any]) -> str:
-        left_out = {*LEFT_OUT}
+        left_out = {"method", "seed", "evaluation", "schema_version", "log_every", "score_every"}
         left_out |= set(TRAINING) if self.terms == "as_published" else set()
         shared = {key: value for key, value in spec.items() if key not in left_out}
         # Across data nothing but their other options can be the same.

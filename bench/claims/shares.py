@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from bench.config.plain_kl import PlainKL, key_of_plain, packaged_kls
 from bench.method import resolve_hyper
 from bench.results.labels import all_hyper
 
-#: What doesn't decide how a plain VAE is trained: the method, the seed, and what is written down of the training.
-LEFT_OUT = ("method", "seed", "evaluation", "schema_version", "log_every", "score_every")
 #: Fewer seeds don't tell a plain VAE's KL.
 LEAST_SEEDS = 3
 #: A plain VAE under either of its names, the first one that has enough runs.
@@ -21,7 +19,7 @@ PLAIN: Mapping[str, Mapping[str, Any]] = MappingProxyType({"vae": {}, "beta_vae"
 
 
 @dataclass(frozen=True)
-class PlainKL:
+class KnownKL:
     """A plain VAE's KL in nats, and where it is from."""
 
     nats: float
@@ -31,15 +29,10 @@ class PlainKL:
         return f"{self.nats:.1f} nats, {self.source}"
 
 
-def training_of(spec: Mapping[str, Any]) -> str:
-    """What a run shares with the plain VAE that it is measured by: data, network and all of the training, as text."""
-    shared = {key: value for key, value in spec.items() if key not in LEFT_OUT}
-    shared["dataset"] = {key: value for key, value in spec["dataset"].items() if key not in ("paths", "about")}
-    return json.dumps(shared, sort_keys=True)
-
-
-def plain_kl(runs: Iterable[Mapping[str, Any]], specs: Mapping[str, Mapping[str, Any]]) -> dict[str, PlainKL]:
-    """The mean over seeds of a plain VAE's KL over the last 5 % of its training, by `training_of`.
+def known_kls(
+    runs: Iterable[Mapping[str, Any]], specs: Mapping[str, Mapping[str, Any]], recorded: Mapping[str, PlainKL]
+) -> dict[str, KnownKL]:
+    """What is known of the plain VAE's KL: of these runs, else as their studies recorded it, else of the table.
 
     Parameters
     ----------
@@ -47,12 +40,23 @@ def plain_kl(runs: Iterable[Mapping[str, Any]], specs: Mapping[str, Mapping[str,
         Rows of `bench.results.study.Study.runs`; those that didn't end well are left out.
     specs : mapping of str to mapping
         The specs of all runs.
+    recorded : mapping of str to PlainKL
+        By key, as studies recorded what their set points were shares of.
 
     Returns
     -------
-    dict of str to PlainKL
-        Only where at least `LEAST_SEEDS` seeds tell.
+    dict of str to KnownKL
+        By `bench.config.plain_kl.key_of_plain`. Of runs the mean of ``final.kl`` over seeds, where at least
+        `LEAST_SEEDS` tell.
     """
+    out = _measured(runs, specs)
+    for table, source in ((recorded, "recorded by the study"), (packaged_kls(), "from the table of Disbench")):
+        for key, entry in table.items():
+            out.setdefault(key, KnownKL(entry.kl, f"the mean of {entry.n_seeds} seeds, {source}"))
+    return out
+
+
+def _measured(runs: Iterable[Mapping[str, Any]], specs: Mapping[str, Mapping[str, Any]]) -> dict[str, KnownKL]:
     plain = {method: all_hyper(method, resolve_hyper(method, dict(hyper))) for method, hyper in PLAIN.items()}
     found: dict[tuple[str, str], dict[int, float]] = {}
     for run in runs:
@@ -60,13 +64,13 @@ def plain_kl(runs: Iterable[Mapping[str, Any]], specs: Mapping[str, Mapping[str,
         if run["status"] != "ok" or method not in plain or not math.isfinite(kl):
             continue
         if all_hyper(method, spec["method"].get("hyper", {})) == plain[method]:
-            found.setdefault((training_of(spec), method), {}).setdefault(int(run["seed"]), kl)
-    out: dict[str, PlainKL] = {}
+            found.setdefault((key_of_plain(spec), method), {}).setdefault(int(run["seed"]), kl)
+    out: dict[str, KnownKL] = {}
     for method in PLAIN:
-        for (training, name), seeds in found.items():
-            if name == method and len(seeds) >= LEAST_SEEDS and training not in out:
+        for (key, name), seeds in found.items():
+            if name == method and len(seeds) >= LEAST_SEEDS and key not in out:
                 words = f"the mean of {len(seeds)} runs of a plain VAE"
-                out[training] = PlainKL(sum(seeds.values()) / len(seeds), words)
+                out[key] = KnownKL(sum(seeds.values()) / len(seeds), words)
     return out
 
 

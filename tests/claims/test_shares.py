@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+import tomli_w
 
+from bench.claims import shares
 from bench.claims.render import render, verdict_words
 from bench.claims.shares import LEAST_SEEDS, in_words
+from bench.claims.verdict import ledger
+from bench.config.plain_kl import PlainKL, key_of_plain
 from bench.method import resolve_hyper
-from helpers.claims import CLAIM, SPREAD, TEST, verdict_of
+from bench.results.study import read_study
+from helpers.claims import CLAIM, SPREAD, TEST, paper_of, verdict_of
 from helpers.synthetic import Build, StudyBuilder
 
 RANGE = {"min": 0.7, "max": 0.9}
@@ -87,7 +93,6 @@ def test_beta_vae_with_beta_1_is_a_plain_vae_and_with_another_isnt(study_builder
         {"status": "diverged"},
         {"steps": 2999},
         {"batch_size": 65},
-        {"precision": "bfloat16"},
     ],
 )
 def test_a_plain_vae_trained_otherwise_or_too_seldom_tells_nothing(study_builder: Build, changes: Any) -> None:
@@ -96,8 +101,27 @@ def test_a_plain_vae_trained_otherwise_or_too_seldom_tells_nothing(study_builder
 
 
 def test_a_plain_vae_that_was_logged_and_scored_otherwise_is_the_same(study_builder: Build) -> None:
-    builder = controlled(plain(study_builder(), 10.0), 8.0, log_every=10, score_every=100)
+    builder = controlled(plain(study_builder(), 10.0), 8.0, log_every=10, score_every=100, precision="bfloat16")
     assert verdict_of(builder, SHARED).status == "reproduced"
+
+
+def test_without_runs_of_it_what_the_study_recorded_and_then_the_table_tells(
+    study_builder: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder = controlled(study_builder(), 7.2, 8.0)
+    training = json.loads(key_of_plain(builder.spec("vae", 0, {})))
+    entry = PlainKL(kl=9.0, sd=0.1, n_seeds=7, training=training)
+    monkeypatch.setattr(shares, "packaged_kls", lambda: {entry.key: entry})
+    verdict = verdict_of(builder, SHARED)
+    assert verdict.plain_kl == "9.0 nats, the mean of 7 seeds, from the table of Disbench"
+    assert verdict.regime == "at set points of 0.80 to 0.89 of the plain VAE's KL"
+    own = {**entry.model_dump(), "kl": 10.0, "n_seeds": 4}
+    path = builder.study()
+    text = (path / "study.toml").read_text(encoding="utf-8") + tomli_w.dumps({"record": {"plain_kl": [own]}})
+    (path / "study.toml").write_text(text, encoding="utf-8")
+    (verdict,) = ledger([read_study(path)], papers=paper_of(SHARED))
+    assert verdict.plain_kl == "10.0 nats, the mean of 4 seeds, recorded by the study"
+    assert verdict.regime == "at set points of 0.72 to 0.80 of the plain VAE's KL"
 
 
 def test_runs_whose_kl_is_not_at_the_set_point_are_counted_aloud(study_builder: Build) -> None:
