@@ -24,6 +24,10 @@ from bench.objective import Terms as Terms
 from bench.objective import kl_per_latent as kl_per_latent
 from bench.registry import METHODS
 from bench.settings import validate_dataclass
+from bench.shares import OfPlainKL as OfPlainKL
+from bench.shares import OfSteps as OfSteps
+from bench.shares import Until as Until
+from bench.shares import shares_in
 
 if TYPE_CHECKING:
     from bench.nn.networks import VAE, ImageShape
@@ -235,9 +239,14 @@ def resolve_hyper(name: str, values: dict[str, Any]) -> dict[str, Any]:
     Raises
     ------
     BenchError
-        Unknown method or hyper-parameter, or an impossible value.
+        Unknown method or hyper-parameter, an impossible value, or a share: `bench.config.shares` makes numbers of them.
     """
-    return validate_dataclass(METHODS.get(name).value.Hyper, values, where=f"method '{name}'", what="hyper-parameter")
+    cls = METHODS.get(name).value.Hyper
+    for key, value in shares_in(cls, values).items():
+        raise BenchError(
+            f"method '{name}': {key}={value!r}: only a study's own hyper-parameters can be shares, write a number here"
+        )
+    return validate_dataclass(cls, values, where=f"method '{name}'", what="hyper-parameter")
 
 
 def shared_hyper(name: str, hyper: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from bench.controllers import linear_capacity
-from bench.method import Method, Objective, State, Terms, register_method
+from bench.method import Method, Objective, OfPlainKL, OfSteps, State, Terms, register_method
 
 #: What the released code trains with, by data set; its constants are this file's defaults unless they stand here.
 PUBLISHED = {"dsprites": {"train": {"network": "B", "init": "he", "batch_size": 64, "steps": 1_500_000, "lr": 5e-4}}}
@@ -32,9 +32,9 @@ class AnnealedVAE(Method):
         """gamma: weight; set_point, set_point_start: final and first capacity, nats; annealing_steps: iterations."""
 
         gamma: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 100.0
-        set_point: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 15.0
-        set_point_start: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-        annealing_steps: Annotated[int, Field(ge=1)] = 100_000
+        set_point: Annotated[float, Field(gt=0, allow_inf_nan=False), OfPlainKL()] = 15.0
+        set_point_start: Annotated[float, Field(ge=0, allow_inf_nan=False), OfPlainKL()] = 0.0
+        annealing_steps: Annotated[int, Field(ge=1), OfSteps()] = 100_000
 
         def __post_init__(self) -> None:
             if self.set_point_start > self.set_point:

@@ -8,10 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bench.controllers import PositionalState, positional_pi, staircase
-from bench.method import Method, Objective, State, Terms, register_method
+from bench.method import Method, Objective, OfPlainKL, OfSteps, State, Terms, Until, register_method
 
 #: What the released code trains with, by data set; its constants are this file's defaults unless they stand here.
 PUBLISHED = {"dsprites": {"train": {"network": "H", "init": "he", "batch_size": 64, "steps": 1_500_000, "lr": 1e-4}}}
+
+#: What "until 60%" as the height of a step means.
+STAIRCASE = Until("set_point_start", "set_point", "set_point_every")
 
 
 @register_method("control_vae", label="ControlVAE", order=5, groups=("all",), published=PUBLISHED)
@@ -33,10 +36,10 @@ class ControlVAE(Method):
     class Hyper:
         """set_point*: its end, start, step height (nats) and iterations between steps; kp, ki, beta_min: controller."""
 
-        set_point: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 16.0
-        set_point_start: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
-        set_point_step: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.15
-        set_point_every: Annotated[int, Field(ge=1)] = 5_000
+        set_point: Annotated[float, Field(gt=0, allow_inf_nan=False), OfPlainKL()] = 16.0
+        set_point_start: Annotated[float, Field(ge=0, allow_inf_nan=False), OfPlainKL()] = 0.5
+        set_point_step: Annotated[float, Field(gt=0, allow_inf_nan=False), STAIRCASE] = 0.15
+        set_point_every: Annotated[int, Field(ge=1), OfSteps()] = 5_000
         kp: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
         ki: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.001
         beta_min: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0

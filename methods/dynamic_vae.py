@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from bench.controllers import IncrementalState, PositionalState, hybrid, incremental_pi, positional_pi
-from bench.method import Method, Objective, State, Terms, register_method
+from bench.method import Method, Objective, OfPlainKL, OfSteps, State, Terms, Until, register_method
 from bench.neutral import neutral
 
 #: What the released code trains with, by data set; its constants are this file's defaults unless they stand here.
@@ -24,6 +24,9 @@ PUBLISHED = {
         "hyper": {"beta0": 90.0, "set_point": 13.0, "set_point_start": 0.1, "window": 10},
     },
 }
+
+#: What "until 60%" as the height of a step means.
+STAIRCASE = Until("set_point_start", "set_point", "set_point_every")
 
 
 @register_method("dynamic_vae", label="DynamicVAE", order=6, groups=("all",), published=PUBLISHED)
@@ -49,11 +52,11 @@ class DynamicVAE(Method):
     class Hyper:
         """set_point*: end, start, step height (nats), iterations between; ramp, window: iterations; the controller."""
 
-        set_point: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 20.0
-        set_point_start: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
-        set_point_step: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.15
-        set_point_every: Annotated[int, Field(ge=1)] = 6_000
-        ramp: Annotated[int, Field(ge=1)] = 1_000
+        set_point: Annotated[float, Field(gt=0, allow_inf_nan=False), OfPlainKL()] = 20.0
+        set_point_start: Annotated[float, Field(ge=0, allow_inf_nan=False), OfPlainKL()] = 0.5
+        set_point_step: Annotated[float, Field(gt=0, allow_inf_nan=False), STAIRCASE] = 0.15
+        set_point_every: Annotated[int, Field(ge=1), OfSteps()] = 6_000
+        ramp: Annotated[int, Field(ge=1), OfSteps()] = 1_000
         beta0: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 50.0
         beta_min: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
         kp: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01

@@ -16,7 +16,7 @@ from helpers.paths import ROOT
 #: Packages and the modules at the root, in the order of the flow: each may import what stands before it.
 FLOW = (
     "errors", "seeds", "formatting", "files", "npz", "info", "registry", "provenance", "selectors", "neutral",
-    "settings",
+    "shares", "settings",
     "schema", "train_settings", "spec", "stats", "analytic", "factors", "metric", "dataset", "data", "nn", "objective",
     "method", "method_kinds", "assembly",
     "controllers", "metrics", "config", "training", "evaluation", "results", "external", "sharing", "execution",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,37 @@ from bench.errors import BenchError
 from bench.formatting import escape_terminal
 
 if TYPE_CHECKING:
+    from bench.config.expand import UnknownKLError
     from bench.config.study import StudySpec
+    from bench.execution.calibration import KnownKLs
     from bench.results.study import Study
-    from bench.spec import RunSpec
+    from bench.spec import DatasetSpec, RunSpec
+
+
+@dataclass
+class Resolved:
+    """What a study's options ask for.
+
+    Attributes
+    ----------
+    study : StudySpec
+    name : str
+        Of its folder.
+    datasets : list of DatasetSpec
+    known : KnownKLs
+        Finds KLs of the plain VAE for it.
+    specs : list of RunSpec
+        Its runs; none while it waits for a KL that isn't known.
+    waits : UnknownKLError, optional
+        Why there are none.
+    """
+
+    study: StudySpec
+    name: str
+    datasets: list[DatasetSpec]
+    known: KnownKLs
+    specs: list[RunSpec]
+    waits: UnknownKLError | None = None
 
 
 def resolve_study(
@@ -29,7 +58,7 @@ def resolve_study(
     plugin: list[Path] | None,
     terms: str | None,
     results: Path,
-) -> tuple[StudySpec, list[RunSpec], str]:
+) -> Resolved:
     """The study that these options ask for, its runs, and the name of its folder.
 
     Raises
@@ -37,8 +66,9 @@ def resolve_study(
     BenchError
         For whatever is wrong with an option, in one line.
     """
-    from bench.config.expand import expand
+    from bench.config.expand import UnknownKLError, expand, study_datasets
     from bench.config.study import find_study, resolve
+    from bench.execution.calibration import KnownKLs
     from bench.selectors import parse_seeds, split_list
 
     load_plugins(plugin)
@@ -51,14 +81,18 @@ def resolve_study(
     }
     file = find_study(config) if config else None
     spec = resolve(preset, study_file=file, settings=settings, **flags)
-    specs = expand(spec)
-    name = study or _default_name(file, spec.preset, specs, results)
+    datasets = study_datasets(spec)
+    name = study or _default_name(file, spec.preset, datasets, results)
     if not name or name in (".", "..") or "/" in name or "\\" in name:
         raise BenchError(f"--study '{name}' can't be a folder's name")
-    return spec, specs, name
+    known = KnownKLs(results / name, results, file)
+    try:
+        return Resolved(spec, name, datasets, known, expand(spec, known, datasets=datasets))
+    except UnknownKLError as error:
+        return Resolved(spec, name, datasets, known, [], error)
 
 
-def _default_name(file: Path | None, preset: str, specs: list[RunSpec], results: Path) -> str:
+def _default_name(file: Path | None, preset: str, datasets: list[DatasetSpec], results: Path) -> str:
     """Study file or preset with the data sets; the user's own by their files' names.
 
     Where a study of that name holds another file of the same name, the data's checksum tells them apart.
@@ -66,7 +100,7 @@ def _default_name(file: Path | None, preset: str, specs: list[RunSpec], results:
     from bench.results.labels import file_of
     from bench.results.read import entries, read_json
 
-    data = {spec.dataset.sha256: spec.dataset.model_dump(mode="json") for spec in specs}
+    data = {spec.sha256: spec.model_dump(mode="json") for spec in datasets}
     files = {
         sha: re.sub(r"[^\w.+=@-]+", "-", name).strip("-")[:60] for sha, item in data.items() if (name := file_of(item))
     }

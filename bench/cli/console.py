@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from bench.cli.common import say
+from bench.cli.common import Resolved, say
+from bench.config.plain_kl import plain_kl_in_words
 from bench.errors import BenchError, did_you_mean
 from bench.files import read_toml
 from bench.formatting import escape_terminal, ranges
 from bench.results.store import Store
 
 if TYPE_CHECKING:
-    from bench.config.study import StudySpec
+    from bench.config.expand import UnknownKLError
+    from bench.execution.calibration import KnownKLs
     from bench.results.study import Study
     from bench.spec import RunSpec
 
@@ -65,9 +67,36 @@ def print_report(
     return not missing
 
 
-def print_plan(study: StudySpec, specs: list[RunSpec], folder: Path, *, as_json: bool) -> None:
-    """Print the resolved runs and whether they are done."""
-    store = Store(folder)
+def print_shares(known: KnownKLs) -> None:
+    """Say what set points in per cent are shares of, where there are any."""
+    if known.used:
+        out.print(f"set points in per cent are shares of {plain_kl_in_words(known.used.values())}")
+
+
+def waits_for(unknown: UnknownKLError) -> str:
+    """What a study waits for whose set points are shares of a KL that isn't known."""
+    from bench.execution.calibration import calibration_runs
+
+    runs = calibration_runs(unknown.plain)
+    data = ", ".join(dict.fromkeys(spec.dataset.name for spec in unknown.plain))
+    return (
+        f"set points are shares of the plain VAE's KL, which isn't known yet on {data} at these training settings; "
+        f"{len(runs)} runs of the plain VAE come first"
+    )
+
+
+def print_plan(asked: Resolved, folder: Path, *, as_json: bool) -> None:
+    """Print the resolved runs and whether they are done; those that come first, where set points wait for them."""
+    study, specs, store = asked.study, asked.specs, Store(folder)
+    if asked.waits is not None:
+        from bench.execution.calibration import calibration_runs
+
+        if as_json:
+            raise asked.waits
+        out.print(f"{waits_for(asked.waits)}, in {asked.known.calibration.path}:")
+        _print_groups(calibration_runs(asked.waits.plain))
+        out.print(f"then {asked.waits.n_runs} runs of preset '{study.preset}' in {folder}: {', '.join(study.methods)}")
+        return
     if as_json:
         rows = [{"run": s.run_id, "done": store.is_done(s.run_id), **s.model_dump(mode="json")} for s in specs]
         print(json.dumps(rows, indent=1, sort_keys=True))  # noqa: T201
@@ -76,6 +105,11 @@ def print_plan(study: StudySpec, specs: list[RunSpec], folder: Path, *, as_json:
     out.print(f"{len(specs)} runs of preset '{study.preset}', {done} done in {folder}")
     if study.notice:
         out.print(f"note: {study.notice}")
+    print_shares(asked.known)
+    _print_groups(specs)
+
+
+def _print_groups(specs: Sequence[RunSpec]) -> None:
     groups: dict[str, list[int]] = {}
     for spec in specs:
         hyper = ", ".join(f"{key}={value}" for key, value in spec.method.hyper.items())

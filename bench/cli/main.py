@@ -92,29 +92,49 @@ def run(
     """Train and measure every run of a study that isn't done yet, then write its report."""
     from bench.cli import console
     from bench.cli.progress import Progress
+    from bench.config.expand import expand
+    from bench.execution.calibration import STUDY, calibrate
     from bench.execution.run import run_study
     from bench.sharing.opening import locate, opened_study
 
-    spec, specs, name = resolve_study(
-        preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results
-    )
+    asked = resolve_study(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results)
+    name = asked.name
     if rerun not in (None, "diverged", "all"):
         raise BenchError(f"--rerun {rerun}{did_you_mean(rerun, ['diverged', 'all'])}; it is diverged or all")
     if dry_run:
-        console.print_plan(spec, specs, results / name, as_json=False)
+        console.print_plan(asked, results / name, as_json=False)
         return
+    command = shlex.join(["bench", *sys.argv[1:]])
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        specs = asked.specs
+        if asked.waits is not None:
+            if not quiet:
+                say(f"{console.waits_for(asked.waits)}: they are trained now, and stay in {results / STUDY}")
+            calibrate(
+                asked.study,
+                asked.waits,
+                results,
+                n_jobs=jobs,
+                plugins=plugin or [],
+                command=command,
+                watcher=Progress(quiet=quiet),
+            )
+            specs = expand(asked.study, asked.known, datasets=asked.datasets)
+        if not quiet:
+            console.print_shares(asked.known)
         outcomes = run_study(
-            spec,
+            asked.study,
             specs,
             results / name,
             n_jobs=jobs,
             rerun="all" if rerun == "all" else "diverged" if rerun == "diverged" else "",
             plugins=plugin or [],
-            command=shlex.join(["bench", *sys.argv[1:]]),
+            command=command,
             mixed=mixed,
-            reuse=[locate(other, results) for other in reuse or []],
+            # A calibration's runs of the plain VAE may be wanted here, too.
+            reuse=[*(locate(other, results) for other in reuse or []), *asked.known.calibrations],
+            plain_kl=asked.known.used.values(),
             watcher=Progress(quiet=quiet),
         )
     except KeyboardInterrupt:
@@ -156,15 +176,13 @@ def plan(
     """Print what `run` would do with the same options, fully resolved."""
     from bench.cli import console
 
-    spec, specs, name = resolve_study(
-        preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results
-    )
+    asked = resolve_study(preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results)
     if print_config:
         import tomli_w
 
-        typer.echo(tomli_w.dumps(spec.model_dump(mode="json")), nl=False)
+        typer.echo(tomli_w.dumps(asked.study.model_dump(mode="json")), nl=False)
     else:
-        console.print_plan(spec, specs, results / name, as_json=json)
+        console.print_plan(asked, results / asked.name, as_json=json)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ import torch
 from pydantic import ValidationError
 
 from bench.assembly import check_assembly
+from bench.config.plain_kl import FindKL, key_of, packaged_kl
+from bench.config.shares import resolve_shares
 from bench.config.study import StudySpec, one_line
 from bench.data.order import Order
 from bench.dataset import load_dataset, quoting_hint, resolve_options
 from bench.errors import BenchError
-from bench.method import resolve_hyper, shared_hyper
+from bench.method import shared_hyper
 from bench.method_kinds import StagedMethod
 from bench.metrics.measure import find_metric, match_metrics
 from bench.nn import networks
@@ -27,11 +29,44 @@ from bench.train_settings import TrainSettings
 Table = dict[str, Any]
 
 
-def expand(study: StudySpec) -> list[RunSpec]:
+#: Stands in for a KL that isn't known while all else about a study is checked, nats; it never gets into a run.
+STAND_IN = 1000.0
+
+
+class UnknownKLError(BenchError):
+    """A study asks for shares of a KL that isn't known.
+
+    Attributes
+    ----------
+    plain : list of RunSpec
+        A run of the plain VAE for each kind of training whose KL is wanted.
+    n_runs : int
+        How many runs the study has.
+    """
+
+    def __init__(self, message: str, plain: list[RunSpec], n_runs: int) -> None:
+        super().__init__(message)
+        self.plain = plain
+        self.n_runs = n_runs
+
+
+def expand(
+    study: StudySpec, find_kl: FindKL = packaged_kl, *, datasets: Sequence[DatasetSpec] | None = None
+) -> list[RunSpec]:
     """One spec per method, hyper-parameter setting, dataset and seed, seeds innermost, without repeats.
+
+    Parameters
+    ----------
+    study : StudySpec
+    find_kl : callable
+        Gives the KL of a plain VAE where a hyper-parameter is a share of it.
+    datasets : sequence of DatasetSpec, optional
+        `study_datasets` of the study, by whoever has them already.
 
     Raises
     ------
+    UnknownKLError
+        If all else is right but `find_kl` doesn't know a KL that is asked for.
     BenchError
         Unknown names, impossible hyper-parameters or options, a network or batch size that doesn't fit the
         data, networks without the run axis.
@@ -43,21 +78,60 @@ def expand(study: StudySpec) -> list[RunSpec]:
         n_images=study.evaluation.n_images,
         metrics=dict(sorted(metrics.items())),
     )
-    for kind in ("methods", "datasets"):
-        if not getattr(study, kind):
-            raise BenchError(f"no {kind} are chosen; see `bench list {kind}`")
+    if not study.methods:
+        raise BenchError("no methods are chosen; see `bench list methods`")
+    datasets = study_datasets(study) if datasets is None else datasets
     if not metrics:
         raise BenchError("no metrics are chosen; see `bench list metrics`")
     chosen = [parse_selection(item) for item in [*study.methods, *study.controls]]
     methods = [one for selection in chosen for one in _variants(selection, METHODS.match(selection.name))]
-    datasets = [spec for item in study.datasets for spec in _dataset_specs(study, parse_selection(item))]
+    kls = _KLs(find_kl)
     runs: dict[str, RunSpec] = {}
     for dataset, (name, values), seed in itertools.product(datasets, methods, study.seeds):
-        spec = _run_spec(study, dataset, name, values, seed, evaluation)
+        spec = _run_spec(study, dataset, name, values, seed, evaluation, kls)
         runs.setdefault(spec.digest, spec)
     for spec in {_kind(spec): spec for spec in runs.values()}.values():
         _check_fit(spec)
+    if kls.unknown:
+        where = ", ".join(dict.fromkeys(spec.dataset.name for spec in kls.unknown.values()))
+        raise UnknownKLError(
+            f"hyper-parameters are shares of the plain VAE's KL, which isn't known on {where} at these training "
+            "settings; `bench run` trains the plain VAE for it, or write them in nats",
+            list(kls.unknown.values()),
+            len(runs),
+        )
     return list(runs.values())
+
+
+def study_datasets(study: StudySpec) -> list[DatasetSpec]:
+    """The data sets of a study, with their options resolved.
+
+    Raises
+    ------
+    BenchError
+        None, unknown ones, impossible options, missing or damaged files.
+    """
+    if not study.datasets:
+        raise BenchError("no datasets are chosen; see `bench list datasets`")
+    return [spec for item in study.datasets for spec in _dataset_specs(study, parse_selection(item))]
+
+
+class _KLs:
+    """Looks KLs of the plain VAE up, each once, and remembers those that nobody knows."""
+
+    def __init__(self, find: FindKL) -> None:
+        self.find = find
+        self.known: dict[str, float] = {}
+        self.unknown: dict[str, RunSpec] = {}
+
+    def of(self, plain: RunSpec) -> float:
+        key = key_of(plain)
+        if key not in self.known:
+            found = self.find(plain)
+            self.known[key] = found.kl if found else STAND_IN
+            if not found:
+                self.unknown[key] = plain
+        return self.known[key]
 
 
 def _kind(spec: RunSpec) -> tuple[Any, ...]:
@@ -99,7 +173,13 @@ def _check_fit(spec: RunSpec) -> None:
 
 
 def _run_spec(
-    study: StudySpec, dataset: DatasetSpec, name: str, values: Table, seed: int, evaluation: EvaluationSpec
+    study: StudySpec,
+    dataset: DatasetSpec,
+    name: str,
+    values: Table,
+    seed: int,
+    evaluation: EvaluationSpec,
+    kls: _KLs,
 ) -> RunSpec:
     entry = METHODS.get(name)
     table = dict(study.method.get(name, {}))
@@ -124,18 +204,25 @@ def _run_spec(
         train = TrainSettings.model_validate(study.train.model_dump() | published.get("train", {}) | own)
     except ValidationError as error:
         raise BenchError(one_line(error, f"method '{name}', table 'train'")) from None
-    hyper = resolve_hyper(name, published.get("hyper", {}) | table | values)
     if not entry.info.trains:
         train = train.model_copy(update={"steps": 0, "score_every": 0})
-    return RunSpec(
-        engine=ENGINE_VERSION,
-        method=MethodSpec(name=name, version=entry.version, hyper=hyper),
-        dataset=dataset,
-        network_version=NETWORKS.get(train.network).version,
-        train=train,
-        seed=seed,
-        evaluation=evaluation,
-    )
+
+    def spec(method: MethodSpec, **changes: Any) -> RunSpec:
+        return RunSpec(
+            engine=ENGINE_VERSION,
+            method=method,
+            dataset=dataset,
+            network_version=NETWORKS.get(train.network).version,
+            train=train.model_copy(update=changes),
+            seed=seed,
+            evaluation=evaluation,
+        )
+
+    def plain_kl() -> float:
+        return kls.of(spec(MethodSpec(name="vae", version=METHODS.get("vae").version), score_every=0))
+
+    hyper = resolve_shares(name, published.get("hyper", {}) | table | values, steps=train.steps, plain_kl=plain_kl)
+    return spec(MethodSpec(name=name, version=entry.version, hyper=hyper))
 
 
 def _dataset_specs(study: StudySpec, selection: Selection) -> list[DatasetSpec]:

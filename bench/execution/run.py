@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 
+from bench.config.plain_kl import PlainKL
 from bench.config.study import StudySpec
 from bench.execution import grouping, processes
 from bench.execution.plan import Plan, Rerun, plan
@@ -45,6 +46,7 @@ def run_study(
     command: str = "",
     mixed: bool = False,
     reuse: Sequence[Path] = (),
+    plain_kl: Iterable[PlainKL] = (),
     watcher: Watcher | None = None,
 ) -> list[Outcome]:
     """Run what isn't done of a study.
@@ -69,6 +71,8 @@ def run_study(
         Allow runs of other versions beside those that are stored.
     reuse : sequence of Path
         Folders or archives of other studies, whose finished runs of the same id are taken over.
+    plain_kl : iterable of PlainKL
+        What shares of the plain VAE's KL were shares of, for the record.
     watcher : Watcher, optional
 
     Returns
@@ -87,7 +91,7 @@ def run_study(
     with ExitStack() as stack:
         others = [Store(stack.enter_context(opened(path, marked=True))) for path in reuse]
         recorded = {path.as_posix(): sha256(path) for path in plugins}
-        store.create(study.model_dump(mode="json"), specs, command, recorded)
+        store.create(study.model_dump(mode="json"), specs, command, recorded, plain_kl)
         if not mixed:
             check_versions(folder, specs)
         adopted = sum(store.adopt(other, spec.run_id) for spec in specs for other in others)

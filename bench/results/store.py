@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import tomli_w
 from filelock import FileLock, Timeout
 
+from bench.config.plain_kl import PlainKL, read_plain_kls
 from bench.errors import BenchError, reason
 from bench.files import read_json, read_toml, write_json, write_text
 from bench.spec import SCHEMA_VERSION, RunSpec
@@ -55,6 +56,7 @@ class Store:
         specs: list[RunSpec],
         command: str = "",
         plugins: Mapping[str, str] | None = None,
+        plain_kl: Iterable[PlainKL] = (),
     ) -> None:
         """Make the folders and record what is planned, beside what earlier calls planned.
 
@@ -68,6 +70,8 @@ class Store:
             What asked for it.
         plugins : mapping of str to str, optional
             Plug-ins, as the user gave their paths, to their checksums.
+        plain_kl : iterable of PlainKL
+            What shares of the plain VAE's KL were shares of.
 
         Raises
         ------
@@ -90,6 +94,9 @@ class Store:
                 }
                 if known := {**earlier.get("plugins", {}), **(plugins or {})}:
                     record["plugins"] = known
+                recorded = read_plain_kls(earlier.get("plain_kl", []), str(self.path / "study.toml"))
+                if kls := {entry.key: entry for entry in plain_kl} | recorded:
+                    record["plain_kl"] = [entry.model_dump(mode="json") for entry in kls.values()]
                 write_text(self.path / "study.toml", tomli_w.dumps(study | {"record": record}))
         except Timeout:
             raise BenchError(f"results folder '{self.path}': another process holds its lock; try again") from None
