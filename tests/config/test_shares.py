@@ -174,7 +174,13 @@ def test_whatever_decides_the_weights_makes_another_kl(setting):
 
 def test_the_network_given_with_the_data_makes_another_kl():
     given, learned = (
-        expand(asked("vae", datasets=[f"linear_gaussian[decoder={kind}]"], settings=["train.network=linear", "train.latent_dim=2"]))[0]
+        expand(
+            asked(
+                "vae",
+                datasets=[f"linear_gaussian[decoder={kind}]"],
+                settings=["train.network=linear", "train.latent_dim=2"],
+            )
+        )[0]
         for kind in ("oracle", "learned")
     )
     assert given.dataset.sha256 == learned.dataset.sha256
