@@ -227,7 +227,7 @@ def test_run_id_reads_well():
         ),
         (
             {"methods": ["dynamic_vae[ramp=900]"]},
-            "method 'dynamic_vae': ramp=900 is longer than set_point_every=20",
+            "method 'dynamic_vae': ramp=900 is longer than set_point_every=6",
         ),
         ({"settings": ["train.steps=-1"]}, "train.steps=-1: Input should be greater than or equal to 0"),
         ({"settings": ["train.stepz=1"]}, "unknown key 'train.stepz'; did you mean 'steps'?"),
