@@ -16,9 +16,10 @@ from pydantic import ValidationError
 from bench.claims.measures import measure
 from bench.claims.schema import Claim, ClaimTest, Population, Range
 from bench.claims.sweeps import SWEEPS
+from bench.config.plain_kl import PlainKL, key_of_plain, read_plain_kls
+from bench.config.shares import resolve_shares
 from bench.config.study import StudySpec, presets, resolve
 from bench.errors import BenchError
-from bench.method import resolve_hyper
 from bench.registry import METHODS
 from bench.results.curves import read_curves
 from bench.results.labels import all_hyper, all_options, printed_name
@@ -78,6 +79,9 @@ class Pool:
         self.preset, self.terms, self.shipped = preset, terms, shipped
         self.studies = tuple(called) or tuple(study.name for study in studies)
         self._meta = studies[0].meta
+        self._plain_kls: dict[str, PlainKL] = {}
+        for study in reversed(studies):
+            self._plain_kls |= read_plain_kls(study.meta.get("plain_kl", []), study.name)
         self._specs: dict[str, Mapping[str, Any]] = {}
         self._home: dict[str, Study] = {}
         rows: dict[str, dict[str, Any]] = {}
@@ -190,26 +194,36 @@ class Pool:
             elif value not in condition:
                 return False
         given = {key: value for key, value in wanted.items() if key not in open_ones}
-        expected = self._settings(population.method, spec["dataset"]["name"], given, open_ones)
+        expected = self._settings(population.method, spec, given, open_ones)
         return expected is not None and all(hyper.get(k) == v for k, v in expected.items() if k not in open_ones)
 
     def _settings(
-        self, method: str, dataset: str, given: Mapping[str, Any], open_ones: set[str]
+        self, method: str, spec: Mapping[str, Any], given: Mapping[str, Any], open_ones: set[str]
     ) -> dict[str, Any] | None:
         """What the study makes of a method, but for what is given; None if that can't be in this study."""
-        key = json.dumps([method, dataset, given, sorted(open_ones)], sort_keys=True)
+        plain = key_of_plain(spec)
+        key = json.dumps([method, plain, given, sorted(open_ones)], sort_keys=True)
         if key not in self._resolved:
-            published = METHODS.get(method).info.published.get(dataset, {})
+            published = METHODS.get(method).info.published.get(spec["dataset"]["name"], {})
             layers = [published.get("hyper", {})] if self.terms == "as_published" else []
             table = {
                 k: v for layer in (*layers, self._meta.get("method", {}).get(method, {})) for k, v in layer.items()
             }
             table = {k: v for k, v in table.items() if k != "train" and k not in open_ones}
             try:
-                self._resolved[key] = all_hyper(method, resolve_hyper(method, table | dict(given)))
+                hyper = resolve_shares(
+                    method, table | dict(given), steps=spec["steps"], plain_kl=lambda: self._asked_kl(plain)
+                )
+                self._resolved[key] = all_hyper(method, hyper)
             except BenchError:
                 self._resolved[key] = None
         return self._resolved[key]
+
+    def _asked_kl(self, plain: str) -> float:
+        """The plain VAE's KL that set points in per cent were shares of, in whichever study."""
+        if plain not in self._plain_kls:
+            raise BenchError("no study says which KL its set points were shares of")
+        return self._plain_kls[plain].kl
 
     def _stratum(self, claim: Claim, spec: Mapping[str, Any], hyper: Mapping[str, Any]) -> str:
         left_out = {"method", "seed", "evaluation", "schema_version", "log_every"}

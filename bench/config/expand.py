@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from bench.assembly import check_assembly
-from bench.config.plain_kl import FindKL, key_of, packaged_kl
+from bench.config.plain_kl import PLAIN, FindKL, key_of, packaged_kl
 from bench.config.shares import resolve_shares
 from bench.config.study import StudySpec, one_line
 from bench.data.order import Order
@@ -219,7 +219,7 @@ def _run_spec(
         )
 
     def plain_kl() -> float:
-        return kls.of(spec(MethodSpec(name="vae", version=METHODS.get("vae").version), score_every=0))
+        return kls.of(spec(MethodSpec(name=PLAIN, version=METHODS.get(PLAIN).version), score_every=0))
 
     hyper = resolve_shares(name, published.get("hyper", {}) | table | values, steps=train.steps, plain_kl=plain_kl)
     return spec(MethodSpec(name=name, version=entry.version, hyper=hyper))

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import tomli_w
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from bench.config.study import MACHINE, one_line
 from bench.errors import BenchError
 from bench.files import read_toml, write_text
+from bench.registry import METHODS
 from bench.schema import StrictModel
 from bench.spec import RunSpec
 
@@ -26,6 +27,11 @@ HEADER = """\
 # decides its weights but for the seed. Set points in per cent are shares of it. Written by
 # `python -m bench.execution.calibration`.
 """
+
+
+#: The plain VAE's method, and what of a run's ``spec.json`` doesn't decide its weights, or only together with its seed.
+PLAIN = "vae"
+LEFT_OUT = ("schema_version", "seed", "evaluation", *MACHINE)
 
 
 class PlainKL(StrictModel):
@@ -49,6 +55,16 @@ class PlainKL(StrictModel):
     disbench: str = ""
     training: dict[str, Any]
 
+    @field_validator("training")
+    @classmethod
+    def _says_what_it_is_of(cls, training: dict[str, Any]) -> dict[str, Any]:
+        data = training.get("dataset")
+        if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+            raise ValueError("lacks the name of its dataset")
+        if not isinstance(training.get("steps"), int):
+            raise ValueError("lacks its steps")
+        return training
+
     @property
     def key(self) -> str:
         """What tells trainings apart."""
@@ -60,19 +76,34 @@ FindKL: TypeAlias = Callable[[RunSpec], PlainKL | None]
 
 
 def training_of(spec: RunSpec) -> dict[str, Any]:
-    """What decides a run's weights but for its seed and the machine: as its ``spec.json`` has it.
+    """What decides a run's weights but for its seed and the machine, as its ``spec.json`` has it.
 
     The data's options are one text, as a study's file has no place for all that may be in them.
     """
-    content = spec.model_dump(mode="json", exclude={"dataset": {"paths", "about"}})
-    for key in ("schema_version", "seed", "evaluation", *MACHINE):
-        content.pop(key, None)
-    return content | {"dataset": content["dataset"] | {"options": _canonical(spec.dataset.options)}}
+    return _training(spec.model_dump(mode="json"))
 
 
 def key_of(spec: RunSpec) -> str:
     """`PlainKL.key` of the KL that is wanted for a run of the plain VAE."""
     return _canonical(training_of(spec))
+
+
+def key_of_plain(spec: Mapping[str, Any]) -> str:
+    """`PlainKL.key` of the plain VAE on the data of any run, with its network and training.
+
+    Parameters
+    ----------
+    spec : mapping
+        The run's ``spec.json``.
+    """
+    plain = {"name": PLAIN, "version": METHODS.get(PLAIN).version, "hyper": {}}
+    return _canonical(_training({**spec, "method": plain}))
+
+
+def _training(spec: Mapping[str, Any]) -> dict[str, Any]:
+    content = {key: value for key, value in spec.items() if key not in LEFT_OUT}
+    data = {key: value for key, value in content["dataset"].items() if key not in ("paths", "about")}
+    return content | {"dataset": data | {"options": _canonical(data.get("options", {}))}}
 
 
 def read_plain_kls(items: Any, where: str) -> dict[str, PlainKL]:

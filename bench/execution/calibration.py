@@ -7,6 +7,7 @@ Run as a module it writes what a results folder or archive holds into the table 
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,19 +16,19 @@ from typing import Any
 import numpy as np
 
 from bench.config.expand import UnknownKLError
-from bench.config.plain_kl import PlainKL, add_to_table, key_of, packaged_kl, read_plain_kls, training_of
+from bench.config.plain_kl import PLAIN, PlainKL, add_to_table, key_of, packaged_kl, read_plain_kls, training_of
 from bench.config.study import EvaluationSettings, StudySpec
 from bench.errors import BenchError
 from bench.execution.run import Watcher, run_study
 from bench.files import read_toml
 from bench.metrics.measure import find_metric
 from bench.results.read import entries, read_json
-from bench.results.store import Store
+from bench.results.store import AWAY, Store
 from bench.sharing.opening import opened
 from bench.spec import EvaluationSpec, RunSpec
 
-#: Name of the study, and the method in it.
-STUDY, PLAIN = "plain_vae", "vae"
+#: Name of the study.
+STUDY = "plain_vae"
 SEEDS = range(5)
 #: Fewer runs that ended well say too little.
 LEAST = 3
@@ -56,12 +57,7 @@ class KnownKLs:
 
     def __init__(self, folder: Path, results: Path, file: Path | None = None) -> None:
         self.calibration = Store(results / STUDY)
-        self.recorded: dict[str, PlainKL] = {}
-        for source in filter(None, (file, folder / "study.toml")):
-            if source.is_file():
-                record = read_toml(source).get("record", {})
-                items = record.get("plain_kl", []) if isinstance(record, dict) else []
-                self.recorded |= read_plain_kls(items, f"'{source}'")
+        self.sources = [source for source in (file, folder / "study.toml") if source is not None]
         self.used: dict[str, PlainKL] = {}
 
     def __call__(self, plain: RunSpec) -> PlainKL | None:
@@ -69,6 +65,22 @@ class KnownKLs:
         found = self.recorded.get(key_of(plain)) or packaged_kl(plain) or calibrated(self.calibration, plain)
         if found is not None:
             self.used[found.key] = found
+        return found
+
+    @functools.cached_property
+    def recorded(self) -> dict[str, PlainKL]:
+        """What the study itself was given, by `PlainKL.key`.
+
+        Raises
+        ------
+        BenchError
+            If its record can't be read.
+        """
+        found: dict[str, PlainKL] = {}
+        for source in filter(Path.is_file, self.sources):
+            record = read_toml(source, way_out=AWAY).get("record", {})
+            items = record.get("plain_kl", []) if isinstance(record, dict) else []
+            found |= read_plain_kls(items, f"'{source}'")
         return found
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.config.plain_kl import plain_kl_in_words, read_plain_kls
 from bench.formatting import duration, ranges
 from bench.results.labels import CONTROL, Spec, method_settings
 from bench.results.plugins import changed_plugins, missing_plugins, study_plugins, unknown_things
@@ -39,6 +40,9 @@ def facts(study: Study) -> list[tuple[str, str]]:
         lines.append(
             ("Terms", f"{meta['terms'].replace('_', ' ')}: {sharing(study.specs[run] for run in runs['run'])}")
         )
+    if meta.get("plain_kl"):
+        kls = read_plain_kls(meta["plain_kl"], study.name).values()
+        lines.append(("Set points", f"asked for as shares of {plain_kl_in_words(kls)}"))
     files = Counter(source for run in runs["run"] if (source := study.imported_from(run)))
     if files:
         lines.append(("Imported", "; ".join(f"{count} runs from {name}" for name, count in sorted(files.items()))))

@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bench.config.plain_kl import read_plain_kls
 from bench.errors import BenchError, reason
 from bench.files import parse_toml, sha256
 from bench.results.per_factor import SHOWN
@@ -158,6 +159,7 @@ def read_study_file(content: bytes) -> dict[str, Any]:
         _check_schema("study.toml", record)
     _check_strings("study.toml", study)
     _check("study.toml", _Study, study | record)
+    read_plain_kls(record.get("plain_kl", []), "study.toml")
     return study
 
 

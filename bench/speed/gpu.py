@@ -21,7 +21,7 @@ from bench.execution import processes
 from bench.nn.convolution import choose
 from bench.nn.precision import Precision
 from bench.registry import METHODS
-from bench.speed._jobs import trained_on_images
+from bench.speed._jobs import some_kl, trained_on_images
 from bench.speed.timing import Case, Row, Section, interleave, rows
 
 #: Net and batch size that the plan below is for.
@@ -225,7 +225,7 @@ def problem(device: str, setting: Setting) -> tuple[Any, Any, Any]:
     changed += [f"train.device={device}", f"train.precision={setting.precision}", *DATA]
     seeds = list(range(setting.n_runs))
     study = resolve("standard", settings=changed, methods=[setting.method], controls=[], seeds=seeds)
-    specs = expand(study)
+    specs = expand(study, some_kl)
     dataset = load_dataset(specs[0].dataset.name, specs[0].dataset.all_options)
     torch_setup.settings(1, setting.precision)
     store = store_of(dataset, device) if device != "cpu" else ResidentImages(dataset, device)

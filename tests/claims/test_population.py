@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import tomli_w
 
 from bench.claims.verdict import ledger
+from bench.config.plain_kl import key_of_plain
 from bench.method import resolve_hyper
 from bench.results.study import read_study
 from helpers.claims import CLAIM, SEEDS, SPREAD, TEST, controllers, fill, pair, paper_of, verdict_of, with_test
@@ -51,6 +54,24 @@ def test_settings_of_the_study_are_the_default(study_builder: Build) -> None:
     path = builder.study()
     (path / "study.toml").write_text((path / "study.toml").read_text() + "[method.beta_vae]\nbeta = 7.0\n")
     assert ledger([read_study(path)], papers=paper_of(claim))[0].outcomes[0].effect == pytest.approx(2.0)
+
+
+def test_settings_of_the_study_may_be_shares(study_builder: Build) -> None:
+    builder = study_builder()
+    dynamic(builder, 1.0 + 0.1 * SPREAD, set_point=8.0, set_point_every=75, ramp=30)
+    dynamic(builder, 2.0 + 0.1 * SPREAD, set_point=9.0, set_point_every=75, ramp=30)
+    test = {**TEST, "kind": "threshold", "bar": -1.0}
+    claim = {**CLAIM, "population": {"method": "dynamic_vae"}, "against": [], "test": [test]}
+    plain = json.loads(key_of_plain(builder.spec("dynamic_vae", 0, {})))
+    path = builder.study()
+    asked = {"method": {"dynamic_vae": {"set_point": "90%", "set_point_every": "2.5%", "ramp": "1%"}}}
+    kl = {"kl": 10.0, "sd": 0.1, "n_seeds": 5, "training": plain}
+    text = (path / "study.toml").read_text()
+    (path / "study.toml").write_text(text + tomli_w.dumps(asked))
+    assert ledger([read_study(path)], papers=paper_of(claim))[0].status == "not run", "nobody says what 90 % are"
+    (path / "study.toml").write_text(text + tomli_w.dumps(asked | {"record": {"plain_kl": [kl]}}))
+    (outcome,) = ledger([read_study(path)], papers=paper_of(claim))[0].outcomes
+    assert outcome.effect == pytest.approx(2.0)
 
 
 EQUAL_KL = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import tomli_w
 
 from bench.reporting.summary import facts, run_facts
 from bench.results.study import read_study
@@ -50,3 +51,22 @@ def test_data_of_two_sizes_have_two_sample_sizes(study_builder: Build) -> None:
         data = {"name": name, "version": 1, "options": {}, "sha256": name}
         builder.run("vae", 0, {"kl": 1.0}, dataset=data, provenance={"n_data": n_data})
     assert "n codes 108 (1×) / 5120 (1×)" in dict(facts(read_study(builder.study())))["Evaluation"]
+
+
+def test_set_points_in_shares_are_told_with_the_kl_that_they_are_shares_of(study_builder: Build) -> None:
+    builder = study_builder()
+    builder.run("control_vae", 0, {"kl": 1.0})
+    assert "Set points" not in dict(facts(read_study(builder.study())))
+    path = builder.study()
+    entry = {"kl": 10.9, "sd": 0.2, "n_seeds": 10, "training": {"dataset": {"name": "dsprites"}, "steps": 18_000}}
+    other = {**entry, "kl": 4.0, "n_seeds": 5, "training": {"dataset": {"name": "squares"}, "steps": 300}}
+    text = (path / "study.toml").read_text()
+    for entries, said in (
+        ([entry], "10.90 nats (10 seeds)"),
+        (
+            [entry, other],
+            "10.90 nats (10 seeds) on dsprites in 18,000 steps; 4.00 nats (5 seeds) on squares in 300 steps",
+        ),
+    ):
+        (path / "study.toml").write_text(text + tomli_w.dumps({"record": {"plain_kl": entries}}))
+        assert dict(facts(read_study(path)))["Set points"] == f"asked for as shares of the plain VAE's KL, {said}"

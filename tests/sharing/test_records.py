@@ -99,6 +99,14 @@ SPEC, RESULT, FACTS = "spec.json", "result.json", "provenance.json"
         (put("study.toml", b"[record]\nschema_version = 2\nname = 'x'"), "schema 2"),
         (put("study.toml", b"[record]\nschema_version = 1\nname = 'x'\ncommands = [1]"), "commands"),
         (put("study.toml", b'name = "\\u001b[2J"'), "control characters"),
+        (put("study.toml", b"[record]\nschema_version = 1\nname = 'x'\nplain_kl = [{kl = nan}]"), "plain_kl"),
+        (
+            put(
+                "study.toml",
+                b"[record]\nschema_version = 1\nname = 'x'\nplain_kl = [{kl = 1, sd = 0, n_seeds = 5, training = {}}]",
+            ),
+            "dataset",
+        ),
         (put("plan.json", b'{"runs": ["../../etc"]}'), "no run can be called '../../etc'"),
         (put("plan.json", b'{"runs": 3}'), "runs"),
         (put("curves.csv", b"step,kl\n1,abc\n"), "curves.csv"),
