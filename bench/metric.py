@@ -2,12 +2,14 @@
 
 A metric is one file in ``bench/metrics/`` with one function, ``f(codes, factors, *, rng, ...) -> dict``, in pure
 NumPy/SciPy/scikit-learn and float64, usable on its own: ``from bench.metrics import mig``. ``inputs`` names what it is
-called with, in order; everything a caller may set is a keyword with a default.
+called with, in order; everything a caller may set is a keyword with a default. Registration lets a caller give tensors
+and lists for arrays, and for ``rng`` a generator, an integer or nothing, which is the seed 0.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -16,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import as_numpy
 from bench.factors import factor_classes
 from bench.info import Input as Input
 from bench.info import Score as Score  # metrics take it from here
@@ -28,6 +31,10 @@ MetricFunction = Callable[..., dict[str, Any]]
 
 #: A score whose estimate of its own error is above this isn't shown without a mark; relative for scores above 1.
 ERROR = 0.005
+
+
+#: Of the generator of a metric that is called as a function without one.
+SEED = 0
 
 
 class NotApplicableError(ValueError):
@@ -82,13 +89,29 @@ def register_metric(
     about = {"name": name, "version": version, "scores": {column: _describe(score) for column, score in scores.items()}}
 
     def decorate(function: MetricFunction) -> MetricFunction:
+        signature = _with_default_rng(inspect.signature(function))
+
         @functools.wraps(function)
         def metric(*args: Any, **options: Any) -> dict[str, Any]:
-            return {**_marked(function(*args, **options), scores), "metric": about}
+            if "rng" in signature.parameters:
+                options["rng"] = np.random.default_rng(SEED if options.get("rng") is None else options["rng"])
+            arrays = [as_numpy(value) for value in args]
+            options = {name: as_numpy(value) for name, value in options.items()}
+            return {**_marked(function(*arrays, **options), scores), "metric": about}
 
+        metric.__signature__ = signature  # type: ignore[attr-defined]
         return add(metric)
 
     return decorate
+
+
+def _with_default_rng(signature: inspect.Signature) -> inspect.Signature:
+    """The signature as callers see it: a generator, an integer or nothing for ``rng``."""
+    parameters = [
+        item.replace(default=None, annotation="np.random.Generator | int | None") if item.name == "rng" else item
+        for item in signature.parameters.values()
+    ]
+    return signature.replace(parameters=parameters)
 
 
 def _marked(result: dict[str, Any], columns: Iterable[str]) -> dict[str, Any]:

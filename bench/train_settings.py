@@ -61,6 +61,11 @@ class TrainSettings(StrictModel):
             raise ValueError(f"score_every={self.score_every} must be a multiple of log_every={self.log_every}")
         return self
 
+    @property
+    def optimizer(self) -> dict[str, Any]:
+        """What `bench.nn.adam.Adam` is given for encoder and decoder."""
+        return {"lr": self.lr, "betas": (self.beta1, self.beta2), "eps": self.eps}
+
 
 #: Where ``spec.json`` has an option that doesn't stand at its top under its own name. The layout is older than the
 #: settings, and names runs.

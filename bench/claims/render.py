@@ -86,13 +86,18 @@ def brief(verdicts: Sequence[Verdict]) -> list[dict[str, str]]:
 
 def to_csv(verdicts: Sequence[Verdict]) -> str:
     """Print a row per test, and one for a claim without any; empty where there is no value."""
+    return csv_table(COLUMNS, to_rows(verdicts))
+
+
+def to_rows(verdicts: Sequence[Verdict]) -> list[list[Any]]:
+    """Values of `COLUMNS`: a row per test, and one for a claim without any; None where there is no value."""
     records = [(verdict.name, _record(verdict)) for verdict in verdicts]
     rows = [
         {**record, **test, "paper": name, "studies": "; ".join(record["studies"])}
         for name, record in records
         for test in record["tests"] or [{}]
     ]
-    return csv_table(COLUMNS, [[row.get(column) for column in COLUMNS] for row in rows])
+    return [[row.get(column) for column in COLUMNS] for row in rows]
 
 
 def verdict_words(item: Verdict) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from bench.cli.common import Resolved, say
+from bench.cli.common import say
 from bench.config.plain_kl import plain_kl_in_words
 from bench.errors import BenchError, did_you_mean
 from bench.files import read_toml
@@ -22,6 +22,7 @@ from bench.formatting import escape_terminal, ranges
 from bench.results.store import Store
 
 if TYPE_CHECKING:
+    from bench.api.asking import Asked
     from bench.config.expand import UnknownKLError
     from bench.execution.calibration import KnownKLs
     from bench.results.study import Study
@@ -85,7 +86,7 @@ def waits_for(unknown: UnknownKLError) -> str:
     )
 
 
-def print_plan(asked: Resolved, folder: Path, *, as_json: bool) -> None:
+def print_plan(asked: Asked, folder: Path, *, as_json: bool) -> None:
     """Print the resolved runs and whether they are done; those that come first, where set points wait for them."""
     study, specs, store = asked.study, asked.specs, Store(folder)
     if asked.waits is not None:

@@ -35,8 +35,13 @@ def markdown(found: Comparisons) -> str:
 
 def to_csv(found: Comparisons) -> str:
     """Print a row per difference, full precision; empty where there is no value."""
-    records = [_record(row) for row in found.rows]
+    records = to_rows(found)
     return csv_table(list(records[0]), [list(record.values()) for record in records])
+
+
+def to_rows(found: Comparisons) -> list[dict[str, Any]]:
+    """A record per difference: what is compared, both means, the difference with its interval, and the verdict."""
+    return [_record(row) for row in found.rows]
 
 
 def to_json(found: Comparisons) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,6 +13,13 @@ from bench.dataset import Dataset, Index
 
 #: Up to this many bytes a dataset is unpacked to float32 once; above it, batches are unpacked as they are drawn.
 UNPACK_LIMIT = 256 * 2**20
+
+
+class Gathers(Protocol):
+    """What gives images by their rows."""
+
+    def gather(self, index: Index) -> Tensor:
+        """Images of these rows, (*index.shape, C, H, W), float32 in [0, 1]."""
 
 
 class ImageStore:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data.images import ImageStore
+from bench.data.images import Gathers, ImageStore
 from bench.dataset import Dataset, Index, sample_rows
 from bench.metrics.measure import Evaluation, find_metric, measure
 from bench.nn.networks import VAE
@@ -20,7 +20,7 @@ from bench.training.trained import TrainedRun
 CHUNK = 256
 
 
-def encode_images(vae: VAE, store: ImageStore, rows: Index, device: str = "cpu") -> tuple[NDArray[Any], NDArray[Any]]:
+def encode_images(vae: VAE, store: Gathers, rows: Index, device: str = "cpu") -> tuple[NDArray[Any], NDArray[Any]]:
     """Posterior means and log-variances of these rows by a network of one run.
 
     Returns

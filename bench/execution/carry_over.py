@@ -7,19 +7,14 @@ import shutil
 import time
 from typing import Any
 
-from safetensors.torch import load_file
-
-from bench.errors import BenchError
 from bench.execution.load import Tools
 from bench.execution.task import Attempt, Trained
-from bench.files import sha256
 from bench.metrics.measure import known_version
 from bench.results import scores_by_step
 from bench.results.store import CURVES, WEIGHTS, Store
 from bench.spec import RunSpec
 from bench.training.log import Log
-from bench.training.state import build
-from bench.training.trained import TrainedRun, load_weights
+from bench.training.trained import TrainedRun, restore
 
 
 def take(attempt: Attempt, store: Store, tools: Tools) -> None:
@@ -34,20 +29,16 @@ def take(attempt: Attempt, store: Store, tools: Tools) -> None:
         # Of a training of the same run that was interrupted.
         leftover.unlink()
     began, clock = time.time(), time.perf_counter()
-    spec, source = _with_earlier_metrics(attempt.spec, store), store.runs / attempt.spec.run_id
-    result = store.result(spec.run_id)
+    run_id = attempt.spec.run_id
+    earlier, result, source = store.spec(run_id), store.result(run_id), store.runs / run_id
+    spec = _with_earlier_metrics(attempt.spec, earlier)
     for name in (CURVES, WEIGHTS, scores_by_step.NAME):
-        recorded = result["files"].get(name)
-        found = sha256(source / name) if (source / name).exists() else None
-        if found != recorded:
-            raise BenchError(f"'{source / name}' isn't what the run recorded; remove the run's folder")
+        store.checked(spec.run_id, name)
     for name in (CURVES, WEIGHTS):
         shutil.copy2(source / name, attempt.folder / name)
-    if (source / scores_by_step.NAME).exists() and _comparable(store.spec(spec.run_id), spec):
+    if (source / scores_by_step.NAME).exists() and _comparable(earlier, spec):
         shutil.copy2(source / scores_by_step.NAME, attempt.folder / scores_by_step.NAME)
-    dataset = tools.dataset
-    model = build([spec], dataset.image_shape, len(dataset), dataset.known_decoder())
-    load_weights(model, load_file(attempt.folder / WEIGHTS))
+    model = restore(spec, tools.dataset, attempt.folder / WEIGHTS)
     facts = {key: result[key] for key in ("status", "steps_done", "last_good_step", "final")}
     before: dict[str, Any] = json.loads((source / "provenance.json").read_text(encoding="utf-8"))
     history = {key: before.get(key) for key in ("train_s", "resumed_at_step", "lockstep")} | {"trained_by": before}
@@ -55,10 +46,10 @@ def take(attempt: Attempt, store: Store, tools: Tools) -> None:
     attempt.trained = Trained(run, facts, history, began, time.perf_counter() - clock)
 
 
-def _with_earlier_metrics(spec: RunSpec, store: Store) -> RunSpec:
+def _with_earlier_metrics(spec: RunSpec, earlier: RunSpec) -> RunSpec:
     """The spec with the metrics that the run has already, where they are still the same: measuring loses nothing."""
-    earlier = store.spec(spec.run_id).evaluation.metrics
-    kept = {name: version for name, version in earlier.items() if known_version(name) == version}
+    measured = earlier.evaluation.metrics
+    kept = {name: version for name, version in measured.items() if known_version(name) == version}
     metrics = dict(sorted((kept | spec.evaluation.metrics).items()))
     return spec.model_copy(update={"evaluation": spec.evaluation.model_copy(update={"metrics": metrics})})
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from bench.execution.load import load
 from bench.spec import RunSpec
-from bench.training.loop import train
-from bench.training.state import prepare_for
+from bench.training.loop import train, train_anew
 
 
 def seconds_per_step(specs: Sequence[RunSpec], steps: int = 8) -> float:
@@ -19,8 +18,7 @@ def seconds_per_step(specs: Sequence[RunSpec], steps: int = 8) -> float:
     steps *= 40 if specs[0].train.device == "cuda" else 1
     tools = load(specs[0])
     dataset, images = tools.dataset, tools.images
-    training = prepare_for(specs, dataset)
-    train(training, dataset, images, until=2)
+    training = train_anew(specs, dataset, images, until=2)
     started = time.perf_counter()
     train(training, dataset, images, until=2 + steps)
     return (time.perf_counter() - started) / (steps * len(specs))

@@ -8,13 +8,12 @@ from bench import provenance
 from bench.evaluation import montages
 from bench.execution import metric_pool
 from bench.execution.load import Tools
-from bench.execution.task import Attempt
+from bench.execution.task import Attempt, Outcome
 from bench.files import sha256, write_json
 from bench.metrics.measure import Evaluation
 from bench.results import scores_by_step
 from bench.results.store import CHECKPOINT, CURVES, MEASURED, PROGRESS, RESULT, WEIGHTS
 from bench.spec import SCHEMA_VERSION
-from bench.training import torch_setup
 
 
 def begin(attempt: Attempt, tools: Tools) -> None:
@@ -28,7 +27,7 @@ def begin(attempt: Attempt, tools: Tools) -> None:
     attempt.evaluate_s = time.perf_counter() - clock
 
 
-def finish(attempt: Attempt, tools: Tools) -> None:
+def finish(attempt: Attempt, tools: Tools) -> Outcome:
     """Wait for a run's scores and write what isn't in its folder yet; ``result.json``, which makes it done, last."""
     clock = time.perf_counter()
     trained, folder = attempt.after_training(), attempt.folder
@@ -44,7 +43,7 @@ def finish(attempt: Attempt, tools: Tools) -> None:
         {
             **provenance.collect(),
             **trained.history,
-            "settings": torch_setup.settings(spec.train.threads, spec.train.precision),
+            "settings": tools.settings,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(trained.began)),
             "evaluate_s": round(attempt.evaluate_s, 3),
             "wall_s": round(trained.took_s + attempt.evaluate_s, 3),
@@ -67,3 +66,4 @@ def finish(attempt: Attempt, tools: Tools) -> None:
     # Until then the checkpoints were all there is.
     for leftover in (*folder.glob(f"{CHECKPOINT}*"), folder / PROGRESS, folder / MEASURED):
         leftover.unlink(missing_ok=True)
+    return Outcome.of(result, trained.took_s + attempt.evaluate_s, attempt.warnings())

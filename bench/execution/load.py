@@ -1,14 +1,16 @@
-"""What a batch of runs works with: the images of its data set, and where metrics are measured."""
+"""What a batch of runs works with: the images of its data set, where metrics are measured, and how torch is set up."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.data.images import ImageStore, store_of
 from bench.dataset import Dataset, load_dataset
 from bench.errors import BenchError
 from bench.execution.metric_pool import Measurers
+from bench.registry import load_plugin
 from bench.spec import RunSpec
 from bench.training import torch_setup
 
@@ -21,6 +23,8 @@ class Tools:
     ----------
     dataset : Dataset
     images : ImageStore
+    settings : dict
+        How torch is set up in this process, for the record.
     pool : Measurers or None
         Processes that measure beside this one.
     plugins : tuple of Path
@@ -31,6 +35,7 @@ class Tools:
 
     dataset: Dataset
     images: ImageStore
+    settings: dict[str, Any]
     pool: Measurers | None = None
     plugins: tuple[Path, ...] = ()
     checkpoint_s: float = 60.0
@@ -39,15 +44,29 @@ class Tools:
 def load(
     spec: RunSpec, pool: Measurers | None = None, plugins: tuple[Path, ...] = (), checkpoint_s: float = 60.0
 ) -> Tools:
-    """Load the images of a batch, one of whose runs this is, and set the process up as the batch wants it.
+    """Load the plug-ins and images of a batch, one of whose runs this is, and set the process up as the batch wants it.
+
+    Raises
+    ------
+    BenchError
+        If a plug-in can't be imported, or the data aren't what the spec says.
+    """
+    for plugin in plugins:
+        load_plugin(plugin)
+    settings = torch_setup.settings(spec.train.threads, spec.train.precision)
+    dataset = data_of(spec)
+    return Tools(dataset, store_of(dataset, spec.train.device), settings, pool, plugins, checkpoint_s)
+
+
+def data_of(spec: RunSpec) -> Dataset:
+    """Load the data set of a run.
 
     Raises
     ------
     BenchError
         If the data aren't what the spec says.
     """
-    torch_setup.settings(spec.train.threads, spec.train.precision)
     dataset = load_dataset(spec.dataset.name, spec.dataset.all_options)
     if dataset.fingerprint() != spec.dataset.sha256:
         raise BenchError(f"dataset '{spec.dataset.name}': its data have changed since this run was planned")
-    return Tools(dataset, store_of(dataset, spec.train.device), pool, plugins, checkpoint_s)
+    return dataset

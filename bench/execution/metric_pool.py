@@ -193,15 +193,13 @@ def begin(
     plugins : sequence of Path
         Loaded in the other processes before they measure.
     """
-    if pool is None:
-        return Pending([codes.evaluate(run, dataset, images)])
     inputs, reasons = codes.inputs_of(run, dataset, images)
     parts: list[Evaluation | Begun] = []
     for name in run.spec.evaluation.metrics:
         metric = find_metric(name)
         given = {key: inputs[key] for key in (*metric.inputs, *metric.optional) if key in inputs}
         part = Part(given, name, run.spec, reasons, tuple(plugins))
-        parts.append(part.measure() if STAYS & given.keys() else pool.begin(part))
+        parts.append(part.measure() if pool is None or STAYS & given.keys() else pool.begin(part))
     return Pending(parts)
 
 

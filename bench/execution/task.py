@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +37,11 @@ class Outcome:
     scores: dict[str, float] = field(default_factory=dict)
     wall_s: float = 0.0
     warning: str = ""
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any], wall_s: float = 0.0, warning: str = "") -> Outcome:
+        """What ``result.json`` says became of its run."""
+        return cls(result["run"], result["status"], "", result["scores"], wall_s, warning)
 
     @property
     def locked(self) -> bool:
@@ -88,8 +94,6 @@ class Attempt:
         What went wrong on the way and cost nothing but time.
     evaluate_s : float
         This process's time for them so far, waiting for others included.
-    outcome : Outcome or None
-        Once it is there nothing more happens to the run.
     """
 
     task: Task
@@ -100,7 +104,6 @@ class Attempt:
     pending: Pending | None = None
     warning: str = ""
     evaluate_s: float = 0.0
-    outcome: Outcome | None = None
 
     @property
     def spec(self) -> RunSpec:
@@ -112,3 +115,12 @@ class Attempt:
         if self.trained is None:
             raise RuntimeError(f"run '{self.spec.run_id}' isn't trained yet")
         return self.trained
+
+    def warnings(self) -> str:
+        """What whoever runs the study is told."""
+        told = []
+        if self.alone_because:
+            told.append(f"method '{self.spec.method.name}' is trained one run at a time: {self.alone_because}")
+        if self.warning:
+            told.append(f"run {self.spec.run_id}: {self.warning}")
+        return "; ".join(told)

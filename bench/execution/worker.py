@@ -5,14 +5,12 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 
 from bench.errors import in_words
 from bench.execution import carry_over, finish_run, metric_pool, processes, train_group
 from bench.execution.load import Tools, load
 from bench.execution.plan import is_measured
 from bench.execution.task import Attempt, Outcome, Task
-from bench.registry import load_plugin
 from bench.results.store import Store, explain
 
 
@@ -51,14 +49,12 @@ def execute_batch(tasks: Sequence[Task]) -> list[Outcome]:
 def _claim(store: Store, task: Task, held: ExitStack) -> Attempt | Outcome:
     """Hold a run, unless another process does or has done it since the plan was made."""
     run = task.spec.run_id
-    for plugin in task.plugins:
-        load_plugin(plugin)
     folder = held.enter_context(store.claim(run))
     if folder is None:
         return Outcome(run, "locked")
     again = task.action != "retrain" and store.is_done(run)
     if again and is_measured(store, task.spec):
-        return _outcome(store, run, 0.0)
+        return Outcome.of(store.result(run))
     return Attempt(task, folder, keeps_weights=again and store.has_weights(run))
 
 
@@ -92,24 +88,10 @@ def _carry_out(store: Store, attempts: Sequence[Attempt], tools: Tools) -> dict[
 
 def _commit(store: Store, attempt: Attempt, tools: Tools) -> Outcome:
     """Wait for a run's scores, write what is missing of its files, and move its folder into place."""
-    run = attempt.spec.run_id
-    finish_run.finish(attempt, tools)
-    store.commit(attempt.folder, run, replace=store.is_done(run))
-    store.clear_failures(run)
-    outcome = _outcome(store, run, attempt.after_training().took_s + attempt.evaluate_s)
-    return replace(outcome, warning="; ".join(_warnings(attempt)))
-
-
-def _warnings(attempt: Attempt) -> Iterator[str]:
-    if attempt.alone_because:
-        yield f"method '{attempt.spec.method.name}' is trained one run at a time: {attempt.alone_because}"
-    if attempt.warning:
-        yield f"run {attempt.spec.run_id}: {attempt.warning}"
-
-
-def _outcome(store: Store, run: str, wall_s: float) -> Outcome:
-    result = store.result(run)
-    return Outcome(run, result["status"], "", result["scores"], wall_s)
+    outcome = finish_run.finish(attempt, tools)
+    store.commit(attempt.folder, outcome.run, replace=store.is_done(outcome.run))
+    store.clear_failures(outcome.run)
+    return outcome
 
 
 @contextmanager

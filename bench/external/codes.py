@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,15 +121,7 @@ def read_codes(path: Path, dataset: Dataset | None = None, *, max_memory: float 
             inputs["factors"] = dataset.factors(rows)
     elif "index" in arrays:
         raise BenchError(f"{where}: 'index' counts rows of a dataset; say which with --dataset")
-    if "factors" in inputs and inputs["factors"].ndim == 2:
-        n_factors = inputs["factors"].shape[1]
-        if names and len(names) != n_factors:
-            raise BenchError(f"{where}: {len(names)} factor_names for {n_factors} factors")
-        try:
-            factor_classes(inputs["factors"], names)
-        except ValueError as error:
-            raise BenchError(f"{where}: {error}") from None
-        names = names or tuple(f"factor {k}" for k in range(n_factors))
+    names = _check_factors(inputs, names, where)
     reasons = {
         "logvar": "the file has no 'logvar'",
         "factors": "the dataset has no factors" if dataset is not None else "the file has no 'factors'",
@@ -137,6 +129,43 @@ def read_codes(path: Path, dataset: Dataset | None = None, *, max_memory: float 
     }
     source = {"file": path.name, "sha256": sha256(path)}
     return Representation(path.stem, inputs, names, reasons, source, rows=rows)
+
+
+def represent(arrays: Mapping[str, NDArray[Any]], factor_names: Sequence[str] = ()) -> Representation:
+    """Codes that are in memory already, as they would be read from a file.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        ``codes`` (N, D), optionally ``logvar`` (N, D) and ``factors`` (N, F).
+    factor_names : sequence of str
+
+    Raises
+    ------
+    BenchError
+        Arrays that don't fit each other, or that hold no numbers.
+    """
+    inputs = dict(arrays)
+    _check_codes(inputs, "score")
+    if "factors" in inputs and len(inputs["factors"]) != len(inputs["codes"]):
+        raise BenchError(f"score: {len(inputs['factors']):,} rows of factors for {len(inputs['codes']):,} codes")
+    names = _check_factors(inputs, tuple(factor_names), "score")
+    reasons = {key: f"no {key} are given" for key in ("logvar", "factors", "images")}
+    return Representation("codes", inputs, names, reasons)
+
+
+def _check_factors(inputs: Mapping[str, NDArray[Any]], names: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """Refuse what can't be factors; gives their names."""
+    if "factors" not in inputs or inputs["factors"].ndim != 2:
+        return names
+    n_factors = inputs["factors"].shape[1]
+    if names and len(names) != n_factors:
+        raise BenchError(f"{where}: {len(names)} factor_names for {n_factors} factors")
+    try:
+        factor_classes(inputs["factors"], names)
+    except ValueError as error:
+        raise BenchError(f"{where}: {error}") from None
+    return names or tuple(f"factor {k}" for k in range(n_factors))
 
 
 def _known(names: Sequence[str], where: str) -> Sequence[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import as_numpy
 from bench.dataset import Dataset, sample_rows
 from bench.errors import BenchError, in_words
 from bench.external.codes import Representation
@@ -111,18 +112,7 @@ def to_array(value: Any) -> NDArray[np.float64]:
     ValueError, TypeError
         What holds no real numbers, or has no shape.
     """
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.Tensor):
-        dense = value.detach().to_dense() if value.layout is not torch.strided else value.detach()
-        dense = dense.dequantize() if dense.is_quantized else dense
-        dense = dense.cpu().resolve_conj().resolve_neg()
-        value = (dense if dense.is_complex() else dense.double()).numpy()
-    for convert in ("toarray", "get") if not isinstance(value, dict) else ():
-        # SciPy's sparse matrices; arrays of CuPy, which refuse to be copied from their device silently.
-        if not isinstance(value, np.ndarray) and callable(getattr(value, convert, None)) and hasattr(value, "shape"):
-            value = getattr(value, convert)()
-            break
-    array = np.asarray(value)
+    array = np.asarray(as_numpy(value))
     # Types that NumPy doesn't know, bfloat16 of JAX among them, are of kind V, and convert all the same.
     if array.dtype.kind not in "fiubV" or array.dtype.names is not None:
         raise ValueError(f"{array.dtype} instead of real numbers")

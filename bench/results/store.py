@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from bench.config.plain_kl import PlainKL, read_plain_kls
 from bench.errors import BenchError, reason
-from bench.files import read_json, read_toml, write_json, write_text
+from bench.files import read_json, read_toml, sha256, write_json, write_text
 from bench.spec import SCHEMA_VERSION, RunSpec
 
 RESULT = "result.json"
@@ -139,6 +139,19 @@ class Store:
     def has_weights(self, run: str) -> bool:
         """Whether a committed run's weights are there: an export and what is kept in git have none."""
         return (self.runs / run / WEIGHTS).is_file()
+
+    def checked(self, run: str, name: str) -> Path:
+        """A file of a committed run, there or not, after it was compared with what the run recorded of it.
+
+        Raises
+        ------
+        BenchError
+            If it is another one, or only one of the two is there.
+        """
+        file, recorded = self.runs / run / name, self.result(run)["files"].get(name)
+        if (sha256(file) if file.exists() else None) != recorded:
+            raise BenchError(f"'{file}' isn't what the run recorded; remove the run's folder")
+        return file
 
     def result(self, run: str) -> dict[str, Any]:
         """A committed run's result.

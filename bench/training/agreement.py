@@ -11,8 +11,8 @@ from bench.errors import BenchError
 from bench.spec import RunSpec
 from bench.training import global_random
 from bench.training.checkpoint import hand_over, same_bits
-from bench.training.loop import train
-from bench.training.state import Training, prepare_for
+from bench.training.loop import train, train_anew
+from bench.training.state import prepare_for
 
 #: Steps after which runs trained together are compared with the same runs trained alone.
 STEPS_COMPARED = 3
@@ -26,8 +26,9 @@ def agrees(specs: Sequence[RunSpec], dataset: Dataset, images: ImageStore) -> bo
     """
     if specs[0].train.device == "cuda":
         return True
-    together = _first_steps(specs, dataset, images)
-    return all(same_bits(together, run, _first_steps([spec], dataset, images)) for run, spec in enumerate(specs))
+    together = train_anew(specs, dataset, images, until=STEPS_COMPARED)
+    alone = (train_anew([spec], dataset, images, until=STEPS_COMPARED) for spec in specs)
+    return all(same_bits(together, run, its) for run, its in enumerate(alone))
 
 
 def check_repeatable(spec: RunSpec, dataset: Dataset, images: ImageStore) -> None:
@@ -41,24 +42,29 @@ def check_repeatable(spec: RunSpec, dataset: Dataset, images: ImageStore) -> Non
     BenchError
         If they draw from a generator that isn't the run's, remember something outside of the state, or differ.
     """
-    if spec.train.device == "cuda" or not is_foreign(spec):
+    name, before = spec.method.name, states_to_watch(spec)
+    if spec.train.device == "cuda" or not before:
         return
-    name, before = spec.method.name, global_random.states()
-    straight = _first_steps([spec], dataset, images)
+    straight = train_anew([spec], dataset, images, until=STEPS_COMPARED)
     check_draws(spec, before)
     for key, value in straight.model.state.items():
         require_state_axis(name, key, value, 1)
-    half, rest = _first_steps([spec], dataset, images, STEPS_COMPARED - 1), prepare_for([spec], dataset)
-    hand_over(half, rest)
+    rest = prepare_for([spec], dataset)
+    hand_over(train_anew([spec], dataset, images, until=STEPS_COMPARED - 1), rest)
     train(rest, dataset, images, until=STEPS_COMPARED)
     if same_bits(straight, 0, rest, curves=False):
         return
-    if same_bits(straight, 0, _first_steps([spec], dataset, images)):
+    if same_bits(straight, 0, train_anew([spec], dataset, images, until=STEPS_COMPARED)):
         raise BenchError(
             f"method '{name}' remembers something outside of its state, which a checkpoint would lose: hand on what a "
             "step leaves to the next in Objective.state"
         )
     raise BenchError(f"method '{name}': two executions of its first {STEPS_COMPARED} steps differ")
+
+
+def states_to_watch(spec: RunSpec) -> dict[str, object]:
+    """States of the generators that a run mustn't draw from; none of a run that is all ours, which tests hold to it."""
+    return global_random.states() if is_foreign(spec) else {}
 
 
 def check_draws(spec: RunSpec, before: dict[str, object]) -> None:
@@ -68,18 +74,10 @@ def check_draws(spec: RunSpec, before: dict[str, object]) -> None:
     ----------
     spec : RunSpec
     before : dict
-        What `bench.training.global_random.states` gave before these steps.
+        What `states_to_watch` gave before these steps.
     """
     if drawn := global_random.moved(before):
         raise BenchError(
             f"method '{spec.method.name}' draws from {drawn}, which isn't seeded by the run: "
             "use terms.uniform or terms.normal"
         )
-
-
-def _first_steps(
-    specs: Sequence[RunSpec], dataset: Dataset, images: ImageStore, until: int = STEPS_COMPARED
-) -> Training:
-    training = prepare_for(specs, dataset)
-    train(training, dataset, images, until=until)
-    return training

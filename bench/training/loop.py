@@ -7,7 +7,7 @@ written into a buffer that is read once per ``log_every`` steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -18,10 +18,18 @@ from bench.data.images import ImageStore
 from bench.data.order import Order
 from bench.dataset import Dataset
 from bench.method_kinds import ClosedFormMethod, StagedMethod
+from bench.spec import RunSpec
 from bench.training.cuda_graph import Replay
 from bench.training.log import COLUMNS
-from bench.training.state import Training
+from bench.training.state import Training, prepare_for
 from bench.training.step import Forward
+
+
+def train_anew(specs: Sequence[RunSpec], dataset: Dataset, store: ImageStore, *, until: int) -> Training:
+    """Prepare runs that are trained together and do their first steps, up to step `until`."""
+    training = prepare_for(specs, dataset)
+    train(training, dataset, store, until=until)
+    return training
 
 
 def train(

@@ -103,7 +103,7 @@ def prepare(
     first, seeds = specs[0], [spec.seed for spec in specs]
     model = build(specs, shape, n_train, known_decoder)
     method, settings = model.method, first.train
-    optimizers = [network_adam(model.vae, first)]
+    optimizers = [Adam(model.vae.parameters(), **settings.optimizer)]
     if model.modules is not None:
         optimizers.append(Adam(model.modules.parameters(), **method.module_optimizer()))
     own = f"method:{method.stream or first.method.name}"
@@ -130,7 +130,8 @@ def build(
 ) -> Model:
     """Build and initialise the networks of runs that are trained together; parameters as in `prepare`."""
     first, seeds = specs[0], [spec.seed for spec in specs]
-    if any(shared(spec) != shared(first) for spec in specs):
+    kinds = [shared(spec) for spec in specs]
+    if any(kind != kinds[0] for kind in kinds):
         raise ValueError("runs in lockstep may differ in seed and in unshared float hyper-parameters only")
     settings, parts = first.train, assemble(specs, shape, n_train)
     networks.initialise(parts.vae, settings.init, seeds, "vae")
@@ -150,9 +151,3 @@ def shared(spec: RunSpec) -> dict[str, Any]:
     content = spec.model_dump(mode="json", exclude={"seed", "evaluation"})
     content["method"]["hyper"] = shared_hyper(spec.method.name, spec.method.hyper)
     return content
-
-
-def network_adam(vae: networks.VAE, spec: RunSpec) -> Adam:
-    """The optimiser of encoder and decoder, at its first step."""
-    settings = spec.train
-    return Adam(vae.parameters(), lr=settings.lr, betas=(settings.beta1, settings.beta2), eps=settings.eps)

@@ -14,10 +14,11 @@ from bench.data.images import ImageStore
 from bench.method import Encoded, Terms
 from bench.method_kinds import Stage, StagedMethod
 from bench.nn import networks
+from bench.nn.adam import Adam
 from bench.nn.precision import in_precision
 from bench.training.log import COLUMNS
 from bench.training.schedule import one_cycle
-from bench.training.state import Training, network_adam
+from bench.training.state import Training
 
 
 class Forward:
@@ -56,7 +57,7 @@ class Forward:
             t.model.vae.decoder.cpu()
             networks.initialise(t.model.vae.decoder, t.specs[0].train.init, [spec.seed for spec in t.specs], role)
             t.model.vae.decoder.to(self.device)
-            t.optimizers[0] = network_adam(t.model.vae, t.specs[0])
+            t.optimizers[0] = Adam(t.model.vae.parameters(), **t.specs[0].train.optimizer)
 
         t.model.state = method.begin_stage(Stage(step, t.model.state, self.all_codes, fresh_decoder))
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from safetensors.torch import load_file
 from torch import Tensor
 
+from bench.dataset import Dataset
 from bench.errors import BenchError
 from bench.spec import RunSpec
 from bench.training.log import Log
@@ -64,3 +67,16 @@ def load_weights(model: Model, tensors: dict[str, Tensor]) -> None:
         raise BenchError(f"these weights don't fit the network: {str(error).splitlines()[0]}") from None
     device = model.method.device
     model.state = {k.removeprefix("state."): v.to(device) for k, v in own.items() if k.startswith("state.")}
+
+
+def restore(spec: RunSpec, dataset: Dataset, file: Path) -> Model:
+    """Build the model of one run and put the weights of a file into it.
+
+    Raises
+    ------
+    BenchError
+        If they aren't this network's.
+    """
+    model = build([spec], dataset.image_shape, len(dataset), dataset.known_decoder())
+    load_weights(model, load_file(file))
+    return model

@@ -123,7 +123,7 @@ def test_a_failing_measurement_does_not_cost_the_training(tmp_path, monkeypatch)
         raise RuntimeError("a metric is broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr("bench.evaluation.codes.evaluate", broken)
+        patch.setattr("bench.evaluation.codes.inputs_of", broken)
         assert worker.execute_batch((Task(spec, store.path),))[0].message == "RuntimeError: a metric is broken"
     assert worker.execute_batch((Task(spec, store.path),))[0].state == "ok"
     provenance = json.loads((store.runs / spec.run_id / "provenance.json").read_text())

@@ -191,15 +191,15 @@ def test_a_run_that_diverges_ends_as_it_would_alone(interrupted, plugin_methods,
 def test_a_run_that_cannot_be_measured_leaves_the_others_alone(reference, tmp_path, monkeypatch):
     specs = smoke(range(3), ["vae"])
     store = store_of(tmp_path / "study", specs)
-    measure = codes.evaluate
+    inputs_of = codes.inputs_of
 
     def broken(run, *rest):
         if run.spec.seed == 1:
             raise RuntimeError("a metric is broken")
-        return measure(run, *rest)
+        return inputs_of(run, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(codes, "evaluate", broken)
+        patch.setattr(codes, "inputs_of", broken)
         outcomes = worker.execute_batch(tasks_of(store, specs))
     assert [outcome.state for outcome in outcomes] == ["ok", "failed", "ok"]
     assert outcomes[1].message == "RuntimeError: a metric is broken"

@@ -172,13 +172,13 @@ def test_scores_on_the_way_may_draw_what_they_like(tmp_path, monkeypatch):
     """Only what is drawn in steps is the method's."""
     from bench.evaluation import codes
 
-    measure = codes.evaluate
+    inputs_of = codes.inputs_of
 
     def drawing(*words):
         np.random.rand()
-        return measure(*words)
+        return inputs_of(*words)
 
-    monkeypatch.setattr(codes, "evaluate", drawing)
+    monkeypatch.setattr(codes, "inputs_of", drawing)
     plugin = planted(tmp_path)
     runs = specs_of("planted", settings=["train.log_every=10", "train.score_every=10"])
     outcomes, _ = run(tmp_path / "study", runs, plugin)

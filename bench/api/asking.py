@@ -1,0 +1,159 @@
+"""What a call of `run`, or a command line, asks for: the study, its runs and its name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import index
+from pathlib import Path
+from typing import Any
+
+from bench.config.expand import UnknownKLError, expand, study_datasets
+from bench.config.study import StudySpec, find_study, presets, resolve, studies
+from bench.errors import BenchError, did_you_mean
+from bench.execution.calibration import KnownKLs
+from bench.results.labels import file_of
+from bench.results.read import entries, read_json
+from bench.selectors import parse_seeds, split_list
+from bench.spec import DatasetSpec, RunSpec
+
+#: One text, or several.
+Texts = Sequence[str] | str
+
+
+@dataclass
+class Asked:
+    """What a study's options ask for.
+
+    Attributes
+    ----------
+    study : StudySpec
+    name : str
+        Of its folder.
+    datasets : list of DatasetSpec
+    known : KnownKLs
+        Finds KLs of the plain VAE for it.
+    specs : list of RunSpec
+        Its runs; none while it waits for a KL that isn't known.
+    waits : UnknownKLError, optional
+        Why there are none.
+    """
+
+    study: StudySpec
+    name: str
+    datasets: list[DatasetSpec]
+    known: KnownKLs
+    specs: list[RunSpec]
+    waits: UnknownKLError | None = None
+
+    def expanded(self) -> list[RunSpec]:
+        """Its runs, once what it waited for is known.
+
+        Raises
+        ------
+        UnknownKLError
+            If it isn't.
+        """
+        return expand(self.study, self.known, datasets=self.datasets)
+
+
+def ask(
+    study: str | Path | None = None,
+    *,
+    preset: str | None = None,
+    methods: Texts | None = None,
+    datasets: Texts | None = None,
+    metrics: Texts | None = None,
+    seeds: int | Sequence[int] | str | None = None,
+    terms: str | None = None,
+    settings: Mapping[str, Any] | Sequence[str] | None = None,
+    name: str | None = None,
+    results: Path = Path("results"),
+) -> Asked:
+    """Resolve what is asked for; parameters as `bench.api.running.run` has them.
+
+    Raises
+    ------
+    BenchError
+        For whatever is wrong with an option, in one line.
+    """
+    if study is not None and str(study) in presets():
+        if preset not in (None, str(study)):
+            raise BenchError(f"'{study}' is a preset, and preset='{preset}' is another; give one of them")
+        study, preset = None, str(study)
+    chosen = _split(metrics)
+    flags: dict[str, Any] = {
+        "methods": _split(methods),
+        "datasets": _split(datasets),
+        "evaluation": {"metrics": chosen} if chosen is not None else None,
+        "seeds": _seeds(seeds),
+        "terms": terms,
+    }
+    file = _find(str(study)) if study is not None else None
+    spec = resolve(preset, study_file=file, settings=_lines(settings), **flags)
+    data = study_datasets(spec)
+    called = name or _default_name(file, spec.preset, data, results)
+    if not called or called in (".", "..") or "/" in called or "\\" in called:
+        raise BenchError(f"--study '{called}' can't be a folder's name")
+    asked = Asked(spec, called, data, KnownKLs(results / called, results, file), [])
+    try:
+        asked.specs = asked.expanded()
+    except UnknownKLError as error:
+        asked.waits = error
+    return asked
+
+
+def _find(study: str) -> Path:
+    try:
+        return find_study(study)
+    except BenchError as error:
+        if hint := did_you_mean(study, [*studies(), *presets()]):
+            raise BenchError(f"unknown study '{study}'{hint}; see `bench list studies`") from None
+        raise error from None
+
+
+def _split(texts: Texts | None) -> list[str] | None:
+    items = [texts] if isinstance(texts, str) else texts
+    return [part for item in items for part in split_list(item)] if items else None
+
+
+def _seeds(seeds: int | Sequence[int] | str | None) -> list[int] | None:
+    if seeds is None:
+        return None
+    if isinstance(seeds, str | int):
+        return parse_seeds(str(seeds))
+    try:
+        return sorted({index(seed) for seed in seeds})
+    except TypeError:
+        raise BenchError(f"seeds={seeds!r}: give a count, the seeds themselves, or text such as '0-4'") from None
+
+
+def _lines(settings: Mapping[str, Any] | Sequence[str] | None) -> list[str]:
+    """Settings as ``--set`` takes them; text from Python is quoted, so that it stays what it is."""
+    if settings is None:
+        return []
+    if not isinstance(settings, Mapping):
+        return [settings] if isinstance(settings, str) else list(settings)
+    return [
+        f"{key}={json.dumps(value) if isinstance(value, bool | int | float) else value}"
+        for key, value in settings.items()
+    ]
+
+
+def _default_name(file: Path | None, preset: str, datasets: list[DatasetSpec], results: Path) -> str:
+    """Study file or preset with the data sets; the user's own by their files' names.
+
+    Where a study of that name holds another file of the same name, the data's checksum tells them apart.
+    """
+    data = {spec.sha256: spec.model_dump(mode="json") for spec in datasets}
+    files = {
+        sha: re.sub(r"[^\w.+=@-]+", "-", name).strip("-")[:60] for sha, item in data.items() if (name := file_of(item))
+    }
+    named = sorted({f"{item['name']}-{files[sha]}" if sha in files else item["name"] for sha, item in data.items()})
+    own = sorted({f"{data[sha]['name']}-{name}" for sha, name in files.items()})
+    name = "-".join([file.stem, preset, *own] if file else [preset, *named])
+    stored = [path / "spec.json" for path in entries(results / name / "runs")] if files else []
+    there = {read_json(path, ("dataset",))["dataset"].get("sha256") for path in stored if path.is_file()}
+    return f"{name}-{min(files)[:6]}" if there and not there & data.keys() else name

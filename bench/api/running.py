@@ -1,0 +1,118 @@
+"""`run`: a study trained, evaluated and opened, as ``bench run`` does it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.api.asking import ask
+from bench.api.study import Study, load_study
+from bench.errors import BenchError
+from bench.execution.calibration import calibrate
+from bench.execution.run import Watcher, run_study
+from bench.registry import load_plugin
+from bench.sharing.opening import locate
+
+
+def run(
+    study: str | Path = "quick",
+    *,
+    preset: str | None = None,
+    methods: Sequence[str] | str | None = None,
+    datasets: Sequence[str] | str | None = None,
+    metrics: Sequence[str] | str | None = None,
+    seeds: int | Sequence[int] | str | None = None,
+    terms: str | None = None,
+    settings: Mapping[str, Any] | Sequence[str] | None = None,
+    name: str | None = None,
+    results: str | Path = "results",
+    n_jobs: int = 0,
+    rerun: Literal["", "diverged", "all"] = "",
+    plugins: Sequence[str | Path] = (),
+    reuse: Sequence[str | Path] = (),
+    mixed: bool = False,
+    watcher: Watcher | None = None,
+) -> Study:
+    """Train and evaluate every run of a study that isn't done yet.
+
+    The same call goes on where an earlier one was stopped, and changes nothing where all is done. What runs is what
+    ``bench run`` runs with the same options, to the same bytes.
+
+    Parameters
+    ----------
+    study : str or Path
+        A preset ("smoke", "quick", ...), a study that comes with Disbench ("equal_kl", ...) or a TOML file.
+    preset : str, optional
+        Of a study; by default the one its file names, else "quick".
+    methods, datasets, metrics : sequence of str, or str, optional
+        As on the command line: ``"beta_vae[beta=1,4]"``, ``"all"``, globs. By default the study's.
+    seeds : int, sequence of int, or str, optional
+        A count (seeds 0 to n - 1), the seeds themselves, or text such as "0-4".
+    terms : {"equal", "as_published"}, optional
+    settings : mapping or sequence of str, optional
+        ``{"train.steps": 1000, "beta_vae.beta": 2}``, or lines as ``--set`` takes them.
+    name : str, optional
+        Of the results folder; by default as the command line calls it.
+    results : str or Path
+        Where studies are kept.
+    n_jobs : int
+        Worker processes; 0: one per core. No number depends on it.
+    rerun : {"", "diverged", "all"}
+        What is done again.
+    plugins : sequence of path
+        Python files that register methods, data sets, metrics or figures.
+    reuse : sequence of str or path
+        Studies whose finished runs of the same id are taken over.
+    mixed : bool
+        Allow runs of other versions beside those that are stored.
+    watcher : Watcher, optional
+        Is told how the study goes; by default nobody is.
+
+    Returns
+    -------
+    Study
+        Of a run that failed, `Study.failures` has the error, and a warning says so.
+
+    Raises
+    ------
+    BenchError
+        Unknown names, impossible values, a folder that can't be written or compared with.
+
+    Examples
+    --------
+    >>> study = run("smoke", methods="beta_vae[beta=1,4]", seeds=1)  # doctest: +SKIP
+    >>> study.runs[["method", "hyper.beta", "mig", "kl"]]  # doctest: +SKIP
+    """
+    for file in plugins:
+        load_plugin(Path(file))
+    root = Path(results)
+    asked = ask(
+        study, preset=preset, methods=methods, datasets=datasets, metrics=metrics, seeds=seeds, terms=terms,
+        settings=settings, name=name, results=root,
+    )  # fmt: skip
+    if rerun not in ("", "diverged", "all"):
+        raise BenchError(f"rerun={rerun!r}: it is 'diverged', 'all' or ''")
+    files, command = [Path(file) for file in plugins], f"bench.run({str(study)!r})"
+    specs = asked.specs
+    if asked.waits is not None:
+        calibrate(asked.study, asked.waits, root, n_jobs=n_jobs, plugins=files, command=command, watcher=watcher)
+        specs = asked.expanded()
+    outcomes = run_study(
+        asked.study,
+        specs,
+        root / asked.name,
+        n_jobs=n_jobs,
+        rerun=rerun,
+        plugins=files,
+        command=command,
+        mixed=mixed,
+        reuse=[*(locate(str(other), root) for other in reuse), *asked.known.calibrations],
+        plain_kl=asked.known.used.values(),
+        watcher=watcher,
+    )
+    failed = [outcome.run for outcome in outcomes if outcome.state == "failed"]
+    if failed:
+        warnings.warn(f"{len(failed)} of {len(outcomes)} runs failed: see `failures` of the study", stacklevel=2)
+    return load_study(root / asked.name, mixed=mixed)
