@@ -123,7 +123,7 @@ def test_every_source_file_is_in_the_wheel(wheel: Path, source: Path) -> None:
     }
     assert {"bench/py.typed", "bench/methods/beta_vae.py", "bench/datasets/dsprites.py"} <= expected
     assert "bench/config/plain_kl.toml" in expected
-    assert {f"bench/config/presets/{name}.toml" for name in ("smoke", "quick", "standard", "paper")} <= expected
+    assert {f"bench/config/presets/{name}.toml" for name in ("smoke", "quick", "compact", "standard", "paper")} <= expected
     assert {name for name in names_in(wheel) if name.startswith("bench/")} == expected
 
 
