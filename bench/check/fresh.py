@@ -49,21 +49,23 @@ def setting() -> dict[str, Any]:
 
 
 def study(methods: Sequence[str], seeds: Sequence[int]) -> StudySpec:
-    """The study that is run: a small preset, fewer metrics."""
+    """The study that is run: a small preset, fewer metrics, and some methods with settings of their own."""
     from bench.config.study import resolve
 
-    table = setting()["study"]
+    table = setting()
     chosen: dict[str, Any] = {"methods": list(methods), "controls": [], "seeds": list(seeds)}
-    return resolve(table["preset"], **chosen, evaluation={"metrics": table["metrics"]})
+    small = resolve(table["study"]["preset"], **chosen, evaluation={"metrics": table["study"]["metrics"]})
+    return small.model_copy(update={"method": small.method | table["method"]})
 
 
 def checksum() -> str:
     """First 16 hex digits of the SHA-256 of what is set: the study and its preset, as the files have them."""
     from bench.config.study import PRESETS
 
-    table = setting()["study"]
+    table, own = setting()["study"], setting()["method"]
     preset = read_toml(PRESETS / f"{table['preset']}.toml")
     settings = {key: value for key, value in preset.items() if key in ("train", "evaluation", "method", "dataset")}
+    settings["method"] = settings["method"] | own
     return hashlib.sha256(json.dumps([table, settings], sort_keys=True).encode()).hexdigest()[:16]
 
 

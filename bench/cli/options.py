@@ -39,7 +39,7 @@ Tuned = Annotated[
 Seeds = Annotated[Optional[str], typer.Option("--seeds", help="A count (10), a range (0-4) or a list (3,7).")]  # noqa: UP045
 Preset = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--preset", help="smoke, quick (the default), standard or paper."),
+    typer.Option("--preset", help="smoke, quick (the default), compact, standard or paper."),
 ]
 Config = Annotated[
     Optional[str],  # noqa: UP045

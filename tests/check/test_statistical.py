@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from bench.check import fresh, statistical
+from bench.check.baselines import read
 from bench.check.finding import REGRESSIONS
 from bench.check.request import Request
+from bench.config.expand import expand
 from bench.errors import BenchError
 from bench.registry import METHODS
+from helpers.paths import BASELINES
 
 MEANS = {"reconstruction_bce": 20.0, "kl": 14.0, "mig": 0.2, "dci_disentanglement": 0.4}
 SPREADS = {"reconstruction_bce": 0.05, "kl": 0.5, "mig": 0.02, "dci_disentanglement": 0.001}
@@ -205,6 +208,14 @@ def test_the_study_is_small_and_its_checksum_ignores_words(monkeypatch):
     assert fresh.checksum() == before
     changed["study"]["metrics"] = ["kl"]
     assert fresh.checksum() != before
+
+
+def test_methods_have_the_settings_that_the_stored_runs_had():
+    """Whatever the preset has become: the checksum and these hyper-parameters are those of the stored numbers."""
+    assert read(BASELINES / statistical.FILE).inputs["study"] == fresh.checksum()
+    (dynamic,) = expand(fresh.study(["dynamic_vae"], [0]))
+    expected = {"set_point": 5.0, "set_point_every": 20, "set_point_step": 0.15, "ramp": 4, "ki": 0.5, "beta0": 50.0}
+    assert expected.items() <= dynamic.method.hyper.items()
 
 
 @pytest.mark.slow

@@ -122,8 +122,10 @@ def test_every_source_file_is_in_the_wheel(wheel: Path, source: Path) -> None:
         if path.is_file()
     }
     assert {"bench/py.typed", "bench/methods/beta_vae.py", "bench/datasets/dsprites.py"} <= expected
+    assert "bench/execution/plants.toml" in expected
     assert "bench/config/plain_kl.toml" in expected
-    assert {f"bench/config/presets/{name}.toml" for name in ("smoke", "quick", "standard", "paper")} <= expected
+    names = ("smoke", "quick", "compact", "standard", "paper")
+    assert {f"bench/config/presets/{name}.toml" for name in names} <= expected
     assert {name for name in names_in(wheel) if name.startswith("bench/")} == expected
 
 

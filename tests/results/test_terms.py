@@ -44,7 +44,7 @@ def test_a_trained_method_with_its_own_network_shares_none() -> None:
     settings = ["train.network=linear", "train.latent_dim=2"]
     two = terms(["beta_vae", "full_covariance_vae"], *settings, **on_vectors)
     assert two == f"{OWN}; β-VAE, full covariance builds a network of its own"
-    three = terms(["beta_vae", "full_covariance_vae", "control_vae"], *settings, **on_vectors)
+    three = terms(["beta_vae", "full_covariance_vae", "control_vae[set_point=2]"], *settings, **on_vectors)
     assert three == (
         f"{OWN}; all but β-VAE, full covariance share network and initialisation; "
         "β-VAE, full covariance builds a network of its own"
