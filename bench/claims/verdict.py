@@ -192,8 +192,10 @@ def judge(name: str, paper: Paper, claim: Claim, pool: Pool) -> Verdict:
         statuses.append("not run")
     status = combine(statuses, "all")
     outcomes = tuple(itertools.chain.from_iterable(pairs))
-    missing = {item.test.measure for item in outcomes if not item.n}
-    why += sorted({f"no run has {'scores during training' if each in OF_SCORES else each}" for each in missing})
+    missing, there = ({item.test.measure for item in outcomes if bool(item.n) is some} for some in (False, True))
+    if missing & OF_SCORES.keys() and not there & OF_SCORES.keys():
+        missing = missing - OF_SCORES.keys() | {"scores during training"}
+    why += [f"no run has {each}" for each in sorted(missing)]
     fewest = min((item.n for item in outcomes if item.n), default=0)
     if status == "undecided" and fewest < claim.least_seeds:
         why.append(f"too few seeds (n = {fewest}, at least {claim.least_seeds})")
