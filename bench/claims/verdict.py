@@ -11,10 +11,10 @@ from bench.claims.describe import describe
 from bench.claims.load import load_claims
 from bench.claims.measures import OF_SCORES
 from bench.claims.outcome import MOST_SEEDS, Outcome, Status, combine, seeds_needed
+from bench.claims.presets import score_every
 from bench.claims.schema import PRESET_RANK, Claim, ClaimTest, Paper
 from bench.claims.select import HELD, Group, Pool, pools
 from bench.claims.shares import in_words
-from bench.config.study import presets, resolve
 from bench.errors import BenchError, did_you_mean
 from bench.results.study import Study
 from bench.stats import Comparison, compare_paired, compare_unpaired, verdict
@@ -293,12 +293,4 @@ def _next(item: Verdict) -> str:
                 seeds = max(seeds, outcome.seeds_for(claim.least_seeds), outcome.seeds_needed or 0)
     elif item.counts or (item.status != "not run" and claim.least_preset == "none"):
         return ""
-    return "bench run " + claim.run.format(preset=preset, seeds=seeds, score_every=_score_every(preset))
-
-
-def _score_every(preset: str) -> int:
-    """A twentieth of a preset's steps, as a multiple of ``log_every``; 0 at an unnamed preset."""
-    if preset not in presets():
-        return 0
-    train = resolve(preset).train
-    return max(1, round(train.steps / 20 / train.log_every)) * train.log_every
+    return "bench run " + claim.run.format(preset=preset, seeds=seeds, score_every=score_every(preset))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.claims.select import is_shipped
+from bench.claims.presets import is_shipped
 from bench.claims.verdict import ledger
 from bench.results import scores_by_step
 from bench.results.study import read_study
