@@ -19,10 +19,8 @@ def save(path: str, seed: int) -> None:
 
 def resolved(*data: str, config: str | None = None) -> tuple[list[Any], str]:
     settings = ["train.network=mlp"]
-    _, specs, name = resolve_study(
-        "smoke", config, settings, ["vae"], list(data), None, "1", None, None, None, Path("results")
-    )
-    return specs, name
+    asked = resolve_study("smoke", config, settings, ["vae"], list(data), None, "1", None, None, None, Path("results"))
+    return asked.specs, asked.name
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
@@ -14,7 +16,8 @@ from bench.config.shares import resolve_shares
 from bench.config.study import resolve
 from bench.errors import BenchError
 from bench.method import resolve_hyper
-from bench.shares import Share, parse_share
+from bench.registry import METHODS, load_plugin, plugin_module
+from bench.shares import Share, declared_shares, parse_share
 
 
 def nobody():
@@ -217,3 +220,50 @@ def test_the_packaged_table_knows_the_small_presets(preset):
     (spec,) = expand(study)
     kl = {"smoke": 13.97, "quick": 10.90}[preset]
     assert spec.method.hyper["set_point"] == round(0.8 * kl, 2)
+
+
+PLUGIN = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from bench.method import Method, Objective, OfPlainKL, OfSteps, Until, register_method
+
+
+@register_method("climber")
+class Climber(Method):
+    @dataclass(frozen=True)
+    class Hyper:
+        goal: Annotated[float, Field(gt=0), OfPlainKL()] = 16.0
+        pause: Annotated[int, Field(ge=1), OfSteps()] = 5_000
+        rise: Annotated[float, Field(gt=0), Until("start", "goal", "pause")] = 0.15
+        start: Annotated[float, Field(ge=0), OfPlainKL()] = 0.5
+        weight: float = 1.0
+
+    def loss(self, terms, state, step):
+        return Objective(loss=terms.reconstruction + terms.kl, beta=self.full(1.0))
+"""
+
+
+def test_a_method_of_ones_own_says_what_may_be_a_share(tmp_path):
+    file = tmp_path / "climber_with_shares.py"
+    file.write_text(PLUGIN)
+    with METHODS.override():
+        load_plugin(file)
+        hyper = numbers("climber", goal="50%", pause="10%", rise="until 50%", start="0%")
+        assert hyper == {"goal": 5.45, "pause": 1800, "rise": 1.09, "start": 0.0, "weight": 1.0}
+        with pytest.raises(BenchError, match="weight='50%': it can't be a share"):
+            numbers("climber", weight="50%")
+    sys.modules.pop(plugin_module(file))
+
+
+def test_annotations_that_can_not_be_read_are_told():
+    @dataclass(frozen=True)
+    class Hyper:
+        weight: Nowhere = 1.0  # noqa: F821
+
+    with pytest.raises(BenchError, match=r"annotations of .*Hyper can't be read .*'Nowhere' is not defined"):
+        declared_shares(Hyper)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from bench.config.study import resolve
 from bench.errors import BenchError
 from bench.execution import calibration
 from bench.execution.calibration import KnownKLs, calibrate, calibrated, calibration_runs, measured, tabulate
+from bench.execution.task import Outcome
 from bench.files import read_toml, write_json
 from bench.results.store import Store
 
@@ -151,9 +151,16 @@ def test_a_run_that_ended_without_a_kl_is_none_that_ended_well(tmp_path, plain):
     assert measured(store, runs) is None
 
 
+def test_a_calibration_that_fails_is_one_clear_line(tmp_path, plain, monkeypatch):
+    outcomes = [Outcome("a", "ok"), Outcome("b", "failed", "no memory"), Outcome("c", "failed", "no time")]
+    monkeypatch.setattr(calibration, "run_study", lambda *args, **options: outcomes)
+    with pytest.raises(BenchError, match=r"2 of 5 runs of the plain VAE failed \(no memory\)") as error:
+        calibrate(study("control_vae[set_point=80%]"), UnknownKLError("", [plain], 1), tmp_path)
+    assert "the same command tries them again" in str(error.value)
+
+
 @pytest.mark.slow
-def test_the_command_calibrates_then_runs_and_a_plan_says_so(bench, tmp_path, trained, no_figures):
-    shutil.copytree(trained / "plain_vae", tmp_path / "done" / "plain_vae")
+def test_the_command_calibrates_then_runs_and_a_plan_says_so(bench, tmp_path, no_figures):
     words = ("--preset", "smoke", "-m", "control_vae[set_point=80%]", "--seeds", "1")
     settings = ("--set", f"train.steps={STEPS}", "--set", "train.log_every=1")
     code, out, _ = bench("plan", *words, *settings)
@@ -165,10 +172,16 @@ def test_the_command_calibrates_then_runs_and_a_plan_says_so(bench, tmp_path, tr
     code, out, err = bench("plan", *words, *settings, "--json")
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
-    code, out, err = bench("run", *words, *settings, "-m", "vae", "-j", "1", "--results", "done")
+    code, out, err = bench("run", *words, *settings, "-m", "vae", "-j", "1")
     assert (code, err) == (0, "")
-    assert "isn't known" not in out
+    assert "5 runs of the plain VAE come first: they are trained now, and stay in results/plain_vae" in out
+    assert "5 of 5 runs done" in out
     assert "set points in per cent are shares of the plain VAE's KL, " in out
     assert "1 runs were taken over from other studies" in out, "the calibration's first seed"
     report = (tmp_path / "reports/smoke-dsprites/report.md").read_text()
     assert "**Set points:** asked for as shares of the plain VAE's KL, " in report
+    code, out, err = bench("run", *words, *settings, "-j", "1", "--study", "other", "--quiet")
+    assert (code, err) == (0, "")
+    assert "come first" not in out
+    (spec,) = (tmp_path / "results/other/runs").glob("*control_vae*/spec.json")
+    assert spec.read_bytes() == (tmp_path / "results/smoke-dsprites/runs" / spec.parent.name / "spec.json").read_bytes()
