@@ -17,8 +17,10 @@ Input = Literal[
     "sources",  #  (N, F) float64, the factors as real numbers of unit variance
     "true_mean",  #  (N, F) float64, mean of the sources given the data, where that is Gaussian
     "true_covariance",  #  (N, F, F) float64, and their covariance
+    "decoder_codes",  #  (N, D) float32, what the decoder is given at evaluation for the same images
     "images",  #   (M, C, H, W) float32 in [0, 1], the first M rows
     "decoded",  #  (M, C, H, W) float32, decoder outputs (logits) at the posterior means of the same rows
+    "generated",  #  (G, C, H, W) float32, decoder outputs (logits) of draws from N(0, I)
 ]
 
 #: By data set what the authors' code sets otherwise than the method's file: ``{"train": {...}, "hyper": {...}}``.

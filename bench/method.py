@@ -7,7 +7,7 @@ tensors carry a leading run axis R: R runs of one architecture advance in lockst
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from bench.analytic.loop import Loop as Loop  # methods take it from here
 from bench.errors import BenchError
 from bench.info import MethodInfo, Published
 from bench.objective import Encoded as Encoded  # methods take these from here
@@ -44,6 +45,23 @@ HOOKS_OF_KINDS = {
 @dataclass(frozen=True)
 class NoHyper:
     """Hyper-parameters of a method that has none."""
+
+
+@dataclass(frozen=True)
+class Steering:
+    """Names of the hyper-parameters between which a method moves the weight on its KL to meet a set point.
+
+    Attributes
+    ----------
+    set_point : str
+        The set point with which its schedule ends, nats; empty if no hyper-parameter says it.
+    floor, ceiling : str
+        Lowest and highest weight; empty where there is no limit.
+    """
+
+    set_point: str = ""
+    floor: str = ""
+    ceiling: str = ""
 
 
 class Method(ABC):
@@ -76,6 +94,9 @@ class Method(ABC):
         as ``Annotated[float, Field(ge=0)]``, cross-field ones in ``__post_init__`` as `ValueError`.
     data : {"any", "images", "vectors"}
         What it can be trained on: "images" if it takes values in [0, 1] for granted; see `Dataset.likelihood`.
+    steering : Steering or None
+        Of a method whose steps have a set point (`Objective.set_point`): by it each run records whether its KL arrived
+        there, or its weight latched at a limit (`bench.results.control`). Without it no limit is known.
     n_batches : int
         2 if `Terms.second` is needed.
     shared : tuple of str
@@ -94,6 +115,7 @@ class Method(ABC):
     Hyper: ClassVar[type] = NoHyper
     shared: ClassVar[tuple[str, ...]] = ()
     data: ClassVar[Literal["any", "images", "vectors"]] = "any"
+    steering: ClassVar[Steering | None] = None
     n_batches: int = 1
     stochastic: bool = True
     capturable: bool = True
@@ -173,6 +195,11 @@ class Method(ABC):
         """Adam's settings for `modules`: ``lr`` and ``betas``."""
         return {"lr": 1e-4, "betas": (0.9, 0.999)}
 
+    @classmethod
+    def loop(cls, hyper: Mapping[str, Any]) -> Loop | None:
+        """The PI loop that a run with these hyper-parameters closes, for `bench plan` to simulate; None if none."""
+        return None
+
     def full(self, value: float | Tensor) -> Tensor:
         """A float64 tensor of shape (R,) with this value."""
         return torch.zeros(self.n_runs, dtype=torch.float64, device=self.device) + value
@@ -227,6 +254,9 @@ def register_method(
                 raise BenchError(
                     f"method '{name}': '{hook}' is a hook of {kind}: derive from bench.method_kinds.{kind}"
                 )
+        for bound, hyper in vars(cls.steering).items() if cls.steering else ():
+            if hyper and hyper not in {item.name for item in fields(cls.Hyper)}:
+                raise BenchError(f"method '{name}': steering.{bound}='{hyper}' is none of its hyper-parameters")
         added: type[Method] = add(cls)
         return added
 

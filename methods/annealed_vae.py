@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from bench.controllers import linear_capacity
-from bench.method import Method, Objective, OfPlainKL, OfSteps, State, Terms, register_method
+from bench.method import Method, Objective, OfPlainKL, OfSteps, State, Steering, Terms, register_method
 
 #: What the released code trains with, by data set; its constants are this file's defaults unless they stand here.
 PUBLISHED = {"dsprites": {"train": {"network": "B", "init": "he", "batch_size": 64, "steps": 1_500_000, "lr": 5e-4}}}
@@ -26,6 +26,9 @@ class AnnealedVAE(Method):
     Source: Burgess et al., "Understanding disentangling in beta-VAE", 2018, eq. 8. Defaults: the β-VAE-B baseline
     script of the ControlVAE code (gamma 100, C to 15 in 100,000 iterations). Known deviations: none.
     """
+
+    # The weight is +gamma or -gamma: no limits, but signs.
+    steering = Steering(set_point="set_point")
 
     @dataclass(frozen=True)
     class Hyper:

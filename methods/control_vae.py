@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from bench.controllers import PositionalState, positional_pi, staircase
-from bench.method import Method, Objective, OfPlainKL, OfSteps, State, Terms, Until, register_method
+from bench.method import Loop, Method, Objective, OfPlainKL, OfSteps, State, Steering, Terms, Until, register_method
 
 #: What the released code trains with, by data set; its constants are this file's defaults unless they stand here.
 PUBLISHED = {"dsprites": {"train": {"network": "H", "init": "he", "batch_size": 64, "steps": 1_500_000, "lr": 1e-4}}}
@@ -32,6 +33,8 @@ class ControlVAE(Method):
     none under the defaults; ``anti_windup="clamped"`` is ours.
     """
 
+    steering = Steering(set_point="set_point", floor="beta_min")
+
     @dataclass(frozen=True)
     class Hyper:
         """set_point*: its end, start, step height (nats) and iterations between steps; kp, ki, beta_min: controller."""
@@ -51,6 +54,24 @@ class ControlVAE(Method):
                 raise ValueError(
                     f"set_point={self.set_point} lies below set_point_start={self.set_point_start}; it can only grow"
                 )
+
+    @classmethod
+    def loop(cls, hyper: Mapping[str, Any]) -> Loop | None:
+        """Its PI loop; the linear variant is none of the form that can be simulated."""
+        h = cls.Hyper(**hyper)
+        if h.proportional == "linear":
+            return None
+        return Loop(
+            kp=h.kp,
+            ki=h.ki,
+            floor=h.beta_min,
+            weight=h.beta_min,
+            latches=h.anti_windup == "released",
+            start=h.set_point_start,
+            stop=h.set_point,
+            increment=h.set_point_step,
+            every=h.set_point_every,
+        )
 
     def initial_state(self) -> State:
         """No integral, output at the floor."""

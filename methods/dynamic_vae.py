@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 
 from bench.controllers import IncrementalState, PositionalState, hybrid, incremental_pi, positional_pi
-from bench.method import Method, Objective, OfPlainKL, OfSteps, State, Terms, Until, register_method
+from bench.method import Loop, Method, Objective, OfPlainKL, OfSteps, State, Steering, Terms, Until, register_method
 from bench.neutral import neutral
 
 #: What the released code trains with, by data set; its constants are this file's defaults unless they stand here.
@@ -48,6 +49,8 @@ class DynamicVAE(Method):
     ``anti_windup="clamped"`` is ours (the released one latches at the floor).
     """
 
+    steering = Steering(set_point="set_point", floor="beta_min")
+
     @dataclass(frozen=True)
     class Hyper:
         """set_point*: end, start, step height (nats), iterations between; ramp, window: iterations; the controller."""
@@ -72,6 +75,23 @@ class DynamicVAE(Method):
                 )
             if self.ramp > self.set_point_every:
                 raise ValueError(f"ramp={self.ramp} is longer than set_point_every={self.set_point_every}")
+
+    @classmethod
+    def loop(cls, hyper: Mapping[str, Any]) -> Loop | None:
+        """Its PI loop, but for the average over a window that is short beside any plant's lag."""
+        h = cls.Hyper(**hyper)
+        return Loop(
+            kp=h.kp,
+            ki=h.ki,
+            floor=h.beta_min,
+            weight=h.beta0,
+            latches=h.anti_windup == "released",
+            start=h.set_point_start,
+            stop=h.set_point,
+            increment=h.set_point_step,
+            every=h.set_point_every,
+            ramp=h.ramp,
+        )
 
     def initial_state(self) -> State:
         """beta0, no error yet, an empty window."""

@@ -65,6 +65,13 @@ def inputs() -> dict[str, Arrays]:
     truth, error = noise(20, 6, 3, 16, 16), noise(21, 6, 3, 16, 16)
     pictures = {"images": truth + 0.5, "decoded": 8 * truth + 4 * error}
     given["pictures"] = {name: value.astype(np.float32) for name, value in pictures.items()}
+    made = {"images": truth + 0.5, "generated": 8 * noise(22, 6, 3, 16, 16)}
+    given["generated"] = {name: value.astype(np.float32) for name, value in made.items()}
+    given["prior"] = {
+        "codes": 2 * noise(23, 512, 4),
+        "logvar": noise(24, 512, 4),
+        "decoder_codes": 4 * noise(25, 512, 4),
+    }
     sources = noise(30, 64, 2)
     given["gaussian"] = {
         "sources": 4 * sources,
@@ -88,7 +95,7 @@ def score(entry: MetricEntry, **options: Any) -> Numbers:
     """Scores of a metric on everything that has what it needs: column to name of the codes to score."""
     found: Numbers = {column: {} for column in entry.info.scores}
     for name, given in inputs().items():
-        if set(entry.info.inputs) <= set(given):
+        if set(entry.info.inputs) <= set(given) and (name != "prior" or "decoder_codes" in entry.info.inputs):
             extra = {need: given[need] for need in entry.info.optional if need in given}
             arguments = [given[need] for need in entry.info.inputs]
             result = entry.value(*arguments, **extra, **options, rng=stream(0, f"metric:{entry.name}"))

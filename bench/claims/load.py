@@ -87,7 +87,7 @@ def _one_line(error: ValidationError, path: Path, table: dict[str, Any]) -> str:
 
 def _unknown_names(claim: Claim) -> str:
     """What isn't registered, in words; empty if all is. A claim that can't be decided yet may name what will be."""
-    if claim.needs:
+    if claim.needs or claim.proof:
         return ""
     if claim.dataset and claim.dataset not in DATASETS:
         return f"{claim.id}: unknown dataset '{claim.dataset}'"
@@ -97,8 +97,9 @@ def _unknown_names(claim: Claim) -> str:
         names = [item.name for item in fields(METHODS.get(population.method).value.Hyper)]
         matched = claim.match if claim.scale is None or population not in (claim.scale.zero, claim.scale.one) else ()
         named = [v[1:] for v in population.hyper.values() if isinstance(v, str) and v.startswith("@")]
-        swept = [population.over] if population.over else []
-        for name in (*population.hyper, *population.free, *matched, *named, *swept):
+        others = [population.over] if population.over else []
+        others += ["set_point"] if population.set_point_share else []
+        for name in (*population.hyper, *population.free, *matched, *named, *others):
             if name not in names:
                 return f"{claim.id}: {population.method} has no '{name}'{did_you_mean(name, names)}"
     if claim.data:

@@ -10,7 +10,7 @@ from typing import Literal
 from bench.claims.schema import ClaimTest
 from bench.stats import smallest_detectable
 
-Status = Literal["reproduced", "contradicted", "undecided", "not run"]
+Status = Literal["reproduced", "contradicted", "undecided", "not run", "proved"]
 
 #: The most seeds that are ever asked for.
 MOST_SEEDS = 1000

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
@@ -17,7 +18,7 @@ from bench.schema import StrictModel
 from bench.stats import MIN_SEEDS
 
 #: Presets from the smallest up. The recipe of Li et al. runs on the data and the network of `quick`.
-PRESET_RANK = {"smoke": 0, "quick": 1, "li2022": 1, "li2022_sampled": 1, "standard": 2, "paper": 3}
+PRESET_RANK = {"smoke": 0, "quick": 1, "li2022": 1, "li2022_sampled": 1, "compact": 2, "standard": 3, "paper": 4}
 
 Value = bool | int | float | str
 Text = Annotated[str, Field(min_length=1)]
@@ -28,6 +29,23 @@ class Range(StrictModel):
 
     min: float | None = None
     max: float | None = None
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies within; NaN doesn't."""
+        low = -math.inf if self.min is None else self.min
+        high = math.inf if self.max is None else self.max
+        return low <= value <= high
+
+    def __str__(self) -> str:
+        if self.min is not None and self.max is not None:
+            return f"{self.min:g} to {self.max:g}"
+        return f"at least {self.min:g}" if self.max is None else f"at most {self.max:g}"
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("a range needs min, max or both")
+        return self
 
 
 class Population(StrictModel):
@@ -46,6 +64,9 @@ class Population(StrictModel):
         A hyper-parameter: runs of a seed that differ in it alone are one sweep, of which tests measure something.
     data : dict
         Options of the claim's data set. Two populations that name different ones are compared across data.
+    set_point_share : Range or None
+        Of the set point over a plain VAE's KL on the same data, with the same network and training. It leaves runs
+        out, and frees nothing: which set points there may be is said by `hyper` and `free`.
     """
 
     method: Text
@@ -53,6 +74,7 @@ class Population(StrictModel):
     free: tuple[str, ...] = ()
     over: str = ""
     data: dict[str, Value] = Field(default={})
+    set_point_share: Range | None = None
 
 
 class Scale(StrictModel):
@@ -137,9 +159,12 @@ class Claim(StrictModel):
     least_preset : str
         Below it a verdict doesn't count for the paper; "none": no preset is the paper's setting.
     run : str
-        Arguments of ``bench run`` that make the evidence, with ``{preset}`` and ``{seeds}``.
+        Arguments of ``bench run`` that make the evidence, with ``{preset}`` and ``{seeds}``, and where
+        scores during training are needed ``{score_every}``, a twentieth of the preset's steps.
     needs : str
         What runs would have to store before this can be decided; then `next` says what to do.
+    proof : str
+        The test that proves it, as pytest names it, where it is exact: no run can say more.
     """
 
     id: Text
@@ -157,21 +182,26 @@ class Claim(StrictModel):
     scale: Scale | None = None
     test: tuple[ClaimTest, ...] = Field(min_length=1)
     least_seeds: Annotated[int, Field(ge=MIN_SEEDS)] = 10
-    least_preset: Literal["quick", "standard", "paper", "none"] = "standard"
+    least_preset: Literal["quick", "compact", "standard", "paper", "none"] = "standard"
     run: str = ""
     needs: str = ""
     next: str = ""
+    proof: str = ""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.section in ("unread", "ours") and not self.source:
             raise ValueError(f"section '{self.section}' needs a source")
+        if self.proof:
+            if self.needs or self.next or self.run or self.population:
+                raise ValueError("what is proved is judged by no runs: no population, run, needs or next")
+            return self
         if self.needs:
             if not self.next:
                 raise ValueError("needs without next: say what would decide it")
             return self
         if self.population is None or not self.run:
-            raise ValueError("needs a population and run, or needs and next")
+            raise ValueError("needs a population and run, or needs and next, or a proof")
         if self.next:
             raise ValueError("next belongs to needs; run makes the command")
         if bool(self.against) == all(test.kind == "threshold" for test in self.test):
@@ -215,8 +245,10 @@ def digest(claim: Claim) -> str:
         del test["why"]
         _drop_empty(test, ("sweep",))
     for population in (content["population"], *content["against"], *(content["scale"] or {}).values()):
-        _drop_empty(population or {}, ("over", "data"))
+        _drop_empty(population or {}, ("over", "data", "set_point_share"))
     content["needs"] = bool(content["needs"])
+    if claim.proof:
+        content["proof"] = claim.proof
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

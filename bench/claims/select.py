@@ -13,19 +13,23 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from bench.claims.describe import describe, labels
 from bench.claims.measures import measure
 from bench.claims.schema import Claim, ClaimTest, Population, Range
+from bench.claims.shares import KnownKL, known_kls
 from bench.claims.sweeps import SWEEPS
 from bench.config.plain_kl import PlainKL, key_of_plain, read_plain_kls
 from bench.config.shares import resolve_shares
 from bench.config.study import StudySpec, presets, resolve
 from bench.errors import BenchError
 from bench.registry import METHODS
-from bench.results.curves import read_curves
-from bench.results.labels import all_hyper, all_options, printed_name
+from bench.results.curves import read_curves, read_scores_by_step
+from bench.results.labels import all_hyper, all_options
 from bench.results.study import Study
 from bench.results.versions import refuse_mixed
 
+#: Distance in nats within which a KL is at its set point: as much as claims at equal KL tolerate.
+HELD = 0.2
 #: What must be equal on equal terms; as published each method has its own.
 TRAINING = ("network", "optimizer", "batch_size", "steps")
 
@@ -44,6 +48,10 @@ class Group:
         Their rows of `bench.results.study.Study.runs`, sorted by seed.
     over : str
         The hyper-parameter that is swept, or empty.
+    plain : KnownKL or None
+        The KL of a plain VAE trained as they were, where it is known and they have a set point.
+    share : float
+        Their set point over it, else NaN.
     """
 
     stratum: str
@@ -51,6 +59,14 @@ class Group:
     at: str
     runs: list[dict[str, Any]]
     over: str = ""
+    plain: KnownKL | None = None
+    share: float = math.nan
+
+    @property
+    def off(self) -> int:
+        """Number of runs that ended well, but with a KL off their set point by more than `HELD`."""
+        errors = [measure("set_point_error", run, lambda: None) for run in self.runs if run["status"] == "ok"]
+        return sum(error > HELD for error in errors)
 
     def count(self, status: str) -> int:
         """Number of seeds whose run ended so; of sweeps, with a run that did, and "ok" if all ended well."""
@@ -102,24 +118,43 @@ class Pool:
             except BenchError as error:
                 raise BenchError(f"studies {names} can't be judged together, name one: {error}") from None
         self._runs = sorted(rows.values(), key=lambda row: (row["seed"], row["run"]))
+        self._known = known_kls(self._runs, self._specs, self._plain_kls)
         self._measured: dict[tuple[str, str], float] = {}
         self._resolved: dict[str, dict[str, Any] | None] = {}
 
     def select(self, claim: Claim, population: Population) -> list[Group]:
         """Its configurations, each with its runs."""
         rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        about: dict[tuple[str, str], tuple[str, str]] = {}
+        about: dict[tuple[str, str], tuple[str, str, KnownKL | None, float]] = {}
         for row in self._runs:
             if row["method"] != population.method:
                 continue
             spec, hyper = self._specs[row["run"]], self._hyper(row)
             if (claim.dataset and spec["dataset"]["name"] != claim.dataset) or not self._fits(population, spec, hyper):
                 continue
+            plain, share = self._share(spec, hyper)
+            if population.set_point_share is not None and not population.set_point_share.holds(share):
+                continue
             hyper.pop(population.over, None)
             key = self._stratum(claim, spec, hyper), json.dumps(hyper, sort_keys=True)
             rows.setdefault(key, []).append(row)
-            about[key] = _label(claim, population, hyper)
-        return [Group(key[0], *about[key], found, population.over) for key, found in sorted(rows.items())]
+            about[key] = *labels(claim, population, hyper, share), plain, share
+        groups = []
+        for key, found in sorted(rows.items()):
+            label, at, plain, share = about[key]
+            groups.append(Group(key[0], label, at, found, population.over, plain, share))
+        return groups
+
+    def why_none(self, claim: Claim, population: Population) -> str:
+        """Why `select` finds no configuration, in words."""
+        text = f"no run of {describe(population)} at {self.preset}"
+        if population.set_point_share is None:
+            return text
+        others = self.select(claim, population.model_copy(update={"set_point_share": None}))
+        if others and all(group.plain is None for group in others):
+            return f"the plain VAE's KL isn't known at {self.preset}"
+        shares = sorted({f"{group.share:.2f}" for group in others if group.plain is not None})
+        return text + (f", only at {', '.join(shares)}" if shares else "")
 
     def values(self, claim: Claim, test: ClaimTest, group: Group) -> dict[int, float]:
         """Seed to value, of the runs that ended well and have one."""
@@ -164,8 +199,14 @@ class Pool:
     def _value(self, row: dict[str, Any], name: str) -> float:
         run = row["run"]
         if row["status"] == "ok" and (run, name) not in self._measured:
-            self._measured[run, name] = measure(name, row, functools.partial(self._curves, run))
+            tables = (functools.partial(read, run) for read in (self._curves, self._scores))
+            self._measured[run, name] = measure(name, row, *tables)
         return self._measured.get((run, name), math.nan)
+
+    def _share(self, spec: Mapping[str, Any], hyper: Mapping[str, Any]) -> tuple[KnownKL | None, float]:
+        """The KL of a plain VAE trained as a run was, and the run's set point as a share of it."""
+        plain = self._known.get(key_of_plain(spec)) if "set_point" in hyper else None
+        return plain, float(hyper["set_point"]) / plain.nats if plain else math.nan
 
     def _hyper(self, row: dict[str, Any]) -> dict[str, Any]:
         return all_hyper(row["method"], self._specs[row["run"]]["method"].get("hyper", {}))
@@ -173,6 +214,10 @@ class Pool:
     def _curves(self, run: str) -> pd.DataFrame | None:
         study = self._home[run]
         return read_curves(study, run) if (study.path / "runs" / run / "curves.csv").exists() else None
+
+    def _scores(self, run: str) -> pd.DataFrame | None:
+        table = read_scores_by_step(self._home[run], run)
+        return None if table.empty else table
 
     def _fits(self, population: Population, spec: Mapping[str, Any], hyper: Mapping[str, Any]) -> bool:
         options = all_options(spec["dataset"]["name"], spec["dataset"].get("options", {}))
@@ -187,9 +232,7 @@ class Pool:
         for key in open_ones & wanted.keys():
             condition, value = wanted[key], hyper.get(key)
             if isinstance(condition, Range):
-                low = -math.inf if condition.min is None else condition.min
-                high = math.inf if condition.max is None else condition.max
-                if not low <= float(value or 0) <= high:
+                if not condition.holds(float(value or 0)):
                     return False
             elif value not in condition:
                 return False
@@ -226,7 +269,7 @@ class Pool:
         return self._plain_kls[plain].kl
 
     def _stratum(self, claim: Claim, spec: Mapping[str, Any], hyper: Mapping[str, Any]) -> str:
-        left_out = {"method", "seed", "evaluation", "schema_version", "log_every"}
+        left_out = {"method", "seed", "evaluation", "schema_version", "log_every", "score_every"}
         left_out |= set(TRAINING) if self.terms == "as_published" else set()
         shared = {key: value for key, value in spec.items() if key not in left_out}
         # Across data nothing but their other options can be the same.
@@ -273,36 +316,12 @@ def is_shipped(study: Study) -> bool:
         spec, plain = StudySpec.model_validate(asked), resolve(str(asked["preset"]))
     except ValidationError:
         return False
-    # How often curves are logged moves no score.
-    same = spec.train.model_copy(update={"log_every": plain.train.log_every}) == plain.train
+    # How often curves are logged and scores are taken moves none at the end.
+    often = {name: getattr(plain.train, name) for name in ("log_every", "score_every")}
+    same = spec.train.model_copy(update=often) == plain.train
     same &= spec.method == plain.method
     sizes = ("n_codes", "n_images")
     same &= all(getattr(spec.evaluation, name) == getattr(plain.evaluation, name) for name in sizes)
     # Other data sets are no part of the preset; on its own a smaller grid is another study, however it was asked for.
     same &= all(spec.dataset.get(name, {}) == plain.dataset.get(name, {}) for name in plain.datasets)
     return same and not any(item.startswith(f"{name}[") for item in spec.datasets for name in plain.datasets)
-
-
-def describe(population: Population) -> str:
-    """A population in a few words: "DynamicVAE with set_point >= 16"."""
-    words = [_condition(key, value) for key, value in (population.data | population.hyper).items()]
-    over = f" over {population.over}" if population.over else ""
-    return printed_name(METHODS, population.method) + (f" with {', '.join(words)}" if words else "") + over
-
-
-def _condition(key: str, value: Any) -> str:
-    if isinstance(value, Range):
-        bounds = ((">=", value.min), ("<=", value.max))
-        return " and ".join(f"{key} {sign} {bound:g}" for sign, bound in bounds if bound is not None)
-    if isinstance(value, list):
-        return f"{key} = {' or '.join(map(str, value))}"
-    return f"{key} = {str(value).removeprefix('@')}"
-
-
-def _label(claim: Claim, population: Population, hyper: Mapping[str, Any]) -> tuple[str, str]:
-    names = dict.fromkeys([*population.hyper, *population.free])
-    shown = [f"{key}={value}" for key, value in population.data.items()]
-    shown += [f"{key}={hyper.get(key)}" for key in names if key not in claim.match and key != population.over]
-    shown += [f"over {population.over}"] if population.over else []
-    label = printed_name(METHODS, population.method) + (f" ({', '.join(shown)})" if shown else "")
-    return label, ", ".join(f"{key}={hyper.get(key)}" for key in claim.match)

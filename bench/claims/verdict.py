@@ -7,10 +7,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bench.claims.describe import describe
 from bench.claims.load import load_claims
+from bench.claims.measures import OF_SCORES
 from bench.claims.outcome import MOST_SEEDS, Outcome, Status, combine, seeds_needed
 from bench.claims.schema import PRESET_RANK, Claim, ClaimTest, Paper
-from bench.claims.select import Group, Pool, describe, pools
+from bench.claims.select import HELD, Group, Pool, pools
+from bench.claims.shares import in_words
+from bench.config.study import presets, resolve
 from bench.errors import BenchError, did_you_mean
 from bench.results.study import Study
 from bench.stats import Comparison, compare_paired, compare_unpaired, verdict
@@ -32,8 +36,8 @@ class Verdict:
         Its file.
     claim : Claim
         The claim.
-    status : {"reproduced", "contradicted", "undecided", "not run"}
-        The verdict.
+    status : {"reproduced", "contradicted", "undecided", "not run", "proved"}
+        The verdict; "proved" of what a test shows exactly, so that no run is asked.
     why : str
         Grounds in words, where the numbers don't say it.
     preset : str
@@ -46,6 +50,10 @@ class Verdict:
         Those whose runs it is judged by.
     next : str
         What would decide it, or make it count, in most cases a command; empty where nothing is left to do.
+    regime : str
+        The set points of the claim's population as shares of the plain VAE's KL, in words; empty where it has none.
+    plain_kl : str
+        What that KL is and where it is from.
     """
 
     name: str
@@ -58,10 +66,14 @@ class Verdict:
     outcomes: tuple[Outcome, ...] = ()
     studies: tuple[str, ...] = ()
     next: str = ""
+    regime: str = ""
+    plain_kl: str = ""
 
     @property
     def counts(self) -> bool:
         """Whether it is a verdict at a preset at which it counts for the paper."""
+        if self.status == "proved":
+            return True
         least = PRESET_RANK.get(self.claim.least_preset, math.inf)
         return self.status != "not run" and self.shipped and PRESET_RANK.get(self.preset, 0) >= least
 
@@ -122,7 +134,7 @@ def ledger(
     Returns
     -------
     list of Verdict
-        One per claim and preset that has runs for it; one "not run" where none has.
+        One per claim and preset that has runs for it; one "not run" where none has, or "proved".
 
     Raises
     ------
@@ -133,6 +145,9 @@ def ledger(
     pooled = pools(studies, called)
     for name, paper in (load_claims(names) if papers is None else papers).items():
         for claim in paper.claim:
+            if claim.proof:
+                found.append(Verdict(name, paper, claim, "proved", why=claim.proof))
+                continue
             verdicts = [judge(name, paper, claim, pool) for pool in pooled]
             verdicts = verdicts or [_not_run(Verdict(name, paper, claim, "not run"), "no study")]
             ran = [item for item in verdicts if item.status != "not run"]
@@ -153,7 +168,7 @@ def judge(name: str, paper: Paper, claim: Claim, pool: Pool) -> Verdict:
         return _not_run(blank, f"needs {claim.needs}")
     first = pool.select(claim, claim.population)
     if not first:
-        return _not_run(blank, f"no run of {describe(claim.population)} at {pool.preset}")
+        return _not_run(blank, pool.why_none(claim, claim.population))
     rivals: list[list[tuple[Group, Group | None]]] = [[(group, None) for group in first]]
     if claim.against:
         rivals = [
@@ -177,11 +192,20 @@ def judge(name: str, paper: Paper, claim: Claim, pool: Pool) -> Verdict:
         statuses.append("not run")
     status = combine(statuses, "all")
     outcomes = tuple(itertools.chain.from_iterable(pairs))
-    why += [f"no run has {measure}" for measure in sorted({item.test.measure for item in outcomes if not item.n})]
+    missing = {item.test.measure for item in outcomes if not item.n}
+    why += sorted({f"no run has {'scores during training' if each in OF_SCORES else each}" for each in missing})
     fewest = min((item.n for item in outcomes if item.n), default=0)
     if status == "undecided" and fewest < claim.least_seeds:
         why.append(f"too few seeds (n = {fewest}, at least {claim.least_seeds})")
     result = replace(blank, status=status, why="; ".join(why), preset=pool.preset, outcomes=outcomes)
+    compared = [group for group in first if any(group is a for found in rivals for a, _ in found)]
+    plain = dict.fromkeys(str(group.plain) for group in compared if group.plain)
+    off = sum(group.off for group in compared)
+    ended = sum(group.count("ok") for group in compared)
+    if off:
+        why = [f"in {off} of {ended} runs the KL isn't at its set point, by more than {HELD} nats", *why]
+    regime = in_words([group.share for group in compared])
+    result = replace(result, why="; ".join(why), regime=regime, plain_kl="; ".join(plain))
     return replace(result, next=_next(result))
 
 
@@ -267,4 +291,12 @@ def _next(item: Verdict) -> str:
                 seeds = max(seeds, outcome.seeds_for(claim.least_seeds), outcome.seeds_needed or 0)
     elif item.counts or (item.status != "not run" and claim.least_preset == "none"):
         return ""
-    return "bench run " + claim.run.format(preset=preset, seeds=seeds)
+    return "bench run " + claim.run.format(preset=preset, seeds=seeds, score_every=_score_every(preset))
+
+
+def _score_every(preset: str) -> int:
+    """A twentieth of a preset's steps, as a multiple of ``log_every``; 0 at an unnamed preset."""
+    if preset not in presets():
+        return 0
+    train = resolve(preset).train
+    return max(1, round(train.steps / 20 / train.log_every)) * train.log_every

@@ -87,7 +87,12 @@ def waits_for(unknown: UnknownKLError) -> str:
 
 
 def print_plan(asked: Asked, folder: Path, *, as_json: bool) -> None:
-    """Print the resolved runs and whether they are done; those that come first, where set points wait for them."""
+    """Print the resolved runs, whether they are done, and which will miss their set point.
+
+    Where set points wait for other runs, those come first.
+    """
+    from bench.execution import forecast
+
     study, specs, store = asked.study, asked.specs, Store(folder)
     if asked.waits is not None:
         from bench.execution.calibration import calibration_runs
@@ -108,6 +113,8 @@ def print_plan(asked: Asked, folder: Path, *, as_json: bool) -> None:
         out.print(f"note: {study.notice}")
     print_shares(asked.known)
     _print_groups(specs)
+    for line in forecast.warnings(specs, store):
+        out.print(f"warning: {line}")
 
 
 def _print_groups(specs: Sequence[RunSpec]) -> None:
@@ -125,14 +132,18 @@ def _print_groups(specs: Sequence[RunSpec]) -> None:
 
 
 def print_status(folder: Path, *, as_json: bool) -> None:
-    """Print one status word per planned run."""
+    """Print one status word per planned run, and how many missed their set points."""
+    from bench.results.fates import ARRIVED, fate
+
     store = Store(folder)
     store.check_schema()
     words: dict[str, str] = {}
     for run in store.planned():
         if store.is_done(run):
-            status = str(store.result(run)["status"])
-            words[run] = "done" if status == "ok" else status
+            result = store.result(run)
+            status = "done" if result["status"] == "ok" else str(result["status"])
+            missed = fate(result.get("control"))
+            words[run] = f"{status}, {missed}" if missed not in ("", ARRIVED) else status
         else:
             step = store.progress(run)
             if store.is_claimed(run):
@@ -148,6 +159,9 @@ def print_status(folder: Path, *, as_json: bool) -> None:
         out.print(f"{run:<60} {word}")
     counts = Counter(word.split(",")[0] for word in words.values())
     out.print(f"{len(words)} planned: " + ", ".join(f"{n} {word}" for word, n in sorted(counts.items())))
+    strays = Counter(word.partition(", ")[2] for word in words.values() if word.startswith("done, "))
+    if strays:
+        out.print("set points missed: " + ", ".join(f"{n} {word}" for word, n in sorted(strays.items())))
 
 
 def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from bench.config.study import StudySpec
-from bench.execution import grouping, processes
+from bench.execution import forecast, grouping, processes
 from bench.execution.estimate import seconds_per_step
 from bench.execution.plan import Plan
 from bench.execution.run import Watcher
@@ -48,6 +48,8 @@ class Progress(Watcher):
     def planned(self, study: StudySpec, plan: Plan, store: Store, workers: int, adopted: int) -> None:
         """Print the header, and the estimate where runs are long; show progress from here on."""
         _header(self.console, study, plan, store.path, workers)
+        for line in forecast.warnings(plan.left, store, plan.specs):
+            _warn(line)
         if adopted:
             self.console.print(f"{adopted} runs were taken over from other studies")
         _estimate(self.console, [spec for spec in plan.left if plan.todo[spec.run_id] != "measure"], workers)
@@ -59,9 +61,7 @@ class Progress(Watcher):
         """Print a line for the run, and what it warns of if no run did so before."""
         if outcome.warning and outcome.warning not in self.warned:
             self.warned.add(outcome.warning)
-            Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(
-                f"bench: warning: {outcome.warning}"
-            )
+            _warn(outcome.warning)
         if self.display is not None:
             self.display.finished(outcome)
 
@@ -144,6 +144,10 @@ class _Display:
             if self.bar.disable and time.monotonic() - self.plain >= PLAIN_EVERY_S:
                 self.plain = time.monotonic()
                 self.console.print(f"  {runs}, {eta}")
+
+
+def _warn(text: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(f"bench: warning: {text}")
 
 
 def _data(spec: RunSpec) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -17,6 +16,7 @@ from bench.stats import (
     compare_paired,
     compare_unpaired,
     differences,
+    paired_p,
     permutation_paired,
     permutation_unpaired,
     verdict,
@@ -173,9 +173,8 @@ def _p(found: Comparison, a: Mapping[int, float], b: Mapping[int, float], rng: n
         return (
             permutation_paired(differences(b, a), rng=rng) if found.paired else permutation_unpaired(x, y, rng=rng)
         ).p
-    if found.paired:
-        t = found.difference.estimate / (found.sd / math.sqrt(found.difference.n))
-        return float(2 * scipy_stats.t.sf(abs(t), found.difference.n - 1))
+    if found.paired and (p := paired_p(found)) is not None:
+        return p
     test = scipy_stats.ttest_ind_from_stats(
         x.mean(), x.std(ddof=1), x.size, y.mean(), y.std(ddof=1), y.size, equal_var=False
     )

@@ -125,7 +125,7 @@ def read_plain_kls(items: Any, where: str) -> dict[str, PlainKL]:
 
 def packaged_kl(spec: RunSpec) -> PlainKL | None:
     """The KL of a plain VAE's run that the table of this version has."""
-    return _packaged().get(key_of(spec))
+    return packaged_kls().get(key_of(spec))
 
 
 def plain_kl_in_words(entries: Iterable[PlainKL]) -> str:
@@ -150,7 +150,8 @@ def add_to_table(entries: list[PlainKL], table: Path = TABLE) -> None:
 
 
 @functools.cache
-def _packaged() -> dict[str, PlainKL]:
+def packaged_kls() -> Mapping[str, PlainKL]:
+    """The table of this version, by key."""
     return read_plain_kls(read_toml(TABLE).get("plain_kl", []), TABLE.name)
 
 

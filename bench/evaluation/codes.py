@@ -11,13 +11,17 @@ from torch import Tensor
 
 from bench.data.images import Gathers, ImageStore
 from bench.dataset import Dataset, Index, sample_rows
-from bench.metrics.measure import Evaluation, find_metric, measure
+from bench.metrics.measure import REASONS, Evaluation, find_metric, measure
 from bench.nn.networks import VAE
+from bench.seeds import stream
 from bench.training.state import Model
 from bench.training.trained import TrainedRun
 
 #: Images per forward pass when encoding; a constant of the protocol, because it can change the last bits.
 CHUNK = 256
+#: Draws from the prior that are decoded for the metrics of them, and their stream.
+GENERATED = 1_000
+PRIOR = "evaluation:prior"
 
 
 def encode_images(vae: VAE, store: Gathers, rows: Index, device: str = "cpu") -> tuple[NDArray[Any], NDArray[Any]]:
@@ -85,6 +89,7 @@ def inputs_of(run: TrainedRun, dataset: Dataset, store: ImageStore) -> tuple[dic
     rows = sample_rows(dataset, spec.n_codes)
     mean, logvar = encode(model, store, rows)
     part = slice(min(spec.n_images, len(rows)))
+    asked = {need for name in spec.metrics for need in find_metric(name).inputs}
     inputs: dict[str, NDArray[Any]] = {"codes": mean}
     reasons = {}
     spread = covariance(model, logvar)
@@ -103,8 +108,17 @@ def inputs_of(run: TrainedRun, dataset: Dataset, store: ImageStore) -> tuple[dic
         if (posterior := dataset.posterior(rows)) is not None:
             inputs["true_mean"], inputs["true_covariance"] = posterior
     if dataset.likelihood == "gaussian_unit":
-        reasons |= dict.fromkeys(("images", "decoded"), "the data are no images")
-    elif {"images", "decoded"} & {need for name in spec.metrics for need in find_metric(name).inputs}:
+        reasons |= dict.fromkeys(("images", "decoded", "generated"), "the data are no images")
+        asked -= {"generated"}
+    elif {"images", "decoded", "generated"} & asked:
         inputs["images"] = store.gather(rows[part]).cpu().numpy()
         inputs["decoded"] = decode(model, decoder_input(model, mean[part], logvar[part]))
+    if "decoder_codes" in asked:
+        inputs["decoder_codes"] = decoder_input(model, mean, logvar)
+    if "generated" in asked:
+        if model.method.stochastic:
+            size = min(GENERATED, spec.n_images), mean.shape[1]
+            inputs["generated"] = decode(model, stream(run.spec.seed, PRIOR).standard_normal(size))
+        else:
+            reasons["generated"] = REASONS["logvar"]
     return inputs, reasons

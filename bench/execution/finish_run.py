@@ -11,7 +11,7 @@ from bench.execution.load import Tools
 from bench.execution.task import Attempt, Outcome
 from bench.files import sha256, write_json
 from bench.metrics.measure import Evaluation
-from bench.results import scores_by_step
+from bench.results import control, scores_by_step
 from bench.results.store import CHECKPOINT, CURVES, MEASURED, PROGRESS, RESULT, WEIGHTS
 from bench.spec import SCHEMA_VERSION
 
@@ -52,10 +52,13 @@ def finish(attempt: Attempt, tools: Tools) -> Outcome:
         },
     )
     names = ("spec.json", CURVES, WEIGHTS, scores_by_step.NAME)
+    well = trained.facts["status"] == "ok"
+    steered = control.record(folder / CURVES, spec.method.name, spec.method.hyper) if well else None
     result = {
         "schema_version": SCHEMA_VERSION,
         "run": spec.run_id,
         **trained.facts,
+        **({"control": steered} if steered else {}),
         "scores": measured.scores,
         "not_applicable": measured.not_applicable,
         "details": measured.details,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from bench.execution.metric_pool import Pending
 from bench.execution.plan import Action
+from bench.results.fates import ARRIVED, fate
 from bench.spec import RunSpec
 from bench.training.trained import TrainedRun
 
@@ -29,7 +30,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one run; a warning is for whoever runs the study, who needs each only once."""
+    """What became of one run; a warning is for whoever runs the study, who needs each only once.
+
+    The message says why a run failed, or that one that ended well missed its set point.
+    """
 
     run: str
     state: State
@@ -41,7 +45,8 @@ class Outcome:
     @classmethod
     def of(cls, result: Mapping[str, Any], wall_s: float = 0.0, warning: str = "") -> Outcome:
         """What ``result.json`` says became of its run."""
-        return cls(result["run"], result["status"], "", result["scores"], wall_s, warning)
+        missed = "" if (found := fate(result.get("control"))) == ARRIVED else found
+        return cls(result["run"], result["status"], missed, result["scores"], wall_s, warning)
 
     @property
     def locked(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
@@ -100,28 +101,36 @@ def looks(study: Study) -> dict[str, Look]:
     alone = len(set(study.runs["method"]) - {CONTROL}) == 1
     for method, group in study.runs.groupby("method", sort=False):
         name = str(method)
-        pick = int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(_OTHERS)
-        colour, marker, dashes = _LOOKS.get(name, _OTHERS[pick])
         labels = list(dict.fromkeys(group["label"]))
         if alone and name != CONTROL and len(labels) > 2:
             # Variations of one method: shades of its colour can't be told apart, and no other method needs the rest.
             others = [look for key, look in _LOOKS.items() if key not in (name, CONTROL)]
-            for label, (own, shape, line) in zip(
-                labels, cycle([_LOOKS.get(name, _OTHERS[pick]), *others]), strict=False
-            ):
+            for label, (own, shape, line) in zip(labels, cycle([_look(name), *others]), strict=False):
                 out[label] = Look(to_rgb(own), shape, line, hollow=False)
             continue
-        for index, label in enumerate(labels):
-            fade = 0.5 * index / max(len(labels) - 1, 1)
-            line = dashes if index == 0 else _DASHES[index % len(_DASHES)]
-            out[label] = Look(_lighter(to_rgb(colour), fade), marker, line, hollow=index % 2 == 1)
+        out |= looks_of(name, labels)
+    return out
+
+
+def looks_of(method: str, labels: Sequence[str]) -> dict[str, Look]:
+    """Look of each of several things of one method: the first is the method's own."""
+    colour, marker, dashes = _look(method)
+    out = {}
+    for index, label in enumerate(labels):
+        fade = 0.5 * index / max(len(labels) - 1, 1)
+        line = dashes if index == 0 else _DASHES[index % len(_DASHES)]
+        out[label] = Look(_lighter(to_rgb(colour), fade), marker, line, hollow=index % 2 == 1)
     return out
 
 
 def method_look(method: str) -> tuple[str, str]:
     """Colour and marker of a method, whatever its configuration."""
+    return _look(method)[:2]
+
+
+def _look(method: str) -> tuple[str, str, Dashes]:
     pick = int(hashlib.sha256(method.encode()).hexdigest(), 16) % len(_OTHERS)
-    return _LOOKS.get(method, _OTHERS[pick])[:2]
+    return _LOOKS.get(method, _OTHERS[pick])
 
 
 def _lighter(colour: tuple[float, float, float], by: float) -> tuple[float, float, float]:

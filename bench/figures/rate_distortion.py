@@ -13,6 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench.figures._missed import handle, missed, ring
 from bench.figures.axes import DOUBLE, SINGLE, cell, far_out, legend_below, new_figure, per_dataset, trained
 from bench.figures.palette import Look, looks
 from bench.registry import FIGURES, METHODS
@@ -31,7 +32,7 @@ def rate_distortion(study: Study) -> Figure | dict[str, Figure]:
 
     Means with 95 % intervals; configurations of one method that differ in numbers only are joined in the order of
     their KL. At one KL lower is better, and darker is more disentangled. Dashed lines are controls whose codes carry
-    no noise, hence no rate.
+    no noise, hence no rate. A ring means that some of the runs never arrived at their set point or latched at a limit.
 
     Parameters
     ----------
@@ -79,6 +80,12 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         handles[method] = Line2D(
             [], [], color=first.colour, marker=first.marker, markerfacecolor="white", linewidth=0.8, label=method
         )
+    ringed = missed(study, dataset) & set(placed)
+    for rate, distortion, *_ in _points(study, dataset, [label for label in placed if label in ringed], score):
+        if rate <= limits[0] and distortion <= limits[1]:
+            ring(axes, rate, distortion)
+    if ringed:
+        handles[""] = handle()
     for label in labels:
         if label not in placed:
             _line(axes, study, dataset, label, look[label])

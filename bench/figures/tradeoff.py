@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from bench.figures._missed import handle, missed, ring
 from bench.figures.axes import (
     DOUBLE,
     SINGLE,
@@ -44,7 +45,7 @@ def tradeoff(study: Study) -> Figure | dict[str, Figure]:
     The dotted steps are the Pareto front: the means that no other mean beats. Faint points are single seeds, the
     dashed line and the grey band the untrained networks (their reconstruction is far off the axis). Better is up and
     left; a mark on the right edge belongs further right. The legend gives the mean KL, since a method can always buy
-    reconstruction with KL.
+    reconstruction with KL. A ring means that some of the runs never arrived at their set point or latched at a limit.
 
     Parameters
     ----------
@@ -76,11 +77,16 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     errors = {label: float(found["mean"]) for label in labels if (found := cell(study, dataset, label, RECONSTRUCTION))}
     fence = far_out(errors.values())
     outside = [label for label, error in errors.items() if error > fence]
+    ringed = missed(study, dataset) & set(labels)
     for axes, score in zip(panels, scores, strict=True):
         if control is not None:
             _band(axes, study, dataset, control, score)
         for label in labels:
             (_edge if label in outside else _points)(axes, study, dataset, label, score, look[label])
+            found = cell(study, dataset, label, score)
+            if label in ringed and found is not None:
+                edge = {"transform": axes.get_yaxis_transform(), "clip_on": False} if label in outside else {}
+                ring(axes, 1.0 if edge else errors[label], found["mean"], **edge)
         _front(axes, study, dataset, labels, score)
         axes.set_ylabel(literal(score_info(score).label))
         axes.set_xlabel("Reconstruction")
@@ -108,6 +114,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         for label in labels
     ]
     handles.append(Line2D([], [], **FRONT, label="Pareto front of the means"))
+    handles += [handle()] if ringed else []
     if control is not None:
         handles.append(Line2D([], [], color=GREY, linestyle=(0, (4, 3)), label=control))
     legend_below(figure, handles, 3)

@@ -16,6 +16,7 @@ from bench.formatting.escape import (
 )
 from bench.formatting.numbers import (
     DAGGER,
+    DOUBLE_DAGGER,
     decimals_for,
     duration,
     heading,
@@ -28,6 +29,7 @@ from bench.formatting.tables import csv_table, html_table, latex_table, markdown
 
 __all__ = [
     "DAGGER",
+    "DOUBLE_DAGGER",
     "csv_table",
     "decimals_for",
     "duration",

@@ -20,7 +20,7 @@ _TEX = str.maketrans({
         "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "λ": "lambda", "μ": "mu", "σ": "sigma", "×":
         "times", "±": "pm", "↑": "uparrow", "↓": "downarrow", "−": "mathord{-}", "≥": "geq", "≤": "leq",
     }.items()},
-    "–": "--", "†": "$^\\dagger$", "…": "\\ldots{}", "²": "$^2$",
+    "–": "--", "†": "$^\\dagger$", "‡": "$^\\ddagger$", "…": "\\ldots{}", "²": "$^2$",
 })  # fmt: skip
 #: What moves a terminal's cursor, colours it or turns its text around, but for newlines and tabs; halves of characters.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 #: Stands behind a value that mustn't be read without its footnote.
 DAGGER = "†"
+#: Stands behind the name of a row that mustn't be read without its footnote.
+DOUBLE_DAGGER = "‡"
 
 
 def number(

@@ -10,6 +10,7 @@ from bench.metrics.beta_vae_score import beta_vae_score
 from bench.metrics.dci import dci
 from bench.metrics.elbo import elbo
 from bench.metrics.factor_vae_score import factor_vae_score
+from bench.metrics.generation import generation
 from bench.metrics.inference import inference
 from bench.metrics.infomec import infomec
 from bench.metrics.irs import irs
@@ -18,6 +19,7 @@ from bench.metrics.mig import mig
 from bench.metrics.mig_sampled import mig_sampled
 from bench.metrics.modularity import modularity
 from bench.metrics.mutual_information import mutual_information
+from bench.metrics.prior_gap import prior_gap
 from bench.metrics.reconstruction import reconstruction
 from bench.metrics.rmig import rmig
 from bench.metrics.sap import sap
@@ -31,6 +33,7 @@ __all__ = [
     "dci",
     "elbo",
     "factor_vae_score",
+    "generation",
     "inference",
     "infomec",
     "irs",
@@ -39,6 +42,7 @@ __all__ = [
     "mig_sampled",
     "modularity",
     "mutual_information",
+    "prior_gap",
     "reconstruction",
     "rmig",
     "sap",

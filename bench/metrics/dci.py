@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.metric import Floats, Ints, Score, check_codes, register_metric
+from bench.metrics._halves import at_least_one_row, draw_halves, error_of_halves, largest_share
 from bench.metrics._samples import count_active, cut_continuous, left_out, per_factor, per_pair, scorable_factors
 from bench.metrics._splits import split_rows
 
 Predictor = Literal["hist_gbt", "sklearn_gbt", "linear"]
 N_BINS = 64
+#: Importances (D, F), and the function that predicts classes (N, F) from codes.
+Fitted = tuple[Floats, Callable[[Floats], Ints]]
 
 
 @register_metric(
@@ -44,6 +49,12 @@ def dci(
     to 1 even for a factor that can't be predicted, D and C should be read next to I per factor. All three
     depend on the predictor and on `n_train`: compare like with like only.
 
+    The errors are those of having `n_train` rows and no more (and `n_test`, for I), from predictors fitted to half of
+    them: noise, and bias that falls at least with the root of the rows. They cost about a third of the time. What trees
+    still learn from more rows can be larger, so take it for a lower bound there, and the difference of 64 bins to exact
+    splits isn't in them: finer bins aren't nearer to exact splits, so that no other number of bins tells it. See
+    `predictor`.
+
     Parameters
     ----------
     codes : array-like of shape (N, D)
@@ -66,7 +77,7 @@ def dci(
     -------
     dict
         ``dci_disentanglement``, ``dci_completeness``, ``dci_informativeness`` in [0, 1]; the first is None
-        with one scored factor and the second with one code, where the entropy has no base;
+        with one scored factor and the second with one code, where the entropy has no base; each with its ``_error``;
         ``disentanglement_per_latent``, ``completeness_per_factor``, ``informativeness_per_factor`` (None for
         factors left out); ``informativeness_train``, the mean accuracy on the training rows;
         ``chance_per_factor``, test accuracy of always naming the commonest training class; ``importance``, D
@@ -91,23 +102,26 @@ def dci(
     train, test = split_rows(len(table), n_train, n_test, rng, metric="DCI")
     columns = scorable_factors(classes[train], metric="DCI")
     used = classes[:, columns]
-    importance, seen, unseen = PREDICTORS[predictor](table[train], used[train], table[test], rng)
-    accuracy = (unseen == used[test]).mean(axis=0)
+    importance, predict = PREDICTORS[predictor](table[train], used[train], rng)
+    right = predict(table[test]) == used[test]
+    accuracy = right.mean(axis=0)
     commonest = [
         values[counts.argmax()]
         for values, counts in (np.unique(column, return_counts=True) for column in used[train].T)
     ]
     disentanglement, per_latent = disentanglement_score(importance)
     completeness, per_column = disentanglement_score(importance.T)
+    errors = _errors(predictor, importance, right, (table[train], used[train]), (table[test], used[test]), rng)
     n_factors = classes.shape[1]
     return {
         "dci_disentanglement": disentanglement,
         "dci_completeness": completeness,
         "dci_informativeness": float(accuracy.mean()),
+        **errors,
         "disentanglement_per_latent": None if per_latent is None else per_latent.tolist(),
         "completeness_per_factor": None if per_column is None else per_factor(per_column, columns, n_factors),
         "informativeness_per_factor": per_factor(accuracy, columns, n_factors),
-        "informativeness_train": float((seen == used[train]).mean()),
+        "informativeness_train": float((predict(table[train]) == used[train]).mean()),
         "chance_per_factor": per_factor((used[test] == commonest).mean(axis=0), columns, n_factors),
         "importance": per_pair(importance, columns, n_factors),
         "n_active": count_active(table[np.concatenate([train, test])]),
@@ -153,46 +167,83 @@ def disentanglement_score(importance: Floats) -> tuple[float | None, Floats | No
     return min(float(weight @ per_row), 1.0), per_row
 
 
-def _fit_hist_gbt(train: Floats, classes: Ints, test: Floats, rng: np.random.Generator) -> tuple[Floats, Ints, Ints]:
-    """Return importances (D, F) and the predictions on both sets, (N, F) each."""
+def _errors(
+    predictor: Predictor,
+    importance: Floats,
+    right: NDArray[np.bool_],
+    train: tuple[Floats, Ints],
+    test: tuple[Floats, Ints],
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Errors of the scores that have a value, from predictors that are fitted to half of the training rows."""
+    codes, classes = train
+    n_train, n_test = len(codes), len(right)
+    halves = draw_halves(classes, rng)
+    share = largest_share(halves, n_train)
+    columns, accuracy = [], []
+    for k, rows in enumerate(halves):
+        column, predict = PREDICTORS[predictor](codes[rows], classes[rows][:, [k]], rng)
+        columns.append(column[:, 0])
+        accuracy.append(float((predict(test[0])[:, 0] == test[1][:, k]).mean()))
+
+    def disentanglement(parts: Sequence[Floats]) -> float | None:
+        return disentanglement_score(np.stack(parts, axis=1))[0]
+
+    def completeness(parts: Sequence[Floats]) -> float | None:
+        return disentanglement_score(np.stack(parts))[0]
+
+    whole = list(importance.T)
+    errors = {
+        f"dci_{score.__name__}_error": at_least_one_row(error_of_halves(score, whole, columns, share), n_train)
+        for score in (disentanglement, completeness)
+        if score(whole) is not None
+    }
+    fitting = error_of_halves(lambda parts: float(np.mean(parts)), right.mean(axis=0).tolist(), accuracy, share)
+    # One row more that is wrong throughout and one that is right, so that no mistake in few rows isn't no error.
+    testing = np.append(right.mean(axis=1), [0.0, 1.0]).std() / np.sqrt(n_test + 2)
+    return errors | {"dci_informativeness_error": float(np.hypot(fitting, testing))}
+
+
+def _fit_hist_gbt(train: Floats, classes: Ints, rng: np.random.Generator) -> Fitted:
     from bench.metrics._boosting import fit_boosted, quantile_edges, to_bins
 
     edges = quantile_edges(train, N_BINS)
-    seen, unseen = to_bins(train, edges), to_bins(test, edges)
+    seen = to_bins(train, edges)
     models = [fit_boosted(seen, column, rng=rng) for column in classes.T]
-    return (
-        np.stack([model.importances for model in models], axis=1),
-        np.stack([model.predict(seen) for model in models], axis=1),
-        np.stack([model.predict(unseen) for model in models], axis=1),
-    )
+
+    def predict(codes: Floats) -> Ints:
+        bins = to_bins(codes, edges)
+        return np.stack([model.predict(bins) for model in models], axis=1)
+
+    return np.stack([model.importances for model in models], axis=1), predict
 
 
-def _fit_sklearn_gbt(train: Floats, classes: Ints, test: Floats, rng: np.random.Generator) -> tuple[Floats, Ints, Ints]:
+def _fit_sklearn_gbt(train: Floats, classes: Ints, rng: np.random.Generator) -> Fitted:
     from sklearn.ensemble import GradientBoostingClassifier
 
     models = [
         GradientBoostingClassifier(random_state=int(rng.integers(2**31))).fit(train, column) for column in classes.T
     ]
-    return (
-        np.stack([model.feature_importances_ for model in models], axis=1),
-        np.stack([model.predict(train) for model in models], axis=1),
-        np.stack([model.predict(test) for model in models], axis=1),
-    )
+
+    def predict(codes: Floats) -> Ints:
+        return np.stack([model.predict(codes) for model in models], axis=1)
+
+    return np.stack([model.feature_importances_ for model in models], axis=1), predict
 
 
-def _fit_linear(train: Floats, classes: Ints, test: Floats, _rng: np.random.Generator) -> tuple[Floats, Ints, Ints]:
+def _fit_linear(train: Floats, classes: Ints, _rng: np.random.Generator) -> Fitted:
     # A constant code stays at 0, where least squares of the smallest norm gives it nothing.
     live = (train != train[0]).any(axis=0)
     centre, scale = train.mean(axis=0), np.where(live, train.std(axis=0), np.inf)
     level, unit = classes.mean(axis=0), classes.std(axis=0)
-    z = (train - centre) / scale
-    weight = np.linalg.lstsq(z, (classes - level) / unit, rcond=None)[0]
-    fitted = [level + unit * (codes @ weight) for codes in (z, (test - centre) / scale)]
-    seen, unseen = (
-        np.stack([_nearest(column, np.unique(known)) for column, known in zip(each.T, classes.T, strict=True)], axis=1)
-        for each in fitted
-    )
-    return np.abs(weight), seen, unseen
+    weight = np.linalg.lstsq((train - centre) / scale, (classes - level) / unit, rcond=None)[0]
+    known = [np.unique(column) for column in classes.T]
+
+    def predict(codes: Floats) -> Ints:
+        fitted = level + unit * (((codes - centre) / scale) @ weight)
+        return np.stack([_nearest(column, names) for column, names in zip(fitted.T, known, strict=True)], axis=1)
+
+    return np.abs(weight), predict
 
 
 def _nearest(values: Floats, classes: Ints) -> Ints:
@@ -200,5 +251,8 @@ def _nearest(values: Floats, classes: Ints) -> Ints:
     return np.asarray(classes[np.searchsorted((classes[1:] + classes[:-1]) / 2, values)])
 
 
-#: Importances (D, F) and the predictions on both sets, (N, F) each, by predictor.
-PREDICTORS = {"hist_gbt": _fit_hist_gbt, "sklearn_gbt": _fit_sklearn_gbt, "linear": _fit_linear}
+PREDICTORS: dict[Predictor, Callable[[Floats, Ints, np.random.Generator], Fitted]] = {
+    "hist_gbt": _fit_hist_gbt,
+    "sklearn_gbt": _fit_sklearn_gbt,
+    "linear": _fit_linear,
+}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.metric import Floats, Ints, NotApplicableError, Score, check_codes, register_metric
+from bench.metrics._halves import at_least_one_row, draw_halves, error_of_halves, largest_share
 from bench.metrics._samples import cut_continuous, draw_rows, left_out, per_factor, per_pair, scorable_factors
 from bench.metrics.beta_vae_score import fit_logistic
 
@@ -66,7 +69,9 @@ def infomec(
     Returns
     -------
     dict
-        ``infom`` and ``infoc`` in [0, 1], the first None with one scored factor; ``infoe``, at most 1;
+        ``infom`` and ``infoc`` in [0, 1], the first None with one scored factor; ``infoe``, at most 1; each with its
+        ``_error``, from what half of the rows would change: the noise and bias of nearest neighbours among finitely
+        many rows, and what a regression gains on the rows it was fitted to;
         ``infom_per_latent`` (None for codes that aren't active), ``infoc_per_factor``, ``infoe_per_factor`` before
         chance is taken off M and C (None for factors left out); ``nmi``, D rows of F; ``active``, column
         numbers; ``n_active``; ``converged``, whether all regressions did within their 100 iterations;
@@ -102,29 +107,21 @@ def infomec(
     scaled[:, moving] = (table[:, moving] - table[:, moving].mean(axis=0)) / table[:, moving].std(axis=0)
     nmi = np.zeros((n_latents, len(columns)))
     nmi[moving] = neighbour_information(scaled[:, moving], used, n_neighbours, rng) / entropies(used)
-    if compat:
-        extent = table.max(axis=0) - table.min(axis=0)
-        active = np.flatnonzero(extent > extent.max() / 20)
-    else:
-        active = np.flatnonzero(nmi.max(axis=1) > active_threshold)
-    of_latent, of_factor = shares(nmi[active]), shares(nmi[active].T)
+    extent = table.max(axis=0) - table.min(axis=0)
+    wide = extent > extent.max() / 20
+    found = ratios(nmi, wide if compat else active_threshold)
     explicit, converged = explicitness(scaled, used)
-    if not compat:
-        of_latent, of_factor = np.nan_to_num(of_latent), np.nan_to_num(of_factor)
-    infom, infoc = above_chance(of_latent, len(columns)), above_chance(of_factor, len(active))
-    if not compat:
-        infoc = 1.0 if len(active) == 1 else infoc
-        infom, infoc = (infom, infoc) if len(active) else (None if len(columns) < 2 else 0.0, 0.0)
     return {
-        "infom": infom,
+        "infom": found.infom,
         "infoe": float(explicit.mean()),
-        "infoc": infoc,
-        "infom_per_latent": per_factor(_nan_free(of_latent), active.tolist(), n_latents),
-        "infoc_per_factor": per_factor(_nan_free(of_factor), columns, n_factors),
+        "infoc": found.infoc,
+        **_errors(scaled, moving, used, nmi, explicit, n_neighbours, wide if compat else active_threshold, rng),
+        "infom_per_latent": per_factor(_nan_free(found.of_latent), found.active.tolist(), n_latents),
+        "infoc_per_factor": per_factor(_nan_free(found.of_factor), columns, n_factors),
         "infoe_per_factor": per_factor(explicit, columns, n_factors),
         "nmi": per_pair(nmi, columns, n_factors),
-        "active": active.tolist(),
-        "n_active": len(active),
+        "active": found.active.tolist(),
+        "n_active": len(found.active),
         "converged": converged,
         "factors_cut": cut,
         "factors_left_out": left_out(columns, n_factors),
@@ -137,6 +134,80 @@ def infomec(
         },
         "marks": dict.fromkeys(("infom", "infoe", "infoc"), notes),
     }
+
+
+class Ratios(NamedTuple):
+    """InfoM and InfoC, their ratios before chance is taken off, and the active codes they are of."""
+
+    infom: float | None
+    infoc: float | None
+    of_latent: Floats
+    of_factor: Floats
+    active: Ints
+
+
+def ratios(nmi: Floats, active: float | NDArray[np.bool_]) -> Ratios:
+    """Compute InfoM and InfoC of a (codes x factors) matrix of normalised information.
+
+    Parameters
+    ----------
+    nmi : ndarray of shape (D, F), float64
+    active : float or ndarray of shape (D,), bool
+        The threshold of our rules, or the active codes by those of the authors.
+    """
+    ours, n_factors = not isinstance(active, np.ndarray), nmi.shape[1]
+    kept = np.flatnonzero(nmi.max(axis=1) > active if ours else active)
+    of_latent, of_factor = shares(nmi[kept]), shares(nmi[kept].T)
+    if ours:
+        of_latent, of_factor = np.nan_to_num(of_latent), np.nan_to_num(of_factor)
+    infom, infoc = above_chance(of_latent, n_factors), above_chance(of_factor, len(kept))
+    if ours and len(kept) == 1:
+        infoc = 1.0
+    elif ours and len(kept) == 0:
+        infom, infoc = None if n_factors < 2 else 0.0, 0.0
+    return Ratios(infom, infoc, of_latent, of_factor, kept)
+
+
+def _errors(
+    codes: Floats,
+    moving: NDArray[np.bool_],
+    classes: Ints,
+    nmi: Floats,
+    explicit: Floats,
+    n_neighbours: int,
+    active: float | NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Errors of the scores that have a value, from another half of the rows for each factor."""
+    n_rows = len(codes)
+    halves = draw_halves(classes, rng)
+    share = largest_share(halves, n_rows)
+    if any(np.unique(classes[rows, k], return_counts=True)[1].max() < 2 for k, rows in enumerate(halves)):
+        share = 1.0  # a half without neighbours tells nothing
+        halves = [np.arange(n_rows)] * len(halves)
+    half = []
+    for k, rows in enumerate(halves):
+        column = np.zeros(len(nmi))
+        own = classes[rows][:, [k]]
+        column[moving] = (neighbour_information(codes[rows][:, moving], own, n_neighbours, rng) / entropies(own))[:, 0]
+        half.append((column, explicitness(codes[rows], own)[0][0]))
+
+    def infom(columns: Sequence[Floats]) -> float | None:
+        return ratios(np.stack(columns, axis=1), active).infom
+
+    def infoc(columns: Sequence[Floats]) -> float | None:
+        return ratios(np.stack(columns, axis=1), active).infoc
+
+    whole = list(nmi.T)
+    errors = {
+        f"{score.__name__}_error": error_of_halves(score, whole, [column for column, _ in half], share)
+        for score in (infom, infoc)
+        if score(whole) is not None
+    }
+    errors["infoe_error"] = error_of_halves(
+        lambda parts: float(np.mean(parts)), explicit.tolist(), [float(score) for _, score in half], share
+    )
+    return {key: at_least_one_row(error, n_rows) for key, error in errors.items()}
 
 
 def neighbour_information(codes: Floats, classes: Ints, n_neighbours: int, rng: np.random.Generator) -> Floats:

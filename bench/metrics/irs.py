@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from bench.metric import Floats, Ints, Score, check_codes, register_metric
+from bench.metrics._halves import at_least_one_row, draw_halves, error_of_halves, largest_share
 from bench.metrics._samples import (
     cut_continuous,
     draw_rows,
@@ -41,6 +43,10 @@ def irs(
     scores 0.4 at the default quantile, because the numerator is a quantile and the denominator a maximum, and 0.1 to
     0.2 at ``quantile=1``, the paper's choice. The weights are in the units of the codes, so scaling one code matters.
 
+    The largest deviation of codes without bounds, as of Gaussian noise, grows with the rows without end: such a score
+    has no limit, and ``irs_error`` is what a few times as many rows would change. Merged values are part of the
+    definition; what they cost isn't in the error.
+
     Parameters
     ----------
     codes : array-like of shape (N, D)
@@ -60,7 +66,8 @@ def irs(
     Returns
     -------
     dict
-        ``irs``, at most 1 and slightly negative at worst, 0 if every code is constant; ``irs_per_latent`` and
+        ``irs``, at most 1 and slightly negative at worst, 0 if every code is constant; ``irs_error``, of quantiles and
+        maxima of finitely many rows, from what half of them would change; ``irs_per_latent`` and
         ``factor_of_latent``, the column of its maximum (None for constant codes); ``irs_per_factor``, the largest of
         its codes; ``robustness``, D rows of F (None for constant codes and factors left out); ``maximal_deviation``
         per code; ``n_active``, the codes that aren't constant; ``factors_merged``, those with more than `n_bins`
@@ -88,7 +95,7 @@ def irs(
     for k in merged:
         classes[:, k] = merge_values(classes[:, k], n_bins)
     moving = table[:, active]
-    largest = np.abs(moving - moving.mean(axis=0)).max(axis=0)
+    largest = largest_deviation(moving)
     robustness = 1 - mean_deviation(moving, classes[:, columns], quantile) / largest[:, None]
     best = robustness.max(axis=1)
     n_latents, n_factors = table.shape[1], classes.shape[1]
@@ -102,6 +109,7 @@ def irs(
     deviation[active] = largest
     return {
         "irs": float(np.average(best, weights=largest)) if len(active) else 0.0,
+        "irs_error": _error(moving, classes[:, columns], quantile, rng),
         "irs_per_latent": per_factor(best, active.tolist(), n_latents),
         "factor_of_latent": owner,
         "irs_per_factor": per_factor(robustness.max(axis=0), columns, n_factors) if len(active) else [None] * n_factors,
@@ -117,6 +125,11 @@ def irs(
     }
 
 
+def largest_deviation(codes: Floats) -> Floats:
+    """Largest distance of every code from its mean, (D,)."""
+    return np.asarray(np.abs(codes - codes.mean(axis=0)).max(axis=0))
+
+
 def mean_deviation(codes: Floats, classes: Ints, quantile: float) -> Floats:
     """Quantile of the distance of a code from its mean among the rows with one value, mean over values, (D, F)."""
     result = np.zeros((codes.shape[1], classes.shape[1]))
@@ -127,3 +140,24 @@ def mean_deviation(codes: Floats, classes: Ints, quantile: float) -> Floats:
             apart = np.abs(group - group.mean(axis=0))
             result[:, k] += np.quantile(apart, quantile, axis=0) / len(values)
     return result
+
+
+def _error(codes: Floats, classes: Ints, quantile: float, rng: np.random.Generator) -> float:
+    """Error of the score from half of the rows, another half for each factor and for the largest deviations."""
+    n_rows, n_latents = codes.shape
+    halves = draw_halves(np.column_stack([classes, np.zeros(n_rows, dtype=np.int64)]), rng)
+    *of_factors, of_all = halves
+    whole = [*mean_deviation(codes, classes, quantile).T, largest_deviation(codes)]
+    half = [mean_deviation(codes[rows], classes[rows][:, [k]], quantile)[:, 0] for k, rows in enumerate(of_factors)]
+
+    def score(parts: Sequence[Floats]) -> float:
+        *deviations, largest = parts
+        if not largest.any():
+            return 0.0
+        # As a mean weighted by the largest deviations, which cancel.
+        return float((largest - np.min(deviations, axis=0)).sum() / largest.sum())
+
+    if n_latents == 0:
+        return 0.0
+    error = error_of_halves(score, whole, [*half, largest_deviation(codes[of_all])], largest_share(halves, n_rows))
+    return at_least_one_row(error, n_rows)

@@ -26,6 +26,8 @@ REASONS = {
     "true_covariance": "the factors have no Gaussian posterior",
     "images": "there are no images",
     "decoded": "there is no decoder",
+    "decoder_codes": "there is no decoder",
+    "generated": "nothing was decoded from the prior",
 }
 
 
@@ -259,6 +261,8 @@ def _try(metric: Metric) -> None:
         "covariance": np.broadcast_to(np.eye(4), (240, 4, 4)),
         "images": images,
         "decoded": images,
+        "decoder_codes": rng.normal(size=(240, 4)),
+        "generated": images,
     }
     try:
         metric.function(*(tables[need] for need in metric.inputs), **metric.options, rng=rng)

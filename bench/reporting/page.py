@@ -17,7 +17,8 @@ from PIL import Image
 from bench.figures.axes import slug
 from bench.figures.frames import halved
 from bench.formatting import escape_html, html_table
-from bench.reporting import published, run_rows
+from bench.reporting import controllers, front_tables, published, run_rows
+from bench.reporting.fronts import FrontRow
 from bench.reporting.summary import PARTIAL, command, facts, troubles
 from bench.reporting.tables import Table, printed
 from bench.results import per_factor
@@ -50,6 +51,7 @@ def page(
     folder: Path,
     *,
     of_factors: Mapping[str, Sequence[per_factor.Table]],
+    fronts: Mapping[str, Sequence[FrontRow]],
     beside: Sequence[published.Comparison],
     how_to_read: str,
     claims: Sequence[Mapping[str, str]] = (),
@@ -68,6 +70,8 @@ def page(
         Where ``<stem>.png``, or ``<stem>.gif``, lies; the page links to the files beside it.
     of_factors : mapping of str to sequence of tables
         Data set to its tables factor by factor, from `bench.results.per_factor.tables`.
+    fronts : mapping of str to sequence of FrontRow
+        Data set to comparisons of methods over their strength, from `bench.reporting.fronts.front_rows`.
     beside : sequence of Comparison
         Ours beside published values.
     how_to_read : str
@@ -102,7 +106,11 @@ def page(
         data=Markup(data.replace("<", "\\u003c")),  # noqa: S704  (nothing in it can end the element)
         facts=facts(study),
         partial=PARTIAL,
+        fronts={data: (front_tables.front_tables(rows), front_tables.notes(rows)) for data, rows in fronts.items()},
         tables=[(table, *printed(table), of_factors.get(table.dataset, ())) for table in tables],
+        controllers=controllers.printed(study) if controllers.rows(study) else None,
+        of_controllers=controllers.HOW_TO_READ,
+        strays=controllers.stray(study),
         published=published.table(beside) if beside else None,
         notes=published.notes(beside),
         many=len(study.datasets) > 1,

@@ -15,15 +15,16 @@ from bench.errors import BenchError, in_words, reason
 from bench.figures.axes import slug
 from bench.files import UTF_8
 from bench.formatting import escape_name, escape_terminal, markdown_table
-from bench.reporting import figure_files, published
+from bench.reporting import controllers, figure_files, front_tables, published
 from bench.reporting import page as reporting_page
+from bench.reporting.fronts import FrontRow, front_rows
 from bench.reporting.summary import PARTIAL, command, facts, troubles
 from bench.reporting.tables import Table, latex, make_table, markdown, to_csv
 from bench.results import per_factor
 from bench.results.study import Study, read_study
 
 #: What a report writes; anything else in its folder is the user's and stays.
-OURS = ("report.md", "report.html", "table_", "fig_")
+OURS = ("report.md", "report.html", "controllers.csv", "fronts.csv", "table_", "fig_")
 
 HOW_TO_READ = """\
 - Every number is a mean over seeds ± its standard deviation, with the 95 % bootstrap interval of the mean in
@@ -58,8 +59,9 @@ def render(
     study : Study or Path
         ``results/<study>``; the study may still be running.
     out_dir : Path
-        ``reports/<study>``: ``report.md``, ``report.html``, ``table_<dataset>.{md,tex,csv}`` and
-        ``fig_<name>.{png,pdf}``.
+        ``reports/<study>``: ``report.md``, ``report.html``, ``table_<dataset>.{md,tex,csv}``,
+        ``fig_<name>.{png,pdf}``; ``controllers.csv`` of methods with a set point, and ``fronts.csv`` where methods ran
+        over their strength.
         What an earlier report left there is replaced as a whole, other files stay.
     mixed : bool
         As in `bench.results.study.read_study`, for a path.
@@ -146,7 +148,13 @@ def _write(
         stem = f"table_{slug(table.dataset)}"
         for suffix, text in (("md", markdown(table)), ("tex", latex(table)), ("csv", to_csv(table))):
             (folder / f"{stem}.{suffix}").write_bytes(text.encode(**UTF_8))
+    if controllers.rows(study):
+        (folder / "controllers.csv").write_bytes(controllers.to_csv(study).encode(**UTF_8))
     of_factors = {table.dataset: per_factor.tables(study, table.dataset) for table in tables}
+    fronts = {table.dataset: rows for table in tables if (rows := front_rows(study, table.dataset))}
+    if fronts:
+        text = front_tables.to_csv([row for rows in fronts.values() for row in rows])
+        (folder / "fronts.csv").write_bytes(text.encode(**UTF_8))
     beside = published.compare(study)
     pictures = take_pictures()
     if rest:
@@ -156,7 +164,8 @@ def _write(
         try:
             page = reporting_page.page(
                 study, tables, pictures, folder,
-                of_factors=of_factors, beside=beside, how_to_read=HOW_TO_READ, claims=claims, missing=missing,
+                of_factors=of_factors, fronts=fronts, beside=beside,
+                how_to_read=HOW_TO_READ, claims=claims, missing=missing,
             )  # fmt: skip
         except (BenchError, OSError):
             raise
@@ -164,7 +173,7 @@ def _write(
             missing.append(f"report.html is left out: {(in_words(error).splitlines() or [''])[0]}")
         else:
             (folder / "report.html").write_bytes(page.encode(**UTF_8))
-    text = escape_terminal(_page(study, tables, pictures, folder, of_factors, beside, claims, rest, missing))
+    text = escape_terminal(_page(study, tables, pictures, folder, of_factors, fronts, beside, claims, rest, missing))
     (folder / "report.md").write_bytes(text.encode(**UTF_8))
 
 
@@ -190,6 +199,7 @@ def _page(
     pictures: list[tuple[str, str]],
     folder: Path,
     of_factors: Mapping[str, Sequence[per_factor.Table]],
+    fronts: Mapping[str, Sequence[FrontRow]],
     beside: Sequence[published.Comparison],
     claims: Sequence[Mapping[str, str]],
     rest: str,
@@ -212,6 +222,10 @@ def _page(
         blocks += [f"## {escape_name(table.dataset)}", markdown(table).strip(), _files(table)]
         shown = per_factor.markdown(of_factors[table.dataset])
         blocks += [f"### Factor by factor ({escape_name(table.dataset)})", shown] if shown else []
+        if rows := fronts.get(table.dataset):
+            blocks += [f"### Fronts ({escape_name(table.dataset)})", front_tables.markdown(rows)]
+            blocks += ["All comparisons as [CSV](fronts.csv)."]
+    blocks += _controllers(study)
     blocks += ["### Ours and published", published.markdown(beside)] if beside else []
     blocks += ["### How to read it", HOW_TO_READ.strip()]
     blocks += ["## Claims", _claims(claims)] if claims else []
@@ -237,6 +251,17 @@ def _claims(claims: Sequence[Mapping[str, str]]) -> str:
     table = markdown_table(["claim", "statement", "verdict", "effect [95 %]", "n"], rows, "llllr")
     rest = "Of these runs alone; `bench claims` pools studies, and lists the claims that no run speaks to and why."
     return f"{table}\n\n{rest}"
+
+
+def _controllers(study: Study) -> list[str]:
+    """How those methods fared that have a set point, and which runs missed it."""
+    head, rows = controllers.printed(study)
+    if not rows:
+        return []
+    cells = [[escape_name(text) for text in row] for row in rows]
+    strays = "\n".join(f"- {_line(line)}" for line in controllers.stray(study))
+    files = "As [CSV](controllers.csv)."
+    return ["## Controllers", markdown_table(head, cells, "lr"), controllers.HOW_TO_READ, strays, files]
 
 
 def _picture(folder: Path, stem: str, caption: str) -> str:

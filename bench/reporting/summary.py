@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from bench.config.plain_kl import plain_kl_in_words, read_plain_kls
-from bench.formatting import duration, ranges
+from bench.formatting import duration, number, ranges
+from bench.results.fates import NOT_RECORDED, fates
 from bench.results.labels import CONTROL, Spec, method_settings
 from bench.results.plugins import changed_plugins, missing_plugins, study_plugins, unknown_things
 from bench.results.read import read_json
@@ -185,6 +186,7 @@ def run_facts(study: Study, run: str) -> list[tuple[str, str]]:
         ("Data's SHA-256", str(spec["dataset"].get("sha256") or "")),
         ("Training", _chosen(settings, ("steps", "batch_size", "network", "network.latent_dim", "network.init",
                                         "optimizer", "optimizer.lr"))),
+        ("Controller", _controller(study, run)),
         ("Machine", _chosen(settings, ("device", "threads", "precision"))),
         ("Hardware", _hardware(record["hardware"]) if "hardware" in record else ""),
         ("Versions", versions),
@@ -213,6 +215,18 @@ def run_command(study: Study, run: str) -> str:
     parts += ["--seeds", f"{spec['seed']}-{spec['seed']}", "--results", results, "--study", f"{study.path.name}-again"]
     parts += [part for plugin in dict.fromkeys(asked.get("--plugin", ())) for part in ("--plugin", plugin)]
     return shlex.join(parts)
+
+
+def _controller(study: Study, run: str) -> str:
+    """What became of a run's controller, in a line; empty if it has no set point."""
+    row = study.runs[study.runs["run"] == run]
+    found = str(fates(row).iloc[0])
+    if found in ("", NOT_RECORDED):
+        return found
+    facts = row.iloc[0]
+    at = f" at step {facts['control.arrival_step']:,}" if pd.notna(facts["control.arrival_step"]) else ""
+    error, rms = (number(facts[f"control.{key}"], 2, sign=key == "mean_error") for key in ("mean_error", "rms_error"))
+    return f"{found}{at}; over the last 5 % {error} nats from its set point (RMS {rms})"
 
 
 def _asked(study: Study) -> dict[str, list[str]]:

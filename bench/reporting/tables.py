@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.formatting import (
     DAGGER,
+    DOUBLE_DAGGER,
     csv_table,
     escape_markdown,
     escape_terminal,
@@ -21,6 +22,7 @@ from bench.formatting import (
     number,
 )
 from bench.metric import Score
+from bench.results.fates import missing_set_points
 from bench.results.labels import CONTROL
 from bench.results.study import Study
 from bench.results.summary import score_info
@@ -59,6 +61,8 @@ class Table:
         What a reader must know.
     marked : set of tuple
         Rows' labels and scores whose values carry a `DAGGER`.
+    unmet : dict of str to str
+        Labels of the rows that carry a `DOUBLE_DAGGER`, and how many of their runs missed their set point.
     """
 
     dataset: str
@@ -67,6 +71,7 @@ class Table:
     best: dict[str, str]
     notes: list[str]
     marked: frozenset[tuple[str, str]] = frozenset()
+    unmet: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_table(study: Study, dataset: str) -> Table:
@@ -96,7 +101,9 @@ def make_table(study: Study, dataset: str) -> Table:
         rows.append(Row(str(label), first["method"] == CONTROL, ok, diverged, failed, cells))
     best = {score: found for score, info in columns.items() if (found := _best(rows, score, info))}
     notes, marked = _footnotes(study, dataset, rows)
-    return Table(dataset, rows, columns, best, _notes(study, dataset, rows) + notes, marked)
+    unmet = missing_set_points(study, dataset)
+    notes += [f"{DOUBLE_DAGGER} {label}: {text}." for label, text in unmet.items()]
+    return Table(dataset, rows, columns, best, _notes(study, dataset, rows) + notes, marked, unmet)
 
 
 def markdown(table: Table, *, intervals: bool = True) -> str:
@@ -126,7 +133,7 @@ def printed(table: Table, *, intervals: bool = True) -> tuple[list[str], list[li
     digits = decimals(table)
     rows = []
     for row in table.rows:
-        cells = [(text, False) for text in (row.label, *(str(getattr(row, key)) for key in counts.values()))]
+        cells = [(text, False) for text in (_name(table, row), *(str(getattr(row, key)) for key in counts.values()))]
         for score in table.scores:
             text = _cell(row, score, digits[score], intervals=intervals)
             text += f" {DAGGER}" if (row.label, score) in table.marked else ""
@@ -141,7 +148,7 @@ def latex(table: Table) -> str:
     notes = "".join(f" {escape_tex(note)}" for note in table.notes)
     groups: list[list[list[str]]] = [[]]
     for row in table.rows:
-        upper = [escape_tex(row.label), *(str(getattr(row, key)) for key in counts.values())]
+        upper = [escape_tex(_name(table, row)), *(str(getattr(row, key)) for key in counts.values())]
         lower = [""] * len(upper)
         for score in table.scores:
             text = _cell(row, score, digits[score], intervals=False)
@@ -162,15 +169,30 @@ def latex(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Print as CSV, full precision: per score n, mean, sd, median, low, high (empty where undefined)."""
+    """Print as CSV, full precision: per score n, mean, sd, median, low, high (empty where undefined).
+
+    ``set_point`` says in words how many runs missed theirs.
+    """
     parts = ("n", "mean", "sd", "median", "low", "high")
-    head = ["dataset", "method", "n_ok", "n_diverged", "n_failed", *(f"{s}_{p}" for s in table.scores for p in parts)]
+    head = [
+        "dataset",
+        "method",
+        "n_ok",
+        "n_diverged",
+        "n_failed",
+        "set_point",
+        *(f"{s}_{p}" for s in table.scores for p in parts),
+    ]
     rows = [
-        [table.dataset, row.label, row.n_ok, row.n_diverged, row.n_failed]
+        [table.dataset, row.label, row.n_ok, row.n_diverged, row.n_failed, table.unmet.get(row.label, "")]
         + [getattr(row.scores[score], part) for score in table.scores for part in parts]
         for row in table.rows
     ]
     return csv_table(head, rows)
+
+
+def _name(table: Table, row: Row) -> str:
+    return f"{row.label} {DOUBLE_DAGGER}" if row.label in table.unmet else row.label
 
 
 def _summary(record: Mapping[Any, Any]) -> Summary:

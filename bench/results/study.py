@@ -15,6 +15,7 @@ import pandas as pd
 
 from bench.metrics.measure import column_info, marks_of
 from bench.registry import METRICS
+from bench.results import control
 from bench.results.labels import Spec, config_id, label_runs
 from bench.results.read import entries, read_json, read_toml
 from bench.results.summary import DOTTED, FACTS, place, score_columns, summarise
@@ -181,6 +182,7 @@ def _tidy(
             _facts(run, spec, result, dataset_label, label, provenance.get(run, {}))
             | {f"hyper.{key}": value for key, value in spec["method"].get("hyper", {}).items()}
             | {f"final.{key}": value for key, value in result.get("final", {}).items()}
+            | control.columns(result)
             | result["scores"]
         )
         scores |= dict.fromkeys(result["scores"])
@@ -197,6 +199,7 @@ def _tidy(
     table = pd.DataFrame(rows, columns=[*FACTS, *ordered, *dotted])
     finals = [column for column in dotted if column.startswith("final.")]
     types = dict.fromkeys([*ordered, *finals, "wall_s"], "float64")
+    types |= {column: kind for column, kind in control.COLUMNS.items() if column in dotted}
     types |= dict.fromkeys(["steps", "steps_done", "last_good_step", "batch_size"], "Int64")
     return table.astype(types), not_applicable, marks
 

@@ -21,9 +21,9 @@ FACTS = (
 )  # fmt: skip
 
 
-#: Beginnings of the columns of hyper-parameters (``hyper.beta``) and of means over the end of the curves
-#: (``final.kl``); every other column is a score.
-DOTTED = ("hyper.", "final.")
+#: Beginnings of the columns of hyper-parameters (``hyper.beta``), of means over the end of the curves (``final.kl``)
+#: and of how a controller fared (``control.arrived``); every other column is a score.
+DOTTED = ("hyper.", "final.", "control.")
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:

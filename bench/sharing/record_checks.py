@@ -37,6 +37,17 @@ class _Record(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
 
+class _Control(_Record):
+    arrived: bool
+    latched: bool
+    arrival_step: Count | None = None
+    mean_error: float | None = None
+    rms_error: float | None = None
+    overshoot: float | None = None
+    floor_share: float | None = None
+    ceiling_share: float | None = None
+
+
 class _Result(_Record):
     run: str
     status: Literal["ok", "diverged"]
@@ -44,6 +55,7 @@ class _Result(_Record):
     steps_done: Count | None = None
     last_good_step: Count | None = None
     final: dict[str, float | None] = {}
+    control: _Control | None = None
     not_applicable: dict[str, str] = {}
     details: dict[str, dict[str, Any]] = {}
     factor_names: list[str] = []

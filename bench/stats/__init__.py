@@ -9,6 +9,18 @@ From outside: what this package imports here.
 """
 
 from bench.stats.correlation import SpearmanMatrix, spearman, spearman_matrix
+from bench.stats.front_differences import Above, area_difference, difference_at, probability_above
+from bench.stats.fronts import (
+    Front,
+    FrontBand,
+    common_range,
+    front_band,
+    front_direction,
+    front_through,
+    front_values,
+    matched_points,
+    values_at,
+)
 from bench.stats.intervals import (
     MIN_SEEDS,
     N_RESAMPLES,
@@ -30,7 +42,7 @@ from bench.stats.paired import (
 from bench.stats.power import Detectable, detectable_line, smallest_detectable
 from bench.stats.ranks import RankStability, probability_of_improvement, rank_stability
 from bench.stats.summaries import Summary, stands_above, summary
-from bench.stats.tests import Permutation, holm, mann_whitney, permutation_paired, permutation_unpaired
+from bench.stats.tests import Permutation, holm, mann_whitney, paired_p, permutation_paired, permutation_unpaired
 from bench.stats.verdicts import BestGroup, Claim, Direction, Verdict, best_group, verdict, verdict_line
 
 __all__ = [
@@ -38,11 +50,14 @@ __all__ = [
     "N_RESAMPLES",
     "STATISTICS",
     "TOO_FEW",
+    "Above",
     "BestGroup",
     "Claim",
     "Comparison",
     "Detectable",
     "Direction",
+    "Front",
+    "FrontBand",
     "Interval",
     "Permutation",
     "RankStability",
@@ -50,18 +65,28 @@ __all__ = [
     "Statistic",
     "Summary",
     "Verdict",
+    "area_difference",
     "best_group",
     "bootstrap_interval",
+    "common_range",
     "compare_paired",
     "compare_unpaired",
     "detectable_line",
+    "difference_at",
     "differences",
+    "front_band",
+    "front_direction",
+    "front_through",
+    "front_values",
     "holm",
     "iqm",
     "mann_whitney",
+    "matched_points",
     "paired_difference",
+    "paired_p",
     "permutation_paired",
     "permutation_unpaired",
+    "probability_above",
     "probability_of_improvement",
     "rank_stability",
     "small_sample_correction",
@@ -70,6 +95,7 @@ __all__ = [
     "spearman_matrix",
     "stands_above",
     "summary",
+    "values_at",
     "verdict",
     "verdict_line",
 ]

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 from scipy.stats import rankdata
 
 from bench.stats.intervals import finite_vector
+from bench.stats.paired import Comparison
 
 #: Up to so many arrangements all of them are gone through: 17 pairs, or two groups of 10.
 MAX_EXACT = 200_000
@@ -83,6 +85,36 @@ def permutation_paired(
     else:
         sums = rng.choice([-1.0, 1.0], (n_draws, x.size)) @ x
     return Permutation(_share(sums, x.sum(), x, exact=exact), float(x.mean()), exact, sums.size)
+
+
+def paired_p(found: Comparison) -> float | None:
+    """Two-sided p of the paired t test that belongs to an interval of `bench.stats.compare_paired`.
+
+    Parameters
+    ----------
+    found : Comparison
+        Paired, with Student's interval.
+
+    Returns
+    -------
+    float or None
+        At most 0.05 where the 95 % interval leaves out zero. Without spread that of the sign-flip test: 1 where all
+        differences are zero, else ``2 ** (1 - n)``. None with too few pairs for an interval.
+
+    Raises
+    ------
+    ValueError
+        If it isn't paired, or its interval is another one.
+    """
+    difference = found.difference
+    if not found.paired or difference.method not in ("t", "point", "none"):
+        raise ValueError(f"a paired t test has no interval of the kind '{difference.method}'")
+    if difference.method == "none":
+        return None
+    if difference.method == "point":
+        return 1.0 if difference.estimate == 0 else 2.0 ** (1 - difference.n)
+    t = difference.estimate / (found.sd / math.sqrt(difference.n))
+    return float(2 * stats.t.sf(abs(t), difference.n - 1))
 
 
 def permutation_unpaired(

@@ -32,6 +32,8 @@ def inputs(name: str) -> list[NDArray[Any]]:
         "factors": factors,
         "images": (rng.random((20, 1, 8, 8)) < 0.5).astype(np.float32),
         "decoded": rng.normal(size=(20, 1, 8, 8)).astype(np.float32),
+        "decoder_codes": rng.normal(size=codes.shape),
+        "generated": rng.normal(size=(20, 1, 8, 8)).astype(np.float32),
         "covariance": np.tile(np.exp(-1.0) * np.eye(5), (len(codes), 1, 1)),
         "sources": sources,
         "true_mean": 0.9 * sources,

@@ -71,8 +71,13 @@ class Log:
         return np.ascontiguousarray(rows.swapaxes(0, 1))
 
 
-def final(curves: Rows, share: float = 0.05) -> dict[str, float | None]:
-    """Means over the last `share` of a run's rows.
+def end_of(n_rows: int, share: float = 0.05) -> slice:
+    """The last `share` of the rows of curves, one at least: what is called the end of a training."""
+    return slice(max(n_rows - max(1, math.ceil(share * n_rows)), 0), n_rows)
+
+
+def final(curves: Rows) -> dict[str, float | None]:
+    """Means over the end of a run's rows, see `end_of`.
 
     Parameters
     ----------
@@ -83,7 +88,7 @@ def final(curves: Rows, share: float = 0.05) -> dict[str, float | None]:
     dict
         By `COLUMNS`; None where there is no value (no set point, no rows, not finite).
     """
-    tail = curves[-max(1, math.ceil(share * len(curves))) :, 1 : 1 + len(COLUMNS)]
+    tail = curves[end_of(len(curves)), 1 : 1 + len(COLUMNS)]
     means = tail.mean(axis=0) if len(tail) else np.full(len(COLUMNS), np.nan)
     return {name: float(value) if np.isfinite(value) else None for name, value in zip(COLUMNS, means, strict=True)}
 

@@ -19,7 +19,7 @@ from bench.claims.load import CLAIMS, load_claims, papers
 from bench.claims.schema import Claim, digest
 from bench.errors import BenchError
 from helpers.claims import CLAIM, TEST
-from helpers.paths import BASELINES
+from helpers.paths import BASELINES, ROOT
 
 BASELINE = BASELINES / "claims.toml"
 
@@ -32,10 +32,13 @@ def test_every_shipped_file_parses_and_every_margin_has_a_reason() -> None:
     for claim in claims:
         assert claim.least_seeds >= 5
         assert all(test.why.endswith(".") and test.unit for test in claim.test), claim.id
-        if not claim.needs:
+        if claim.proof:
+            file, _, test = claim.proof.partition("::")
+            assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), claim.id
+        elif not claim.needs:
             # A difference of nothing at all could only ever be undecided or reproduced by luck.
             assert all(test.bar is not None or test.margin > 0 for test in claim.test), claim.id
-            command = claim.run.format(preset="quick", seeds=5)
+            command = claim.run.format(preset="quick", seeds=5, score_every=900)
             assert "--seeds 5" in command, claim.id
             assert "{" not in command, claim.id
 
@@ -78,6 +81,9 @@ def digests() -> dict[str, str]:
         {"least_seeds": 5},
         {"least_preset": "quick"},
         {"dataset": "dsprites"},
+        {"population": {"method": "dynamic_vae", "set_point_share": {"min": 0.7}}},
+        {"population": {"method": "dynamic_vae", "set_point_share": {"min": 0.8}}},
+        {"population": None, "against": [], "run": "", "proof": "tests/test_toy.py::test_it"},
     ],
 )
 def test_a_digest_sees_everything_that_decides(changes: dict[str, Any]) -> None:
@@ -100,6 +106,9 @@ def test_a_digest_does_not_see_wording() -> None:
         ({"population": {"method": "beta_vae", "hyper": {"beta": "@bta"}}}, "beta_vae has no 'bta'"),
         ({"match": ["beta"]}, "toy.C1: vae has no 'beta'"),
         ({"test": [{**TEST, "measure": "migg"}]}, "toy.C1: unknown measure 'migg'; did you mean 'mig'?"),
+        ({"population": {"method": "beta_vae", "set_point_share": {"min": 0.7}}}, "beta_vae has no 'set_point'"),
+        ({"population": {"method": "beta_vae", "set_point_share": {}}}, "a range needs min, max or both"),
+        ({"proof": "tests/test_toy.py::test_it"}, "what is proved is judged by no runs"),
         ({"equal": {"kll": 0.2}}, "toy.C1: unknown measure 'kll'; did you mean 'kl'?"),
         ({"dataset": "sprites"}, "toy.C1: unknown dataset 'sprites'"),
         ({"least_seeds": 4}, "toy.C1.least_seeds: Input should be greater than or equal to 5"),

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from bench.claims.measures import OF_CURVES, OF_RUNS, known_measures, measure
+from bench.claims.measures import OF_CURVES, OF_RUNS, OF_SCORES, known_measures, measure
 
 CURVES = pd.DataFrame(
     {
@@ -35,6 +35,9 @@ RUN = {
 }
 
 
+SCORES = pd.DataFrame({"step": [10.0, 20, 30, 40, 50, 55, 60], "mig": [0.1, 0.5, 0.2, 0.45, 0.3, 0.45, 0.4], "kl": 1.0})
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -47,16 +50,20 @@ RUN = {
         # kl_0 and kl_2 at the second step of 2 nats, kl_1 at 3; kl_3 was never low, kl_4 falls again.
         ("latents_one_by_one", 2.0),
         ("information_minus_kl", -0.5),
+        ("mig_since_start", -0.1),
+        # The set point is 4 from the fifth step on.
+        ("mig_since_arrival", -0.05),
+        ("mig_range_late", 0.25),
     ],
 )
 def test_functions_of_curves_by_hand(name: str, value: float) -> None:
-    assert measure(name, RUN, lambda: CURVES) == pytest.approx(value)
+    assert measure(name, RUN, lambda: CURVES, lambda: SCORES) == pytest.approx(value)
 
 
 def test_every_function_of_curves_has_a_test_and_a_meaning() -> None:
     (marks,) = [mark for mark in test_functions_of_curves_by_hand.pytestmark if mark.name == "parametrize"]
-    assert {case[0] for case in marks.args[1]} == {*OF_RUNS, *OF_CURVES}
-    assert all((function.__doc__ or "").strip() for function in (OF_RUNS | OF_CURVES).values())
+    assert {case[0] for case in marks.args[1]} == {*OF_RUNS, *OF_CURVES, *OF_SCORES}
+    assert all((function.__doc__ or "").strip() for function in (OF_RUNS | OF_CURVES | OF_SCORES).values())
 
 
 def test_the_floor_is_seen_at_its_value_and_not_beside_it() -> None:

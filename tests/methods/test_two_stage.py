@@ -13,6 +13,7 @@ from bench.method import kl_per_latent, resolve_hyper
 from bench.method_kinds import StagedMethod
 from bench.nn import networks
 from bench.registry import METHODS
+from bench.seeds import stream
 from bench.spec import RunSpec
 from bench.training import checkpoint, loop, step
 from bench.training import state as training_state
@@ -133,6 +134,32 @@ def test_representation_metrics_are_the_base_methods(data, base):
     )
     assert evaluation_codes.evaluate(take(two, 0), *data).scores
     np.testing.assert_array_equal(np.array(two.log.rows)[:3], np.array(one.log.rows))
+
+
+def test_metrics_of_the_prior_are_given_what_decoder_two_is_given(data):
+    """Its codes at evaluation, and what it makes of draws from the prior."""
+    spec = run_spec(
+        "two_stage",
+        {"base_hyper": "beta=100", "code_mode": "mean_plus_std"},
+        3,
+        steps=STEPS,
+        evaluation=MEASURED | {"n_images": 40, "metrics": {"prior_gap": 1, "generation": 1}},
+    )
+    run = take(trained(spec, data), 0)
+    inputs, reasons = evaluation_codes.inputs_of(run, *data)
+    mean, logvar = inputs["codes"], inputs["logvar"]
+    np.testing.assert_allclose(inputs["decoder_codes"], mean + np.exp(logvar / 2), rtol=1e-5)
+    draws = stream(3, evaluation_codes.PRIOR).standard_normal((40, mean.shape[1]))
+    np.testing.assert_array_equal(inputs["generated"], evaluation_codes.decode(run.model, draws))
+    assert reasons == {}
+    without = take(trained(spec.model_copy(update={"method": make("autoencoder").method}), data), 0)
+    inputs, reasons = evaluation_codes.inputs_of(without, *data)
+    assert "generated" not in inputs
+    assert reasons["generated"] == "the codes carry no noise"
+    # Nobody who doesn't ask for them pays for them.
+    assert (
+        not {"generated", "decoder_codes"} & evaluation_codes.inputs_of(take(trained(make(), data), 0), *data)[0].keys()
+    )
 
 
 def test_codes_of_the_frozen_encoder_are_computed_once(data):

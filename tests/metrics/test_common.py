@@ -27,6 +27,8 @@ def inputs() -> dict[str, np.ndarray]:
         "factors": factors,
         "images": images,
         "decoded": rng(5).normal(size=images.shape).astype(np.float32),
+        "decoder_codes": rng(6).normal(size=codes.shape),
+        "generated": rng(7).normal(size=images.shape).astype(np.float32),
         "sources": standardised(factors),
         "covariance": np.tile(0.1 * np.eye(codes.shape[1]), (len(codes), 1, 1)),
     }

@@ -151,6 +151,7 @@ def tables(draw: st.DrawFn, *, plain: bool = False, least: int = 1) -> Table:
             "covariance": spread[:, :, None] * np.eye(d) if d < 10 else np.zeros((0, d, d)),
             "true_mean": 0.9 * sources,
             "true_covariance": np.tile(0.1 * np.eye(f), (n, 1, 1)),
+            "decoder_codes": table + random.normal(size=table.shape),
             **pictures(random, scale),
         }
     )
@@ -159,7 +160,8 @@ def tables(draw: st.DrawFn, *, plain: bool = False, least: int = 1) -> Table:
 def pictures(random: np.random.Generator, scale: float) -> dict[str, Any]:
     size = (int(random.integers(1, 4)), int(random.choice([1, 3])), *random.integers(11, 16, size=2))
     images = random.choice([random.random(size), np.rint(random.random(size)), np.zeros(size)])
-    return {"images": images.astype(np.float32), "decoded": (scale * random.normal(size=size)).astype(np.float32)}
+    decoded, generated = ((scale * random.normal(size=size)).astype(np.float32) for _ in range(2))
+    return {"images": images.astype(np.float32), "decoded": decoded, "generated": generated}
 
 
 def call(name: str, table: Table) -> dict[str, Any] | str:
@@ -167,7 +169,8 @@ def call(name: str, table: Table) -> dict[str, Any] | str:
     info = OWN[name].info
     # Nearest neighbours per latent take their time.
     most = 300 if name != "infomec" else 30 if EXAMPLES else 5
-    given = [table[need][:, :most] if need == "codes" else table[need] for need in info.inputs]
+    wide = {"codes"} if "decoder_codes" not in info.inputs else set()
+    given = [table[need][:, :most] if need in wide else table[need] for need in info.inputs]
     extra = {need: table[need] for need in info.optional if need in table}
     try:
         found: dict[str, Any] = OWN[name].value(*given, **extra, **QUICK.get(name, {}), rng=rng())
@@ -278,6 +281,7 @@ INVARIANT = {
     "dci": (larger_names, scale),
     "elbo": (),
     "factor_vae_score": (names, larger_names, scale),
+    "generation": (),
     "inference": (rows,),
     "infomec": (larger_names, scale),
     "irs": (rows, latents, names, larger_names, factors, scale, mirror, shift, constant),
@@ -286,6 +290,7 @@ INVARIANT = {
     "mig_sampled": (rows, latents, names, larger_names, factors, scale, mirror, shift, repeated),
     "modularity": (larger_names, scale),
     "mutual_information": (rows, latents, scale, repeated),
+    "prior_gap": (),
     "reconstruction": (),
     "rmig": (rows, latents, names, larger_names, factors, repeated),
     "sap": (latents, mirror),

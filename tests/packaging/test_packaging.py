@@ -122,6 +122,7 @@ def test_every_source_file_is_in_the_wheel(wheel: Path, source: Path) -> None:
         if path.is_file()
     }
     assert {"bench/py.typed", "bench/methods/beta_vae.py", "bench/datasets/dsprites.py"} <= expected
+    assert "bench/execution/plants.toml" in expected
     assert "bench/config/plain_kl.toml" in expected
     names = ("smoke", "quick", "compact", "standard", "paper")
     assert {f"bench/config/presets/{name}.toml" for name in names} <= expected
