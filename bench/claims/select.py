@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
 from bench.claims.describe import describe, labels
 from bench.claims.measures import measure
+from bench.claims.presets import is_shipped
 from bench.claims.schema import Claim, ClaimTest, Population, Range
 from bench.claims.shares import KnownKL, known_kls
 from bench.claims.sweeps import SWEEPS
 from bench.config.plain_kl import PlainKL, key_of_plain, read_plain_kls
 from bench.config.shares import resolve_shares
-from bench.config.study import StudySpec, presets, resolve
 from bench.errors import BenchError
 from bench.registry import METHODS
 from bench.results.curves import read_curves, read_scores_by_step
@@ -305,23 +304,3 @@ def pools(studies: Sequence[Study], called: Sequence[str] = ()) -> list[Pool]:
         Pool([studies[k] for k in own], preset=p, terms=t, shipped=place < 0, called=[names[k] for k in own])
         for (p, t, place), own in sorted(grouped.items())
     ]
-
-
-def is_shipped(study: Study) -> bool:
-    """Whether a study's training, data, sample sizes and methods' settings are those of the preset it names."""
-    asked = {key: value for key, value in study.meta.items() if key in StudySpec.model_fields}
-    if asked.get("preset") not in presets():
-        return False
-    try:
-        spec, plain = StudySpec.model_validate(asked), resolve(str(asked["preset"]))
-    except ValidationError:
-        return False
-    # How often curves are logged and scores are taken moves none at the end.
-    often = {name: getattr(plain.train, name) for name in ("log_every", "score_every")}
-    same = spec.train.model_copy(update=often) == plain.train
-    same &= spec.method == plain.method
-    sizes = ("n_codes", "n_images")
-    same &= all(getattr(spec.evaluation, name) == getattr(plain.evaluation, name) for name in sizes)
-    # Other data sets are no part of the preset; on its own a smaller grid is another study, however it was asked for.
-    same &= all(spec.dataset.get(name, {}) == plain.dataset.get(name, {}) for name in plain.datasets)
-    return same and not any(item.startswith(f"{name}[") for item in spec.datasets for name in plain.datasets)

@@ -11,10 +11,10 @@ from bench.claims.describe import describe
 from bench.claims.load import load_claims
 from bench.claims.measures import OF_SCORES
 from bench.claims.outcome import MOST_SEEDS, Outcome, Status, combine, seeds_needed
+from bench.claims.presets import score_every
 from bench.claims.schema import PRESET_RANK, Claim, ClaimTest, Paper
 from bench.claims.select import HELD, Group, Pool, pools
 from bench.claims.shares import in_words
-from bench.config.study import presets, resolve
 from bench.errors import BenchError, did_you_mean
 from bench.results.study import Study
 from bench.stats import Comparison, compare_paired, compare_unpaired, verdict
@@ -192,8 +192,10 @@ def judge(name: str, paper: Paper, claim: Claim, pool: Pool) -> Verdict:
         statuses.append("not run")
     status = combine(statuses, "all")
     outcomes = tuple(itertools.chain.from_iterable(pairs))
-    missing = {item.test.measure for item in outcomes if not item.n}
-    why += sorted({f"no run has {'scores during training' if each in OF_SCORES else each}" for each in missing})
+    missing, there = ({item.test.measure for item in outcomes if bool(item.n) is some} for some in (False, True))
+    if missing & OF_SCORES.keys() and not there & OF_SCORES.keys():
+        missing = missing - OF_SCORES.keys() | {"scores during training"}
+    why += [f"no run has {each}" for each in sorted(missing)]
     fewest = min((item.n for item in outcomes if item.n), default=0)
     if status == "undecided" and fewest < claim.least_seeds:
         why.append(f"too few seeds (n = {fewest}, at least {claim.least_seeds})")
@@ -291,12 +293,4 @@ def _next(item: Verdict) -> str:
                 seeds = max(seeds, outcome.seeds_for(claim.least_seeds), outcome.seeds_needed or 0)
     elif item.counts or (item.status != "not run" and claim.least_preset == "none"):
         return ""
-    return "bench run " + claim.run.format(preset=preset, seeds=seeds, score_every=_score_every(preset))
-
-
-def _score_every(preset: str) -> int:
-    """A twentieth of a preset's steps, as a multiple of ``log_every``; 0 at an unnamed preset."""
-    if preset not in presets():
-        return 0
-    train = resolve(preset).train
-    return max(1, round(train.steps / 20 / train.log_every)) * train.log_every
+    return "bench run " + claim.run.format(preset=preset, seeds=seeds, score_every=score_every(preset))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.claims.select import is_shipped
+from bench.claims.presets import is_shipped
 from bench.claims.verdict import ledger
 from bench.results import scores_by_step
 from bench.results.study import read_study
@@ -26,6 +26,8 @@ def test_scores_by_step_are_read_from_the_runs_folders(study_builder: Build) -> 
     (outcome,) = verdict_of(builder, OVER).outcomes
     assert (outcome.n, outcome.status) == (10, "reproduced")
     assert outcome.effect == pytest.approx(0.25)
+    both = {**OVER, "test": [LATE, {**LATE, "measure": "mig_since_arrival"}]}
+    assert verdict_of(builder, both).why == "no run has mig_since_arrival"
 
 
 def test_runs_that_were_scored_at_the_end_only_say_so_and_what_to_run(study_builder: Build) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+from bench.claims.presets import is_shipped
 from bench.claims.render import verdict_words
-from bench.claims.select import is_shipped
 from bench.claims.verdict import ledger, ledger_for
 from bench.config.study import resolve
 from bench.errors import BenchError

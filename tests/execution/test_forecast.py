@@ -88,7 +88,8 @@ def test_plan_and_run_say_it_once_for_all_seeds(bench: Callable[..., tuple[int, 
 
 
 def test_a_schedule_that_outlasts_the_training_is_told_without_any_plant() -> None:
-    method = "control_vae[set_point=5.0,set_point_start=0.5,set_point_step=0.15,set_point_every=20]"
+    schedule = "set_point=5.0,set_point_start=0.5,set_point_step=0.15,set_point_every=20"
+    method = f"control_vae[{schedule},ki=0.1,beta_min=1.0]"
     assert warnings(specs_of([method], "train.steps=300"), NOWHERE) == [
         "control_vae[set_point=5,ki=0.1,beta_min=1]: its set point gets to 2.75 of 5 nats in 300 steps; the schedule "
         "ends after 600"
