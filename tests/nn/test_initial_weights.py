@@ -1,6 +1,6 @@
 """The first weights of every network that runs have been trained with, and the names that weight files know them by.
 
-A run's weights hang on its seed and on the names of its layers, since each layer draws from a stream of its own: a layer
+A run's weights hang on its seed and on the names of its layers, since each layer draws from a stream of its own: one
 that is renamed or moved changes every run without a change of its id.
 """
 
