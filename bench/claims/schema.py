@@ -1,7 +1,7 @@
 """What a claim is: a statement of a paper, the runs that speak to it, and the margin it is judged by.
 
 `digest` pins everything that could be turned afterwards to get another verdict; ``tests/baselines/claims.toml`` holds
-the digests.
+the digests, which ``bench check`` compares and stores.
 """
 
 from __future__ import annotations
