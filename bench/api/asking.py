@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.config.expand import UnknownKLError, expand, study_datasets, with_trials
-from bench.config.study import StudySpec, find_study, presets, resolve, studies
+from bench.config.preset_files import presets
+from bench.config.study import StudySpec, find_study, resolve, studies
 from bench.config.tuned import read_winners
 from bench.config.tuning import FIRST_SEED
 from bench.errors import BenchError, did_you_mean

@@ -167,7 +167,8 @@ def print_status(folder: Path, *, as_json: bool) -> None:
 def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None:
     """Print the names of one kind, with version and first line of the documentation."""
     from bench import registry
-    from bench.config.study import PRESETS, STUDIES, presets, studies
+    from bench.config.preset_files import PRESETS, presets
+    from bench.config.study import STUDIES, studies
 
     registries: dict[str, registry.Registry[Any, Any]] = {
         "methods": registry.METHODS,
