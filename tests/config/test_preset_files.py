@@ -24,15 +24,16 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_ranks_are_in_the_files():
-    ranks = {name: preset_files.rank(name) for name in preset_files.presets()}
-    assert ranks == {"smoke": 0, "quick": 1, "li2022": 1, "li2022_sampled": 1, "compact": 2, "standard": 3, "paper": 4}
-    assert preset_files.by_rank() == ["smoke", "li2022", "li2022_sampled", "quick", "compact", "standard", "paper"]
+    ranks = {"smoke": 0, "li2022": 1, "li2022_sampled": 1, "quick": 1, "compact": 2, "standard": 3, "paper": 4}
+    assert {name: preset_files.rank(name) for name in ranks} == ranks
+    assert [name for name in preset_files.by_rank() if name in ranks] == list(ranks)
 
 
 def test_a_new_file_is_a_preset_that_claims_can_count_from(folder):
     text = (folder / "quick.toml").read_text(encoding="utf-8")
     (folder / "middling.toml").write_text(text.replace("rank = 1", "rank = 2"), encoding="utf-8")
-    assert preset_files.by_rank()[-4:] == ["compact", "middling", "standard", "paper"]
+    found = preset_files.by_rank()
+    assert found.index("quick") < found.index("compact") < found.index("middling") < found.index("standard")
     assert resolve("middling").train == resolve("quick").train
     assert Claim.model_validate({**CLAIM, "least_preset": "middling"}).least_preset == "middling"
 
