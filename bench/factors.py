@@ -67,6 +67,10 @@ def _columns(factors: Any, names: Sequence[str]) -> Iterator[tuple[str, NDArray[
         if np.ma.is_masked(column):
             raise ValueError(f"{name} is masked in {int(np.ma.getmaskarray(column).sum())} of {len(column)} rows")
         values = np.asarray(column)
+        # Beside texts NumPy would make a text of it, as of pandas' missing strings.
+        missing = sum(isinstance(value, float) and value != value for value in values) if values.dtype == object else 0
+        if missing:
+            raise ValueError(f"{name} is NaN or infinite in {missing} of {len(values)} rows")
         yield name, np.array(values.tolist()) if values.dtype == object else values
 
 

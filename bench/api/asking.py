@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ def _split(texts: Texts | None) -> list[str] | None:
 def _seeds(seeds: int | Sequence[int] | str | None) -> list[int] | None:
     if seeds is None:
         return None
-    if isinstance(seeds, str | int):
+    if isinstance(seeds, str | Integral):
         return parse_seeds(str(seeds))
     try:
         return sorted({index(seed) for seed in seeds})
@@ -151,7 +151,7 @@ def _tuning_seeds(seeds: int | Sequence[int] | str | None) -> list[int]:
     """Seeds as `_seeds` reads them, but a count begins at `FIRST_SEED`."""
     seeds = TUNING_SEEDS if seeds is None else seeds
     found = _seeds(seeds) or []
-    counted = isinstance(seeds, int) or (isinstance(seeds, str) and seeds.strip().isdigit())
+    counted = isinstance(seeds, Integral) or (isinstance(seeds, str) and seeds.strip().isdigit())
     return [FIRST_SEED + seed for seed in found] if counted else found
 
 
@@ -161,10 +161,12 @@ def _lines(settings: Mapping[str, Any] | Sequence[str] | None) -> list[str]:
         return []
     if not isinstance(settings, Mapping):
         return [settings] if isinstance(settings, str) else list(settings)
-    return [
-        f"{key}={json.dumps(value) if isinstance(value, bool | int | float) else value}"
-        for key, value in settings.items()
-    ]
+    return [f"{key}={_written(value)}" for key, value in settings.items()]
+
+
+def _written(value: Any) -> str:
+    # Within the outer quotes anything may stand, other quotes as well.
+    return f'"{value}"' if isinstance(value, str | Path) else str(value)
 
 
 def _default_name(file: Path | None, preset: str, datasets: list[DatasetSpec], results: Path, suffix: str) -> str:

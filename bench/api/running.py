@@ -31,8 +31,8 @@ def run(
     results: str | Path = "results",
     n_jobs: int = 0,
     rerun: Literal["", "diverged", "all"] = "",
-    plugins: Sequence[str | Path] = (),
-    reuse: Sequence[str | Path] = (),
+    plugins: Sequence[str | Path] | str | Path = (),
+    reuse: Sequence[str | Path] | str | Path = (),
     mixed: bool = False,
     watcher: Watcher | None = None,
 ) -> Study:
@@ -64,9 +64,9 @@ def run(
         Worker processes; 0: one per core. No number depends on it.
     rerun : {"", "diverged", "all"}
         What is done again.
-    plugins : sequence of path
+    plugins : path, or sequence of path
         Python files that register methods, data sets, metrics or figures.
-    reuse : sequence of str or path
+    reuse : str or path, or sequence of them
         Studies whose finished runs of the same id are taken over.
     mixed : bool
         Allow runs of other versions beside those that are stored.
@@ -88,8 +88,11 @@ def run(
     >>> study = run("smoke", methods="beta_vae[beta=1,4]", seeds=1)  # doctest: +SKIP
     >>> study.runs[["method", "hyper.beta", "mig", "kl"]]  # doctest: +SKIP
     """
-    for file in plugins:
-        load_plugin(Path(file))
+    if n_jobs < 0:
+        raise BenchError(f"n_jobs={n_jobs}: give a number of worker processes, or 0 for one per core")
+    files = [Path(file) for file in _several(plugins)]
+    for file in files:
+        load_plugin(file)
     root = Path(results)
     asked = ask(
         study, preset=preset, methods=methods, datasets=datasets, metrics=metrics, seeds=seeds, terms=terms,
@@ -97,7 +100,7 @@ def run(
     )  # fmt: skip
     if rerun not in ("", "diverged", "all"):
         raise BenchError(f"rerun={rerun!r}: it is 'diverged', 'all' or ''")
-    files, command = [Path(file) for file in plugins], f"bench.run({str(study)!r})"
+    command = f"bench.run({str(study)!r})"
     specs = asked.specs
     if asked.waits is not None:
         calibrate(asked.study, asked.waits, root, n_jobs=n_jobs, plugins=files, command=command, watcher=watcher)
@@ -111,7 +114,7 @@ def run(
         plugins=files,
         command=command,
         mixed=mixed,
-        reuse=[*(locate(str(other), root) for other in reuse), *asked.known.calibrations],
+        reuse=[*(locate(str(other), root) for other in _several(reuse)), *asked.known.calibrations],
         plain_kl=asked.known.used.values(),
         watcher=watcher,
     )
@@ -119,3 +122,7 @@ def run(
     if failed:
         warnings.warn(f"{len(failed)} of {len(outcomes)} runs failed: see `failures` of the study", stacklevel=2)
     return load_study(root / asked.name, mixed=mixed)
+
+
+def _several(paths: Sequence[str | Path] | str | Path) -> Sequence[str | Path]:
+    return [paths] if isinstance(paths, str | Path) else paths

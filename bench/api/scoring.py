@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import index
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.api.study import Study
 from bench.arrays import as_numpy
 from bench.comparison.compare import compare as compare_studies
 from bench.comparison.compare import load_study as load_compared
 from bench.comparison.render import to_rows
+from bench.errors import BenchError
 from bench.external.codes import represent
 from bench.external.score import score as score_all
 from bench.metrics.measure import find_metric
@@ -67,13 +70,24 @@ def score(
     >>> float(score(factors, factors, metrics="mig").loc["mig", "value"])
     1.0
     """
+    try:
+        seed = index(seed)
+    except TypeError:
+        raise BenchError(f"seed={seed!r}: give a whole number") from None
     named = tuple(factor_names) or tuple(map(str, getattr(factors, "columns", ())))
     given = {"codes": codes, "logvar": logvar, "factors": factors}
-    tables = {name: as_numpy(value) for name, value in given.items() if value is not None}
-    item = represent({name: np.asarray(table) for name, table in tables.items()}, named)
+    item = represent({name: _array(name, value) for name, value in given.items() if value is not None}, named)
     chosen = [part for text in ([metrics] if isinstance(metrics, str) else metrics) for part in split_list(text)]
     (scored,) = score_all([item], chosen, seed=seed)
     return _table(scored.evaluation)
+
+
+def _array(name: str, value: Any) -> NDArray[Any]:
+    array = as_numpy(value)
+    # NumPy would take what stands behind a mask for values.
+    if np.ma.is_masked(array):
+        raise BenchError(f"score: {name} are masked in {int(np.ma.getmaskarray(array).sum()):,} places: leave rows out")
+    return np.asarray(array)
 
 
 def _table(found: Any) -> pd.DataFrame:
@@ -91,11 +105,18 @@ def _table(found: Any) -> pd.DataFrame:
                 "version": metric.version,
                 "note": "; ".join(found.marks.get(column, [])),
             }
+    # By the name of a metric that didn't run, or of a score that one which did couldn't give.
+    ran = {column: metric for metric in map(find_metric, found.details) for column in metric.columns.values()}
     for name, reason in found.not_applicable.items():
-        missing = find_metric(name).columns.values() if name not in rows else [name]
-        for column in missing:
-            direction = score_info(column).higher_is_better
-            rows.setdefault(column, {"value": np.nan, "error": np.nan, "higher_is_better": direction, "note": reason})
+        metric = ran.get(name) or find_metric(name)
+        for column in [name] if name in ran else metric.columns.values():
+            rows[column] = {
+                "value": np.nan,
+                "error": np.nan,
+                "higher_is_better": score_info(column).higher_is_better,
+                "version": metric.version,
+                "note": reason,
+            }
     columns = ["value", "error", "higher_is_better", "version", "note"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     return table.loc[sorted(table.index, key=place)].rename_axis("score")

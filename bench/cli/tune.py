@@ -105,11 +105,16 @@ def tune(
         reuse=[locate(other, results) for other in reuse or []], quiet=quiet,
     )  # fmt: skip
     winners = _choose(asked.study, specs, folder, out or folder / TUNED, mixed=mixed)
+    chosen = asked.study.tuning.trials if asked.study.tuning else {}
+    without = [name for name in chosen if name not in winners.method]
+    if without:
+        say(f"no winner: {', '.join(without)}: no setting ran well at all tuning seeds, see table_tuning.csv", err=True)
     whole = report_all(folder, reports, name, mixed=mixed, quiet=True, jobs=jobs, failed=failed)
     if not quiet:
         _print_winners(winners)
         words = ["bench", "run", *([config] if config else []), "--preset", asked.study.preset]
-        words += [word for item in method or [] for word in ("-m", _without_values(item))]
+        methods = [",".join(winners.method)] if without else [_without_values(item) for item in method or []]
+        words += [word for item in methods for word in ("-m", item)]
         given = [("-d", dataset), ("--metric", metric), ("--set", set_), ("--plugin", plugin)]
         words += [word for flag, items in given for item in items or [] for word in (flag, str(item))]
         say(f"next: {shlex.join([*words, '--tuned', str(out or folder / TUNED)])}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import Field, ValidationError
 from bench.errors import BenchError
 from bench.files import read_toml
 from bench.formatting import ranges
+from bench.neutral import neutral_values
 from bench.registry import METHODS
 from bench.schema import StrictModel
 from bench.train_settings import MACHINE, TrainSettings
@@ -145,6 +147,9 @@ def tuned_hyper(winners: Winners, name: str) -> dict[str, Any]:
         raise BenchError(
             f"method '{name}' was tuned at version {found.version} and is at {entry.version}: tune it again"
         )
+    said = neutral_values(entry.value.Hyper) | found.hyper
+    if missing := [item.name for item in fields(entry.value.Hyper) if item.name not in said]:
+        raise BenchError(f"method '{name}': the tuned file doesn't say {missing[0]}; bench tune writes it anew")
     return dict(found.hyper)
 
 
@@ -160,9 +165,12 @@ def check_conditions(winners: Winners, sha256: str, train: TrainSettings) -> Non
     if winners.data.sha256 != sha256:
         raise BenchError(f"the tuned settings were found on other data ({winners.data.name}): {way_out}")
     now = settings_that_matter(train)
-    differing = [key for key in now if now[key] != winners.train.get(key, now[key])]
-    if differing:
-        was = ", ".join(f"{key}={winners.train[key]}" for key in differing)
+    # Written by a version that didn't know them, it was found with what such settings do nothing at.
+    was_then = neutral_values(TrainSettings) | winners.train
+    if missing := [key for key in now if key not in was_then]:
+        raise BenchError(f"the tuned file doesn't say train.{missing[0]}; bench tune writes it anew")
+    if differing := [key for key in now if now[key] != was_then[key]]:
+        was = ", ".join(f"{key}={was_then[key]}" for key in differing)
         raise BenchError(f"the tuned settings were found with {was}: {way_out}")
 
 

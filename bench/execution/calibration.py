@@ -173,6 +173,11 @@ def measured(store: Store, runs: Sequence[str]) -> PlainKL | None:
     if len(ended) < LEAST:
         return None
     kls = np.array([kl for kl, _ in ended])
+    if round(float(kls.mean()), 2) <= 0:
+        raise BenchError(
+            f"'{store.path}': the plain VAE's KL is {kls.mean():.2g} nats at these training settings: nothing can be a "
+            "share of it; train for longer, or write set points in nats"
+        )
     days = sorted(str(record.get("started", ""))[:10] for _, record in ended)
     versions = sorted({str(record.get("versions", {}).get("disbench") or "") for _, record in ended} - {""})
     return PlainKL(

@@ -147,7 +147,7 @@ def at_work(curves: pd.DataFrame, floor: float | None) -> pd.DataFrame:
 
     A network that stays there finds another optimum, with a KL of its own.
     """
-    steps = curves["step"] / curves["step"].iloc[-1]
+    steps = curves["step"] / curves["step"].max()
     off = curves["beta"] > (floor or 0.0) * (1 + DIGITS)
     since = steps - steps.where(off).ffill()
     rows: pd.DataFrame = curves[(steps > EARLY) & (off | (since <= SOON)) & np.isfinite(curves["kl"])]
@@ -156,6 +156,10 @@ def at_work(curves: pd.DataFrame, floor: float | None) -> pd.DataFrame:
 
 def fit(rows: pd.DataFrame, lag: float) -> Plant | None:
     """The median KL at each weight, made to fall; None of fewer than two weights."""
+    # A weight of 0 has no place on the axis.
+    rows = rows[rows["beta"] > 0]
+    if rows.empty:
+        return None
     logs = np.log(rows["beta"].to_numpy())
     edges = np.linspace(logs.min() - 1e-9, logs.max() + 1e-9, BINS + 1)
     groups = rows.assign(log=logs).groupby(np.digitize(logs, edges))

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import bench
+from bench.api.asking import ask
 from bench.dataset import sample_rows
 from bench.errors import BenchError
 from bench.registry import METHODS
@@ -183,6 +184,62 @@ def test_what_a_score_lacks_has_a_note():
     found = bench.score(FACTORS, metrics="core")
     assert found.loc["mig", "note"] == "no factors are given"
     assert np.isnan(found.loc["mig", "value"])
+
+
+@pytest.mark.parametrize(
+    ("codes", "factors", "metric", "missing"),
+    [
+        (np.ones((64, 2)), None, "total_correlation", {"gaussian_tc_samples"}),
+        (np.random.default_rng(0).normal(size=(5, 50)), FACTORS[:5], "modularity", {"modularity", "explicitness"}),
+    ],
+)
+def test_a_score_that_its_metric_cannot_give_is_a_row_with_the_reason(codes, factors, metric, missing):
+    found = bench.score(codes, factors, metrics=metric)
+    assert {*found.index[found["value"].isna()]} == missing
+    assert found.loc[list(missing), "note"].str.len().gt(0).all()
+    assert found["version"].eq(2).all()
+
+
+def test_masked_and_missing_values_are_never_taken_for_values():
+    codes = np.ma.masked_array(FACTORS.astype(float), mask=FACTORS == 3)
+    with pytest.raises(BenchError, match="codes are masked in 16 places"):
+        bench.score(codes, FACTORS, metrics="mig")
+    with pytest.raises(BenchError, match="factors are masked in 16 places"):
+        bench.score(FACTORS, np.ma.masked_array(FACTORS, mask=FACTORS == 3), metrics="mig")
+    words = pd.DataFrame({"shape": ["square", None] * 32, "x": FACTORS[:, 1]})
+    with pytest.raises(BenchError, match="factor shape is NaN or infinite in 32 of 64 rows"):
+        bench.score(FACTORS, words, metrics="mig")
+
+
+def test_a_seed_is_a_whole_number():
+    with pytest.raises(BenchError, match=r"seed=1\.5: give a whole number"):
+        bench.score(FACTORS, FACTORS, metrics="factor_vae_score", seed=1.5)
+    one, other = (bench.score(FACTORS, FACTORS, metrics="factor_vae_score", seed=seed) for seed in (1, np.int64(1)))
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_texts_of_settings_stay_what_they_are():
+    for path in ("a=b, c.npz", "123", "true", " x.npz", "'q'.npz", 'a"b.npz'):
+        with pytest.raises(BenchError) as caught:
+            ask("smoke", methods="vae", datasets="npz", settings={"npz.path": path})
+        assert str(caught.value).endswith(f"/{path}: no such file")
+    asked = ask("smoke", methods="control_vae", seeds=np.int64(1), settings={"control_vae.set_point": "80%"})
+    assert {spec.seed for spec in asked.specs} == {0}
+    assert {spec.method.hyper.get("set_point") for spec in asked.specs} == {11.18, None}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"n_jobs": -1}, "n_jobs=-1: give a number"),
+        ({"plugins": "mine.py"}, r"plug-in 'mine\.py': no such file"),
+        ({"reuse": "other"}, "no study 'other'"),
+    ],
+)
+def test_what_run_is_given_is_refused_in_one_line(given, said, tmp_path):
+    with pytest.raises(BenchError, match=said):
+        bench.run("smoke", methods="vae", seeds=1, results=tmp_path, **given)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from bench.api.asking import ask
 from bench.config.expand import expand, with_trials
 from bench.config.study import StudySpec, resolve
-from bench.config.tuned import Winners, read_winners
+from bench.config.tuned import Winners, read_winners, settings_that_matter
 from bench.config.tuning import TuningSettings, bound_asked, points
 from bench.errors import BenchError
 from bench.method import Method, Objective, register_method
@@ -19,6 +19,7 @@ from bench.registry import METHODS
 from bench.tunable import Linear
 
 SEEDS = [1000, 1001]
+TRAIN = settings_that_matter(resolve("smoke").train)
 
 
 def study(*methods, **tuning):
@@ -166,7 +167,7 @@ def winners(**changes):
     content = {
         "study": "s", "preset": "smoke", "rule": "mig", "draws": 4, "seeds": SEEDS,
         "data": {"name": "dsprites", "version": 1, "sha256": spec.dataset.sha256},
-        "train": {"steps": 300, "lr": 0.001},
+        "train": settings_that_matter(spec.train),
         "method": {
             "beta_vae": {
                 "version": 1, "setting": "draw 2", "tried": 5, "value": 0.3, "hyper": {"beta": 2.5, "free_bits": 0.0}
@@ -194,8 +195,13 @@ def test_tuned_terms_run_the_winner_and_the_default_on_fresh_seeds():
     ("given", "words"),
     [
         ({"seeds": (0, 1001)}, "seeds 1001 were used for tuning"),
-        ({"train": {"steps": 301}}, "the tuned settings were found with steps=301"),
+        ({"train": TRAIN | {"steps": 301}}, "the tuned settings were found with steps=301"),
+        ({"train": {key: TRAIN[key] for key in TRAIN if key != "lr"}}, "the tuned file doesn't say train.lr"),
         ({"data": {"name": "squares", "version": 1, "sha256": "0"}}, "found on other data (squares)"),
+        (
+            {"method": {"beta_vae": {"version": 1, "setting": "draw 1", "tried": 2, "value": 0.3, "hyper": {}}}},
+            "method 'beta_vae': the tuned file doesn't say beta",
+        ),
         (
             {"method": {"beta_vae": {"version": 9, "setting": "default", "tried": 1, "value": 0.3}}},
             "method 'beta_vae' was tuned at version 9 and is at 1: tune it again",
@@ -206,6 +212,14 @@ def test_winners_are_used_only_where_they_were_found_and_never_on_their_seeds(gi
     with pytest.raises(BenchError) as caught:
         expand(tuned("beta_vae", **given))
     assert words in str(caught.value)
+
+
+def test_a_tuned_file_may_lack_what_came_later_and_changes_nothing_where_it_is_absent():
+    old = {key: TRAIN[key] for key in TRAIN if key not in ("average", "lr_schedule")}
+    assert len(expand(tuned("beta_vae", train=old))) == len(expand(tuned("beta_vae")))
+    asked = tuned("beta_vae", train=old)
+    with pytest.raises(BenchError, match=r"were found with average=0\.0"):
+        expand(asked.model_copy(update={"train": asked.train.model_copy(update={"average": 0.5})}))
 
 
 def test_a_method_that_was_not_tuned_or_is_set_by_hand_is_refused():

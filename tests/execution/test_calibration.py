@@ -151,6 +151,12 @@ def test_a_run_that_ended_without_a_kl_is_none_that_ended_well(tmp_path, plain):
     assert measured(store, runs) is None
 
 
+def test_nothing_is_a_share_of_a_kl_of_zero(tmp_path, plain):
+    store = planted(tmp_path, [0.001, 0.002, 0.001, 0.0, 0.0], plain)
+    with pytest.raises(BenchError, match=r"the plain VAE's KL is 0\.0008 nats .* nothing can be a share of it"):
+        calibrated(store, plain)
+
+
 def test_a_calibration_that_fails_is_one_clear_line(tmp_path, plain, monkeypatch):
     outcomes = [Outcome("a", "ok"), Outcome("b", "failed", "no memory"), Outcome("c", "failed", "no time")]
     monkeypatch.setattr(calibration, "run_study", lambda *args, **options: outcomes)

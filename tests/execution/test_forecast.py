@@ -121,6 +121,22 @@ def test_one_weight_is_no_plant() -> None:
     assert fit(pd.DataFrame({"beta": np.full(40, 1.0), "kl": np.full(40, 9.0)}), LAG) is None
 
 
+@pytest.mark.parametrize(
+    "curves",
+    [
+        {"step": [10.0, 20.0], "beta": [0.1, 0.1], "kl": [5.0, 5.0]},
+        {"step": [10.0, 20.0], "beta": [2.0, 1.0], "kl": [np.nan, np.nan]},
+        {"step": [10.0, 20.0], "beta": [0.0, 0.0], "kl": [5.0, 5.0]},
+        {"step": [], "beta": [], "kl": []},
+    ],
+    ids=["always at the floor", "diverged", "weight 0", "no rows"],
+)
+def test_runs_that_show_no_plant_are_none(curves: dict[str, list[float]]) -> None:
+    table = pd.DataFrame(curves, dtype=float)
+    assert fit(at_work(table, 0.1), LAG) is None
+    assert fit(at_work(table, 0.0), LAG) is None
+
+
 def test_rows_at_the_floor_count_only_at_first() -> None:
     table = pd.DataFrame({"step": np.arange(1, 101.0), "beta": [1.0] * 40 + [0.1] * 60, "kl": [5.0] * 40 + [9.0] * 60})
     assert list(at_work(table, 0.1)["step"]) == [*range(16, 41), *range(41, 46)]

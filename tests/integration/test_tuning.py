@@ -103,3 +103,17 @@ def test_a_dry_run_says_how_long_and_does_nothing(bench):
     assert "12 runs of preset 'smoke', 0 done" in out
     assert "this study will take about" in out
     assert not Path("results").exists()
+
+
+@pytest.mark.slow
+def test_a_method_without_a_winner_is_told_and_left_out_of_what_comes_next(bench):
+    # A set point of 500 nats is beyond reach, so that no run arrives.
+    asked = ["-m", "beta_vae,control_vae[set_point=500]", "--set", "control_vae.set_point_step=400"]
+    code, out, err = bench(
+        "tune", "--preset", "smoke", *asked, *STEPS, "--draws", "1", "--seeds", "1", "--bound", "none", "-j", "1"
+    )
+    assert code == 0
+    assert "no winner: control_vae: no setting ran well at all tuning seeds, see table_tuning.csv" in err
+    assert "next: bench run --preset smoke -m beta_vae --metric" in out
+    content = tomllib.loads(Path("results/smoke-dsprites-tuning/tuned.toml").read_text())
+    assert set(content["method"]) == {"beta_vae"}
