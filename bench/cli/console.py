@@ -260,7 +260,7 @@ def _homes(run: str, results: Path) -> tuple[list[Path], list[str]]:
 
 
 def _print_run(folder: Path) -> None:
-    from bench.results.read import read_json
+    from bench.results.record import read_json
 
     parts = [part for part in ("spec", "result", "provenance") if (folder / f"{part}.json").exists()]
     found = {part: read_json(folder / f"{part}.json", ()) for part in parts}

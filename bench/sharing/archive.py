@@ -108,18 +108,38 @@ def read_archive(file: Path) -> Archive:
     BenchError
         In one line: no archive, a damaged one, one with anything unexpected in it, or one beyond the limits.
     """
+    archive, damaged = read_damaged(file)
+    for name, what in damaged.items():
+        raise BenchError(f"'{file}' is damaged: {name!r} {what}")
+    return archive
+
+
+def read_damaged(file: Path) -> tuple[Archive, dict[str, str]]:
+    """Read what is whole of an archive, as `read_archive` does, and say what is wrong with the rest, by name.
+
+    Raises
+    ------
+    BenchError
+        As `read_archive`, but for single files that are damaged or missing.
+    """
     with _reading(file) as content:
         study, sums, left, members = _open(content)
         files: dict[str, bytes] = {}
+        damaged: dict[str, str] = {}
         for member in members:
             _check_name(member.name, sums)
-            files[member.name] = found = _read(member, left)
+            try:
+                found = _read(member, left)
+            except containers.DAMAGED as error:
+                damaged[member.name] = f"can't be unpacked: {reason(error)}"
+                continue
             left -= len(found)
-            if sha256(found) != sums[member.name]:
-                raise BenchError(f"is damaged: {member.name!r} isn't what its manifest says")
-        for name in sorted(sums.keys() - files.keys()):
-            raise BenchError(f"is damaged: {name!r} isn't in it")
-        return Archive(file, sha256(content), study, files)
+            if sha256(found) == sums[member.name]:
+                files[member.name] = found
+            else:
+                damaged[member.name] = "isn't what its manifest says"
+        damaged |= dict.fromkeys(sorted(sums.keys() - files.keys() - damaged.keys()), "isn't in it")
+        return Archive(file, sha256(content), study, files), damaged
 
 
 def runs_of(file: Path) -> set[str]:

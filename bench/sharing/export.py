@@ -14,9 +14,10 @@ from pandas.api.types import is_object_dtype
 
 from bench.errors import BenchError, did_you_mean, reason
 from bench.files import json_bytes, sha256, write_bytes
+from bench.results.damage import faults
 from bench.results.plugins import PLUGINS
 from bench.results.read import entries
-from bench.results.store import RESULT
+from bench.results.record import RESULT, SIZES, is_sealed, seal
 from bench.results.study import read_study
 from bench.sharing.archive import IMPORTED, PICTURES, write_archive
 from bench.sharing.containers import SUFFIXES
@@ -81,7 +82,7 @@ def collect(path: Path, *, pictures: str = "none") -> Collected:
     Raises
     ------
     BenchError
-        No such study, or a record that `bench.sharing.record_checks.check_files` refuses.
+        No such study, a damaged run, or a record that `bench.sharing.record_checks.check_files` refuses.
 
     Notes
     -----
@@ -107,6 +108,8 @@ def collect(path: Path, *, pictures: str = "none") -> Collected:
             files["plan.json"] = json_bytes(read_record(_read(path / "plan.json"), "plan.json"))
         done = [folder for folder in entries(path / "runs") if (folder / RESULT).is_file()]
         for folder in done:
+            if found := faults(folder):
+                raise BenchError(f"runs/{folder.name}/{found[0].file} {found[0].what}; {found[0].way_out}")
             files |= {f"runs/{folder.name}/{name}": content for name, content in _public_run(folder).items()}
         files |= {name: _read(path / name) for name in _pictures(path, pictures, done)}
     except BenchError as error:
@@ -223,6 +226,9 @@ def _public_run(folder: Path) -> dict[str, bytes]:
     # A spec that wasn't the recorded one before is left to be found out.
     if isinstance(sums, dict) and sums.get("spec.json") == sha256(spec_bytes):
         result["files"] = sums | {"spec.json": sha256(records["spec.json"])}
+        if is_sealed(result):
+            result[SIZES] = result[SIZES] | {"spec.json": len(records["spec.json"])}
+            result = seal(result)
     records[RESULT] = json_bytes(result)
     if (folder / "provenance.json").is_file():
         facts = read_record(_read(folder / "provenance.json"), f"runs/{folder.name}/provenance.json")
