@@ -159,7 +159,7 @@ def status(
     results: Results = Path("results"),
     json: Json = False,
 ) -> None:
-    """Say of every planned run whether it is done, diverged, failed, in work or not run yet."""
+    """Say of every planned run whether it is done, damaged, diverged, failed, in work or not run yet."""
     from bench.cli import console
     from bench.sharing.opening import locate, opened
 

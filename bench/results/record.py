@@ -121,14 +121,12 @@ def look(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | list[Fault]:
     """A committed run's result and spec, or what is wrong, as far as that is seen without reading the other files."""
     result = read_or_fault(folder / RESULT, ("status", "scores"), schema=True)
     spec = read_or_fault(folder / SPEC, ("method", "dataset", "seed"), schema=True)
-    faults = [each for each in (result, spec) if isinstance(each, Fault)]
-    recorded: dict[str, Any] = {}
-    if not isinstance(result, Fault):
-        recorded = result[1]
-        faults += [*_of_result(folder, *result), *_of_files(folder, recorded)]
-    if not isinstance(spec, Fault):
-        faults += _of_spec(folder, spec[0], recorded)
-    return faults if isinstance(spec, Fault) or faults else (recorded, spec[1])
+    faults = [result] if isinstance(result, Fault) else list(_of_result(folder, *result))
+    # A damaged result is no evidence against other files.
+    recorded = {} if faults or isinstance(result, Fault) else result[1]
+    faults += [spec] if isinstance(spec, Fault) else _of_spec(folder, spec[0], recorded)
+    faults += _of_files(folder, recorded)
+    return faults if faults or isinstance(spec, Fault) else (recorded, spec[1])
 
 
 def read_or_fault(file: Path, required: Iterable[str], *, schema: bool = False) -> tuple[bytes, dict[str, Any]] | Fault:
@@ -167,7 +165,7 @@ def _of_spec(folder: Path, content: bytes, result: dict[str, Any]) -> Iterator[F
         first = error.errors()[0]
         yield Fault(SPEC, f"is no run's: {'.'.join(map(str, first['loc']))}: {first['msg']}")
         return
-    recorded = result["files"].get(SPEC) if isinstance(result.get("files"), dict) else None
+    recorded = result.get("files", {}).get(SPEC)
     if run != folder.name:
         yield Fault(SPEC, f"describes another run, {run}")
     elif recorded is not None and sha256(content) != recorded:
@@ -177,8 +175,6 @@ def _of_spec(folder: Path, content: bytes, result: dict[str, Any]) -> Iterator[F
 def _of_files(folder: Path, result: dict[str, Any]) -> Iterator[Fault]:
     """Files that are gone, or of another size. Weights may be gone: shared runs have none, and no table needs them."""
     named, sizes = (result.get(key, {}) for key in ("files", SIZES))
-    if not isinstance(named, dict) or not isinstance(sizes, dict):
-        return
     for name in named:
         if name == SPEC:
             continue

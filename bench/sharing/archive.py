@@ -108,9 +108,7 @@ def read_archive(file: Path) -> Archive:
     BenchError
         In one line: no archive, a damaged one, one with anything unexpected in it, or one beyond the limits.
     """
-    archive, damaged = read_damaged(file)
-    for name, what in damaged.items():
-        raise BenchError(f"'{file}' is damaged: {name!r} {what}")
+    archive, _ = _read_files(file, refuse=True)
     return archive
 
 
@@ -122,6 +120,11 @@ def read_damaged(file: Path) -> tuple[Archive, dict[str, str]]:
     BenchError
         As `read_archive`, but for single files that are damaged or missing.
     """
+    return _read_files(file, refuse=False)
+
+
+def _read_files(file: Path, *, refuse: bool) -> tuple[Archive, dict[str, str]]:
+    """Whole files and what is wrong with others; with `refuse` the first of these is an error and the end."""
     with _reading(file) as content:
         study, sums, left, members = _open(content)
         files: dict[str, bytes] = {}
@@ -131,14 +134,20 @@ def read_damaged(file: Path) -> tuple[Archive, dict[str, str]]:
             try:
                 found = _read(member, left)
             except containers.DAMAGED as error:
+                if refuse:
+                    raise
                 damaged[member.name] = f"can't be unpacked: {reason(error)}"
                 continue
             left -= len(found)
             if sha256(found) == sums[member.name]:
                 files[member.name] = found
+            elif refuse:
+                raise BenchError(f"is damaged: {member.name!r} isn't what its manifest says")
             else:
                 damaged[member.name] = "isn't what its manifest says"
         damaged |= dict.fromkeys(sorted(sums.keys() - files.keys() - damaged.keys()), "isn't in it")
+        if refuse and damaged:
+            raise BenchError(f"is damaged: {next(iter(damaged))!r} isn't in it")
         return Archive(file, sha256(content), study, files), damaged
 
 
