@@ -18,7 +18,8 @@ from bench.config.tuning import FIRST_SEED
 from bench.errors import BenchError, did_you_mean
 from bench.execution.calibration import KnownKLs
 from bench.results.labels import file_of
-from bench.results.read import entries, read_json
+from bench.results.read import entries
+from bench.results.record import read_json
 from bench.selectors import parse_seeds, split_list
 from bench.spec import DatasetSpec, RunSpec
 
