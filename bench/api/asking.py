@@ -138,7 +138,7 @@ def _split(texts: Texts | None) -> list[str] | None:
 def _seeds(seeds: int | Sequence[int] | str | None) -> list[int] | None:
     if seeds is None:
         return None
-    if isinstance(seeds, str | Integral):
+    if isinstance(seeds, str | int | Integral):
         return parse_seeds(str(seeds))
     try:
         return sorted({index(seed) for seed in seeds})
