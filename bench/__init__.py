@@ -41,6 +41,7 @@ _API = {
     "register_dataset": "bench.dataset",
     "Score": "bench.metric",
     "register_metric": "bench.metric",
+    "register_network": "bench.network",
     "BenchError": "bench.errors",
 }
 __all__ = ["__version__", *_API]

@@ -26,5 +26,6 @@ from bench.method_kinds import ClosedFormMethod as ClosedFormMethod
 from bench.method_kinds import StagedMethod as StagedMethod
 from bench.metric import Score as Score
 from bench.metric import register_metric as register_metric
+from bench.network import register_network as register_network
 
 __version__: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -23,6 +24,9 @@ Input = Literal[
     "decoded",  #  (M, C, H, W) float32, decoder outputs (logits) at the posterior means of the same rows
     "generated",  #  (G, C, H, W) float32, decoder outputs (logits) of draws from N(0, I)
 ]
+
+#: Matplotlib's markers of one letter, but for those too small to see.
+MARKERS = tuple("ov^<>12348spP*hH+xXDd")
 
 #: By data set what the authors' code sets otherwise than the method's file: ``{"train": {...}, "hyper": {...}}``.
 Published = Mapping[str, Mapping[str, dict[str, Any]]]
@@ -58,6 +62,10 @@ class MethodInfo(Info):
         Name in tables and figures; its own name if empty.
     trains : bool
         False for a control that is only evaluated.
+    colour, marker : str
+        In figures, as ``"#0072B2"`` and Matplotlib's ``"s"``; where empty, the palette's by a hash of the name.
+    dashes : tuple of float or None
+        Lengths in points of the line's strokes and gaps by turns, ``()`` for a solid line; None: as for the others.
     published : mapping
         Settings for ``--terms as_published``; see `Published`.
     tuning : mapping of str to Range
@@ -66,11 +74,22 @@ class MethodInfo(Info):
 
     label: str = ""
     trains: bool = True
+    colour: str = ""
+    marker: str = ""
+    dashes: tuple[float, ...] | None = None
     published: Published = field(default_factory=dict)
     tuning: Mapping[str, Range] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.colour and not re.fullmatch("#[0-9a-fA-F]{6}", self.colour):
+            raise ValueError(f"colour={self.colour!r} is none: write it as '#0072B2'")
+        if self.marker and self.marker not in MARKERS:
+            raise ValueError(f"marker={self.marker!r} is none of {' '.join(MARKERS)}")
+        if self.dashes and (len(self.dashes) % 2 or min(self.dashes) <= 0):
+            raise ValueError(
+                f"dashes={self.dashes!r} are no strokes and gaps by turns: write (5, 1.5), or () for a solid line"
+            )
         for dataset, tables in self.published.items():
             for table in tables:
                 if table not in ("train", "hyper"):

@@ -214,6 +214,9 @@ def register_method(
     groups: tuple[str, ...] = (),
     order: float = MethodInfo.order,
     trains: bool = True,
+    colour: str = "",
+    marker: str = "",
+    dashes: tuple[float, ...] | None = None,
     published: Published | None = None,
     tuning: Mapping[str, Range] | None = None,
     **unknown: Any,
@@ -234,6 +237,11 @@ def register_method(
         Place in lists and tables.
     trains : bool
         False for a control that is only evaluated.
+    colour, marker : str
+        In figures: as ``"#0072B2"``, and one of Matplotlib's markers (`bench.info.MARKERS`). Where they aren't given,
+        a hash of the name chooses from a small palette, and two methods may get the same.
+    dashes : tuple of float, optional
+        Lengths in points of the line's strokes and gaps by turns, ``()`` for a solid line.
     published : mapping, optional
         By dataset, what the authors' code sets otherwise than this file's defaults, as
         ``{"train": {...}, "hyper": {...}}``; it is what ``--terms as_published`` runs.
@@ -251,7 +259,7 @@ def register_method(
     """
     ranges = dict(tuning or {})
     about = {"label": label or name, "groups": groups, "order": order, "trains": trains, "published": published or {}}
-    about["tuning"] = ranges
+    about |= {"colour": colour, "marker": marker, "dashes": dashes, "tuning": ranges}
     add = METHODS.register(name, version=version, **about, **unknown)
 
     def decorate(cls: type[Method]) -> type[Method]:

@@ -257,7 +257,7 @@ METHODS: Registry[Any, MethodInfo] = Registry("method", "bench.methods", MethodI
 DATASETS: Registry[Any, DatasetInfo] = Registry("dataset", "bench.datasets", DatasetInfo)
 METRICS: Registry[Callable[..., dict[str, Any]], MetricInfo] = Registry("metric", "bench.metrics", MetricInfo)
 FIGURES: Registry[Callable[..., Any], FigureInfo] = Registry("figure", "bench.figures", FigureInfo)
-NETWORKS: Registry[Any, NetworkInfo] = Registry("network", "bench.nn.networks", NetworkInfo)
+NETWORKS: Registry[Any, NetworkInfo] = Registry("network", "bench.networks", NetworkInfo)
 
 MethodEntry: TypeAlias = Entry[Any, MethodInfo]
 MetricEntry: TypeAlias = Entry[Callable[..., dict[str, Any]], MetricInfo]

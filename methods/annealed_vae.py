@@ -19,7 +19,16 @@ PUBLISHED = {"dsprites": {"train": {"network": "B", "init": "he", "batch_size": 
 TUNING = {"gamma": Log(10.0, 1000.0), "set_point": Percent(20, 110)}
 
 
-@register_method("annealed_vae", label="AnnealedVAE", order=3, published=PUBLISHED, tuning=TUNING)
+@register_method(
+    "annealed_vae",
+    label="AnnealedVAE",
+    order=3,
+    published=PUBLISHED,
+    tuning=TUNING,
+    colour="#56B4E9",
+    marker="^",
+    dashes=(5, 1.5, 1, 1.5),
+)
 class AnnealedVAE(Method):
     """Capacity annealing: ``min R + gamma * |KL - C(t)|`` with C growing linearly to ``set_point``.
 

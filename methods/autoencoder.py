@@ -7,7 +7,15 @@ from torch import Tensor
 from bench.method import Method, Objective, State, Terms, register_method
 
 
-@register_method("autoencoder", label="autoencoder", order=22, groups=("control_methods",))
+@register_method(
+    "autoencoder",
+    label="autoencoder",
+    order=22,
+    groups=("control_methods",),
+    colour="#404040",
+    marker="1",
+    dashes=(1, 1.5),
+)
 class Autoencoder(Method):
     """Deterministic autoencoder: ``min R``, codes without noise.
 

@@ -17,7 +17,7 @@ from bench.tunable import Log
 TUNING = {"beta": Log(1.0, 10.0)}
 
 
-@register_method("beta_tcvae", label="β-TCVAE", order=7, tuning=TUNING)
+@register_method("beta_tcvae", label="β-TCVAE", order=7, tuning=TUNING, colour="#CC79A7", marker="<", dashes=(7, 2))
 class BetaTCVAE(Method):
     """β-TCVAE: ``min R + alpha * MI + beta * TC + gamma * DWKL``, the KL taken apart.
 

@@ -20,7 +20,17 @@ PUBLISHED = {"dsprites": {"train": {"network": "H", "init": "he", "batch_size": 
 TUNING = {"beta": Log(1.0, 16.0)}
 
 
-@register_method("beta_vae", label="β-VAE", order=2, groups=("all",), published=PUBLISHED, tuning=TUNING)
+@register_method(
+    "beta_vae",
+    label="β-VAE",
+    order=2,
+    groups=("all",),
+    published=PUBLISHED,
+    tuning=TUNING,
+    colour="#0072B2",
+    marker="s",
+    dashes=(5, 1.5),
+)
 class BetaVAE(Method):
     """β-VAE: ``min R + beta * KL``.
 

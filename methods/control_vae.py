@@ -24,7 +24,17 @@ STAIRCASE = Until("set_point_start", "set_point", "set_point_every")
 TUNING = {"set_point": Percent(20, 110), "ki": Log(0.001, 0.1), "beta_min": Linear(0.0, 1.0)}
 
 
-@register_method("control_vae", label="ControlVAE", order=5, groups=("all",), published=PUBLISHED, tuning=TUNING)
+@register_method(
+    "control_vae",
+    label="ControlVAE",
+    order=5,
+    groups=("all",),
+    published=PUBLISHED,
+    tuning=TUNING,
+    colour="#E69F00",
+    marker="v",
+    dashes=(3, 1, 1, 1, 1, 1),
+)
 class ControlVAE(Method):
     """ControlVAE: ``min R + beta(t) * KL``, beta from a positional PI controller on the batch's KL.
 

@@ -16,7 +16,7 @@ from bench.tunable import Choice, Log
 TUNING = {"variant": Choice(("I", "II")), "lambda_od": Log(1.0, 50.0), "lambda_d": Log(1.0, 500.0)}
 
 
-@register_method("dip_vae", label="DIP-VAE", order=8, tuning=TUNING)
+@register_method("dip_vae", label="DIP-VAE", order=8, tuning=TUNING, colour="#B8A800", marker="h", dashes=(6, 1, 1, 1))
 class DIPVAE(Method):
     """DIP-VAE: ``min R + KL + lambda_od * sum_{i != j} C_ij^2 + lambda_d * sum_i (C_ii - 1)^2``.
 

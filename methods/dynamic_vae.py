@@ -36,7 +36,17 @@ STAIRCASE = Until("set_point_start", "set_point", "set_point_every")
 TUNING = {"set_point": Percent(20, 110), "ki": Log(0.001, 0.1), "beta0": Log(1.0, 150.0)}
 
 
-@register_method("dynamic_vae", label="DynamicVAE", order=6, groups=("all",), published=PUBLISHED, tuning=TUNING)
+@register_method(
+    "dynamic_vae",
+    label="DynamicVAE",
+    order=6,
+    groups=("all",),
+    published=PUBLISHED,
+    tuning=TUNING,
+    colour="#D55E00",
+    marker="P",
+    dashes=(),
+)
 class DynamicVAE(Method):
     """DynamicVAE: ``min R + beta(t) * KL``, beta from an incremental PI controller on the moving-average KL.
 

@@ -28,7 +28,16 @@ TUNING = {"gamma": Log(1.0, 100.0)}
 
 
 @register_method(
-    "factor_vae", version=2, label="FactorVAE", order=4, groups=("all",), published=PUBLISHED, tuning=TUNING
+    "factor_vae",
+    version=2,
+    label="FactorVAE",
+    order=4,
+    groups=("all",),
+    published=PUBLISHED,
+    tuning=TUNING,
+    colour="#009E73",
+    marker="D",
+    dashes=(1, 1),
 )
 class FactorVAE(Method):
     """FactorVAE: ``min R + KL + gamma * mean(d0(z) - d1(z))``, a total-correlation penalty by density ratio.

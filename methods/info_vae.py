@@ -16,7 +16,7 @@ from bench.tunable import Linear, Log
 TUNING = {"alpha": Linear(0.0, 1.0), "lambda_": Log(10.0, 10_000.0)}
 
 
-@register_method("info_vae", label="InfoVAE", order=9, tuning=TUNING)
+@register_method("info_vae", label="InfoVAE", order=9, tuning=TUNING, colour="#8C564B", marker="p", dashes=(3, 2))
 class InfoVAE(Method):
     """InfoVAE: ``min R + (1 - alpha) * KL + (alpha + lambda_ - 1) * MMD^2(q(z), p(z))``.
 

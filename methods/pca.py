@@ -21,7 +21,9 @@ N_SAMPLE = 20_000
 MARGIN = 1e-3
 
 
-@register_method("pca", label="PCA", order=23, groups=("control_methods",), trains=False)
+@register_method(
+    "pca", label="PCA", order=23, groups=("control_methods",), trains=False, colour="#909090", marker="2", dashes=(6, 2)
+)
 class PCA(ClosedFormMethod):
     """Principal component analysis of the pixels, as many components as latents, codes of unit variance.
 

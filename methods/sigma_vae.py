@@ -9,7 +9,7 @@ import torch
 from bench.method import Method, Objective, State, Terms, register_method
 
 
-@register_method("sigma_vae", label="σ-VAE", order=10)
+@register_method("sigma_vae", label="σ-VAE", order=10, colour="#5E4FA2", marker="8", dashes=(1, 2))
 class SigmaVAE(Method):
     """σ-VAE: ``min R + KL`` with ``R = D/2 * (log(2 pi sigma^2) + 1)``, sigma^2 the batch's mean squared error.
 

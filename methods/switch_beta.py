@@ -14,7 +14,16 @@ from bench.tunable import Linear, Log
 TUNING = {"beta": Log(4.0, 64.0), "beta_late": Log(0.25, 4.0), "late_share": Linear(0.1, 0.9)}
 
 
-@register_method("switch_beta", label="switched β-VAE", order=20, groups=("control_methods",), tuning=TUNING)
+@register_method(
+    "switch_beta",
+    label="switched β-VAE",
+    order=20,
+    groups=("control_methods",),
+    tuning=TUNING,
+    colour="#1B7F8C",
+    marker="d",
+    dashes=(8, 2, 2, 2),
+)
 class SwitchBeta(Method):
     """Switched beta: ``min R + beta(t) * KL``, ``beta`` up to a share of the steps and ``beta_late`` after it.
 

@@ -41,7 +41,16 @@ def base_settings(name: str, text: str) -> dict[str, Any]:
     return resolve_hyper(name, values)
 
 
-@register_method("two_stage", label="two-stage", order=21, groups=("control_methods",), tuning=TUNING)
+@register_method(
+    "two_stage",
+    label="two-stage",
+    order=21,
+    groups=("control_methods",),
+    tuning=TUNING,
+    colour="#A6192E",
+    marker=">",
+    dashes=(2, 1),
+)
 class TwoStage(StagedMethod):
     """Two stages: first the base method's objective, then ``min R`` over a decoder alone, the encoder frozen.
 

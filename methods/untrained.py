@@ -5,7 +5,16 @@ from __future__ import annotations
 from bench.method import Method, Objective, State, Terms, register_method
 
 
-@register_method("untrained", label="untrained", order=99, groups=("control",), trains=False)
+@register_method(
+    "untrained",
+    label="untrained",
+    order=99,
+    groups=("control",),
+    trains=False,
+    colour="#6f6f6f",
+    marker="X",
+    dashes=(4, 3),
+)
 class Untrained(Method):
     """No training: the encoder and decoder at initialisation, the same init as every other method of that seed.
 

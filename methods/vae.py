@@ -8,7 +8,9 @@ from bench.method import Method, Objective, State, Terms, register_method
 PUBLISHED = {"dsprites": {"train": {"network": "H", "init": "he", "batch_size": 64, "steps": 1_500_000, "lr": 1e-4}}}
 
 
-@register_method("vae", label="VAE", order=1, groups=("all",), published=PUBLISHED)
+@register_method(
+    "vae", label="VAE", order=1, groups=("all",), published=PUBLISHED, colour="#000000", marker="o", dashes=()
+)
 class VAE(Method):
     """Variational autoencoder: ``min R + KL``.
 

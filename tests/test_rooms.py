@@ -16,9 +16,8 @@ from helpers.paths import ROOT
 #: Packages and the modules at the root, in the order of the flow: each may import what stands before it.
 FLOW = (
     "errors", "seeds", "arrays", "formatting", "files", "npz", "shares", "tunable", "info", "registry", "provenance",
-    "selectors", "neutral", "settings",
-    "schema", "train_settings", "spec", "stats", "analytic", "factors", "metric", "dataset", "data", "nn", "objective",
-    "method", "method_kinds", "assembly",
+    "selectors", "neutral", "settings", "schema", "train_settings", "spec", "stats", "analytic", "factors", "metric",
+    "dataset", "data", "nn", "network", "networks", "objective", "method", "method_kinds", "assembly",
     "controllers", "metrics", "config", "training", "evaluation", "results", "external", "sharing", "execution",
     "tuning", "claims", "figures", "reporting", "comparison", "api", "testing", "check", "speed", "cli", "__main__",
 )  # fmt: skip

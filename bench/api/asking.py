@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.config.expand import UnknownKLError, expand, study_datasets, with_trials
-from bench.config.study import StudySpec, find_study, presets, resolve, studies
+from bench.config.preset_files import presets
+from bench.config.study import StudySpec, find_study, resolve, studies
 from bench.config.tuned import read_winners
 from bench.config.tuning import FIRST_SEED
 from bench.errors import BenchError, did_you_mean
 from bench.execution.calibration import KnownKLs
 from bench.results.labels import file_of
-from bench.results.read import entries, read_json
+from bench.results.read import entries
+from bench.results.record import read_json
 from bench.selectors import parse_seeds, split_list
 from bench.spec import DatasetSpec, RunSpec
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.config.study import PRESETS, STUDIES, presets, studies
+from bench.config.preset_files import PRESETS, presets
+from bench.config.study import STUDIES, studies
 from bench.files import read_toml
 from bench.registry import DATASETS, FIGURES, METHODS, METRICS, NETWORKS, Registry
 

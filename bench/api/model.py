@@ -16,7 +16,8 @@ from bench.errors import BenchError
 from bench.evaluation.codes import decode_codes, decoder_input, encode_images
 from bench.evaluation.montages import TRAVERSAL
 from bench.execution.load import data_of
-from bench.results.store import WEIGHTS, Store
+from bench.results.record import WEIGHTS
+from bench.results.store import Store
 from bench.spec import RunSpec
 from bench.training.state import Model
 from bench.training.trained import restore
@@ -162,7 +163,8 @@ def load_model(study: Path, run: str) -> TrainedModel:
     if not store.has_weights(run):
         why = "diverged or failed" if not store.is_done(run) else "is stored without its weights, as archives are"
         raise BenchError(f"run '{run}' {why}: there is no trained model to load; train it with `bench run`")
+    weights = store.checked(run, WEIGHTS)
     spec = store.spec(run).with_train(device="cpu")
     dataset = data_of(spec)
-    model = restore(spec, dataset, store.checked(run, WEIGHTS))
+    model = restore(spec, dataset, weights)
     return TrainedModel(spec, model, dataset)

@@ -31,6 +31,7 @@ def run(
     results: str | Path = "results",
     n_jobs: int = 0,
     rerun: Literal["", "diverged", "all"] = "",
+    repair: bool = False,
     plugins: Sequence[str | Path] | str | Path = (),
     reuse: Sequence[str | Path] | str | Path = (),
     mixed: bool = False,
@@ -64,6 +65,8 @@ def run(
         Worker processes; 0: one per core. No number depends on it.
     rerun : {"", "diverged", "all"}
         What is done again.
+    repair : bool
+        Read finished runs whole, and train again what is damaged or has lost its weights.
     plugins : path, or sequence of path
         Python files that register methods, data sets, metrics or figures.
     reuse : str or path, or sequence of them
@@ -111,6 +114,7 @@ def run(
         root / asked.name,
         n_jobs=n_jobs,
         rerun=rerun,
+        repair=repair,
         plugins=files,
         command=command,
         mixed=mixed,

@@ -60,7 +60,7 @@ def study(methods: Sequence[str], seeds: Sequence[int]) -> StudySpec:
 
 def checksum() -> str:
     """First 16 hex digits of the SHA-256 of what is set: the study and its preset, as the files have them."""
-    from bench.config.study import PRESETS
+    from bench.config.preset_files import PRESETS
 
     table, own = setting()["study"], setting()["method"]
     preset = read_toml(PRESETS / f"{table['preset']}.toml")

@@ -73,7 +73,7 @@ def renew(
     refused += [
         f"{name} is gone: the changelog's section '{SECTION}' doesn't say so"
         for name in lost
-        if changes is not None and not any(_says(line, name) for line in changes)
+        if changes is not None and not any(says(line, name) for line in changes)
     ]
     if refused:
         raise BenchError("\n".join(["nothing is stored, because a change that moves numbers says so:", *refused]))
@@ -136,12 +136,12 @@ def _refusal(item: Measured, known: Mapping[str, Any], changes: list[str] | None
         return f"raise the version of {names}"
     if changes is None:
         return ""
-    if any(_says(line, name) and _says(line, str(version)) for name, version in raised.items() for line in changes):
+    if any(says(line, name) and says(line, str(version)) for name, version in raised.items() for line in changes):
         return ""
     names = " or ".join(f"'{name.split()[-1]}' and version {version}" for name, version in raised.items())
     return f"CHANGELOG.md has no line under '{SECTION}' that names {names}"
 
 
-def _says(line: str, name: str) -> bool:
+def says(line: str, name: str) -> bool:
     """Whether a line holds the last word of a subject's name as a word."""
     return re.search(rf"(?<![\w.]){re.escape(name.split()[-1])}(?!\w|\.\d)", line) is not None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from bench.config.study import StudySpec, presets, resolve
+from bench.config.preset_files import presets
+from bench.config.study import StudySpec, resolve
 from bench.results.study import Study
 
 

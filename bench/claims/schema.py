@@ -1,7 +1,7 @@
 """What a claim is: a statement of a paper, the runs that speak to it, and the margin it is judged by.
 
 `digest` pins everything that could be turned afterwards to get another verdict; ``tests/baselines/claims.toml`` holds
-the digests.
+the digests, which ``bench check`` compares and stores.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ import math
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from bench.config.preset_files import by_rank, rank
 from bench.schema import StrictModel
 from bench.stats import MIN_SEEDS
-
-#: Presets from the smallest up. The recipe of Li et al. runs on the data and the network of `quick`.
-PRESET_RANK = {"smoke": 0, "quick": 1, "li2022": 1, "li2022_sampled": 1, "compact": 2, "standard": 3, "paper": 4}
 
 Value = bool | int | float | str
 Text = Annotated[str, Field(min_length=1)]
@@ -157,7 +155,7 @@ class Claim(StrictModel):
     least_seeds : int
         Below it nothing is decided.
     least_preset : str
-        Below it a verdict doesn't count for the paper; "none": no preset is the paper's setting.
+        Below its rank a verdict doesn't count for the paper; "none": no preset is the paper's setting.
     run : str
         Arguments of ``bench run`` that make the evidence, with ``{preset}`` and ``{seeds}``, and where
         scores during training are needed ``{score_every}``, a twentieth of the preset's steps.
@@ -182,11 +180,19 @@ class Claim(StrictModel):
     scale: Scale | None = None
     test: tuple[ClaimTest, ...] = Field(min_length=1)
     least_seeds: Annotated[int, Field(ge=MIN_SEEDS)] = 10
-    least_preset: Literal["quick", "compact", "standard", "paper", "none"] = "standard"
+    least_preset: str = "standard"
     run: str = ""
     needs: str = ""
     next: str = ""
     proof: str = ""
+
+    @field_validator("least_preset")
+    @classmethod
+    def _may_count(cls, name: str) -> str:
+        known = [preset for preset in by_rank() if rank(preset)]
+        if name not in (*known, "none"):
+            raise ValueError(f"no claim counts from preset '{name}': it is one of {', '.join(known)}, or none")
+        return name
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -12,9 +12,10 @@ from bench.claims.load import load_claims
 from bench.claims.measures import OF_SCORES
 from bench.claims.outcome import MOST_SEEDS, Outcome, Status, combine, seeds_needed
 from bench.claims.presets import score_every
-from bench.claims.schema import PRESET_RANK, Claim, ClaimTest, Paper
+from bench.claims.schema import Claim, ClaimTest, Paper
 from bench.claims.select import HELD, Group, Pool, pools
 from bench.claims.shares import in_words
+from bench.config.preset_files import presets, rank
 from bench.errors import BenchError, did_you_mean
 from bench.results.study import Study
 from bench.stats import Comparison, compare_paired, compare_unpaired, verdict
@@ -74,8 +75,8 @@ class Verdict:
         """Whether it is a verdict at a preset at which it counts for the paper."""
         if self.status == "proved":
             return True
-        least = PRESET_RANK.get(self.claim.least_preset, math.inf)
-        return self.status != "not run" and self.shipped and PRESET_RANK.get(self.preset, 0) >= least
+        least, at = self.claim.least_preset, rank(self.preset) if self.preset in presets() else 0
+        return self.status != "not run" and self.shipped and least != "none" and at >= rank(least)
 
     @property
     def decisive(self) -> Outcome | None:

@@ -139,7 +139,9 @@ def print_status(folder: Path, *, as_json: bool) -> None:
     store.check_schema()
     words: dict[str, str] = {}
     for run in store.planned():
-        if store.is_done(run):
+        if store.is_done(run) and (found := store.faults(run)):
+            words[run] = f"damaged, {found[0].file} {found[0].what}"
+        elif store.is_done(run):
             result = store.result(run)
             status = "done" if result["status"] == "ok" else str(result["status"])
             missed = fate(result.get("control"))
@@ -167,7 +169,8 @@ def print_status(folder: Path, *, as_json: bool) -> None:
 def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None:
     """Print the names of one kind, with version and first line of the documentation."""
     from bench import registry
-    from bench.config.study import PRESETS, STUDIES, presets, studies
+    from bench.config.preset_files import PRESETS, presets
+    from bench.config.study import STUDIES, studies
 
     registries: dict[str, registry.Registry[Any, Any]] = {
         "methods": registry.METHODS,
@@ -260,11 +263,13 @@ def _homes(run: str, results: Path) -> tuple[list[Path], list[str]]:
 
 
 def _print_run(folder: Path) -> None:
-    from bench.results.read import read_json
+    from bench.results.record import look, read_json
 
+    if isinstance(found := look(folder), list):
+        say(f"bench: warning: {found[0].error(folder)}", err=True)
     parts = [part for part in ("spec", "result", "provenance") if (folder / f"{part}.json").exists()]
-    found = {part: read_json(folder / f"{part}.json", ()) for part in parts}
-    print(json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False))  # noqa: T201
+    records = {part: read_json(folder / f"{part}.json", ()) for part in parts}
+    print(json.dumps(records, indent=1, sort_keys=True, ensure_ascii=False))  # noqa: T201
 
 
 def _archives(results: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn, Optional
 import typer
 
 from bench import __version__
-from bench.cli import check, claims, doctor, report, score, share, speed, test, tune
+from bench.cli import check, claims, doctor, report, score, share, speed, test, tune, verify
 from bench.cli.common import load_plugins, resolve_study, say
 from bench.cli.options import (
     Config,
@@ -79,6 +79,9 @@ def run(
         Optional[str],  # noqa: UP045
         typer.Option("--rerun", help="Also do these again: diverged or all. (Failed runs always are.)"),
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Also train again what is damaged: what `bench verify` would list.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, run nothing.")] = False,
     plugin: Plugins = None,
     mixed: Mixed = False,
@@ -106,6 +109,7 @@ def run(
         asked,
         results,
         jobs=jobs,
+        repair=repair,
         rerun="all" if rerun == "all" else "diverged" if rerun == "diverged" else "",
         plugin=plugin,
         mixed=mixed,
@@ -155,7 +159,7 @@ def status(
     results: Results = Path("results"),
     json: Json = False,
 ) -> None:
-    """Say of every planned run whether it is done, diverged, failed, in work or not run yet."""
+    """Say of every planned run whether it is done, damaged, diverged, failed, in work or not run yet."""
     from bench.cli import console
     from bench.sharing.opening import locate, opened
 
@@ -206,6 +210,7 @@ app.command()(score.score)
 app.command()(share.export)
 app.command("import")(share.import_)
 app.command()(share.compare)
+app.command()(verify.verify)
 app.command()(speed.speed)
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from bench.config.preset_files import by_rank
+
 Methods = Annotated[
     Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
     typer.Option(
@@ -39,7 +41,7 @@ Tuned = Annotated[
 Seeds = Annotated[Optional[str], typer.Option("--seeds", help="A count (10), a range (0-4) or a list (3,7).")]  # noqa: UP045
 Preset = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--preset", help="smoke, quick (the default), compact, standard or paper."),
+    typer.Option("--preset", help=f"{', '.join(by_rank())}; by default the study's, else quick."),
 ]
 Config = Annotated[
     Optional[str],  # noqa: UP045
@@ -56,7 +58,7 @@ Reports = Annotated[Path, typer.Option("--reports", help="Where reports are writ
 Jobs = Annotated[int, typer.Option("-j", "--jobs", help="Worker processes; 0: one per core.", min=0)]
 Plugins = Annotated[
     Optional[list[Path]],  # noqa: UP045
-    typer.Option("--plugin", help="A Python file that registers methods, datasets or metrics; repeatable."),
+    typer.Option("--plugin", help="A Python file that registers methods, datasets, metrics or networks; repeatable."),
 ]
 Mixed = Annotated[bool, typer.Option("--mixed", help="Allow runs of different versions, kept apart by label.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]

@@ -50,12 +50,18 @@ class Progress(Watcher):
         _header(self.console, study, plan, store.path, workers)
         for line in forecast.warnings(plan.left, store, plan.specs):
             _warn(line)
+        for run, faults in plan.repaired.items():
+            _warn(f"{run} is trained again: {faults[0].file} {faults[0].what}")
         if adopted:
             self.console.print(f"{adopted} runs were taken over from other studies")
         estimate(self.console, [spec for spec in plan.left if plan.todo[spec.run_id] != "measure"], workers)
         self.store, self.started = store, time.monotonic()
         self.display = _Display(self.console, store, plan.left)
         self.display.start()
+
+    def warn(self, text: str) -> None:
+        """Print a warning."""
+        _warn(text)
 
     def finished(self, outcome: Outcome) -> None:
         """Print a line for the run, and what it warns of if no run did so before."""

@@ -16,7 +16,7 @@ def hold(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="FILE|NAME", help="A plug-in file, an installed plug-in, or a method, dataset or metric."
+            metavar="FILE|NAME", help="A plug-in file, an installed plug-in, or a method, dataset, metric or network."
         ),
     ],
     method: Annotated[
@@ -30,7 +30,7 @@ def hold(
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
-    """Hold a method, dataset or metric to its contract; exits with 1 if a check fails."""
+    """Hold a method, dataset, metric or network to its contract; exits with 1 if a check fails."""
     import json as writer
     from dataclasses import asdict
 

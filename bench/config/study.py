@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
+from bench.config.preset_files import presets, read_preset
 from bench.config.tuned import Winners
 from bench.config.tuning import TuningSettings
 from bench.errors import BenchError, did_you_mean
@@ -17,7 +18,6 @@ from bench.schema import StrictModel
 from bench.selectors import parse_selection, parse_value
 from bench.train_settings import MACHINE, TrainSettings
 
-PRESETS = Path(__file__).parent / "presets"
 STUDIES = Path(__file__).parent / "studies"
 Table = dict[str, Any]
 #: Fields of a study that don't change what its preset says of itself.
@@ -68,11 +68,6 @@ def _without_none(table: Table) -> Table:
         for key, value in table.items()
         if value is not None
     }
-
-
-def presets() -> list[str]:
-    """Names of the presets."""
-    return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
 def studies() -> list[str]:
@@ -131,8 +126,8 @@ def resolve(
     file = _merge(file, at.get(chosen, {}))
     settled = _settings_table(settings or [])
     given = {key: value for key, value in flags.items() if value is not None}
-    plain = read_toml(PRESETS / f"{chosen}.toml")
-    about = {key: str(plain.pop(key, "")) for key in ("data_notice", "train_notice")}
+    plain, said = read_preset(chosen)
+    about = {key: str(said.get(key, "")) for key in ("data_notice", "train_notice")}
     filed = _merge(plain, file)
     merged = filed
     for layer in (settled, given, {"preset": chosen}):

@@ -22,7 +22,8 @@ from bench.errors import BenchError
 from bench.execution.run import Watcher, run_study
 from bench.files import read_toml
 from bench.metrics.measure import find_metric
-from bench.results.read import entries, read_json
+from bench.results.read import entries
+from bench.results.record import read_json, read_run
 from bench.results.store import AWAY, Store
 from bench.sharing.opening import opened
 from bench.spec import EvaluationSpec, RunSpec
@@ -165,7 +166,7 @@ def measured(store: Store, runs: Sequence[str]) -> PlainKL | None:
     """The KL that some finished runs of one training ended with, on average; None if too few ended well."""
     ended: list[tuple[float, dict[str, Any]]] = []
     for run in runs:
-        result = store.result(run)
+        result, _ = read_run(store.runs / run)
         kl = result.get("final", {}).get("kl")
         if result["status"] == "ok" and kl is not None:
             file = store.runs / run / "provenance.json"

@@ -11,7 +11,8 @@ from bench.execution.load import Tools
 from bench.execution.task import Attempt, Trained
 from bench.metrics.measure import known_version
 from bench.results import scores_by_step
-from bench.results.store import CURVES, WEIGHTS, Store
+from bench.results.record import WEIGHTS
+from bench.results.store import CURVES, Store
 from bench.spec import RunSpec
 from bench.training.log import Log
 from bench.training.trained import TrainedRun, restore
@@ -30,10 +31,11 @@ def take(attempt: Attempt, store: Store, tools: Tools) -> None:
         leftover.unlink()
     began, clock = time.time(), time.perf_counter()
     run_id = attempt.spec.run_id
-    earlier, result, source = store.spec(run_id), store.result(run_id), store.runs / run_id
+    source = store.runs / run_id
+    if damaged := store.faults(run_id, full=True, weights=True):
+        raise damaged[0].error(source)
+    earlier, result = store.spec(run_id), store.result(run_id)
     spec = _with_earlier_metrics(attempt.spec, earlier)
-    for name in (CURVES, WEIGHTS, scores_by_step.NAME):
-        store.checked(spec.run_id, name)
     for name in (CURVES, WEIGHTS):
         shutil.copy2(source / name, attempt.folder / name)
     if (source / scores_by_step.NAME).exists() and _comparable(earlier, spec):

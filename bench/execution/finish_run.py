@@ -12,7 +12,8 @@ from bench.execution.task import Attempt, Outcome
 from bench.files import sha256, write_json
 from bench.metrics.measure import Evaluation
 from bench.results import control, scores_by_step
-from bench.results.store import CHECKPOINT, CURVES, MEASURED, PROGRESS, RESULT, WEIGHTS
+from bench.results.record import RESULT, SIZES, WEIGHTS, seal
+from bench.results.store import CHECKPOINT, CURVES, MEASURED, PROGRESS
 from bench.spec import SCHEMA_VERSION
 
 
@@ -52,6 +53,7 @@ def finish(attempt: Attempt, tools: Tools) -> Outcome:
         },
     )
     names = ("spec.json", CURVES, WEIGHTS, scores_by_step.NAME)
+    there = [name for name in names if (folder / name).exists()]
     well = trained.facts["status"] == "ok"
     steered = control.record(folder / CURVES, spec.method.name, spec.method.hyper) if well else None
     result = {
@@ -63,9 +65,10 @@ def finish(attempt: Attempt, tools: Tools) -> Outcome:
         "not_applicable": measured.not_applicable,
         "details": measured.details,
         "factor_names": list(factor_names),
-        "files": {name: sha256(folder / name) for name in names if (folder / name).exists()},
+        "files": {name: sha256(folder / name) for name in there},
+        SIZES: {name: (folder / name).stat().st_size for name in there},
     }
-    write_json(folder / RESULT, result)
+    write_json(folder / RESULT, seal(result))
     # Until then the checkpoints were all there is.
     for leftover in (*folder.glob(f"{CHECKPOINT}*"), folder / PROGRESS, folder / MEASURED):
         leftover.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ The plant is the one that finished runs of the same data and training show, in t
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analytic.loop import Loop, Plant, damping, ramp_error, simulate
+from bench.errors import BenchError
 from bench.registry import METHODS
 from bench.results.control import DIGITS, limits
 from bench.results.store import CURVES, Store
@@ -132,12 +134,12 @@ def fitted(specs: Iterable[RunSpec], store: Store, key: Key) -> list[Plant]:
     """The plant that finished runs of a study show, from the curves of those whose KL is steered by a loop."""
     tables = []
     for spec in specs:
-        file = store.runs / spec.run_id / CURVES
         steered = METHODS.get(spec.method.name).value.loop(spec.method.hyper) is not None
-        if steered and key_of(spec) == key and store.is_done(spec.run_id) and file.is_file():
-            tables.append(
-                at_work(pd.read_csv(file, dtype=float), limits(spec.method.name, spec.method.hyper).get("floor"))
-            )
+        # A forecast does without runs that are damaged: who uses them says so.
+        if steered and key_of(spec) == key and store.is_done(spec.run_id):
+            with contextlib.suppress(BenchError, OSError):
+                curves = pd.read_csv(store.checked(spec.run_id, CURVES), dtype=float)
+                tables.append(at_work(curves, limits(spec.method.name, spec.method.hyper).get("floor")))
     plant = fit(pd.concat(tables), LAG * RATE / key[3]) if tables else None
     return [plant] if plant else []
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from bench.errors import BenchError
+from bench.results.record import Fault
 from bench.results.store import Store
 from bench.spec import RunSpec
 
@@ -16,10 +18,11 @@ Action = Literal["train", "measure", "retrain"]
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs of a study, seed by seed, and what is still to do."""
+    """The runs of a study, seed by seed, what is still to do, and what is damaged of runs that are repaired."""
 
     specs: list[RunSpec]
     todo: dict[str, Action]
+    repaired: dict[str, list[Fault]] = field(default_factory=dict)
 
     @property
     def left(self) -> list[RunSpec]:
@@ -36,22 +39,39 @@ class Plan:
         return 1 if self.on_gpu else min(n_jobs, max(1, len(self.todo)))
 
 
-def plan(specs: Sequence[RunSpec], store: Store, rerun: Rerun = "") -> Plan:
+def plan(specs: Sequence[RunSpec], store: Store, rerun: Rerun = "", *, repair: bool = False) -> Plan:
     """What is to be done: runs without a committed result, those not measured as asked, and what `rerun` says.
 
     Runs that failed have no result and are tried again. The order is by seed, then by method, so that a study that is
     stopped early has every method at the same seeds.
+
+    Raises
+    ------
+    BenchError
+        If a run is damaged as far as its records show, unless all are done again, or those that are damaged: `repair`
+        reads them whole, and does again what has lost its weights, too.
     """
     ordered = sorted(specs, key=lambda spec: spec.seed)
     actions: dict[str, Action] = {}
+    damaged: list[BenchError] = []
+    repaired: dict[str, list[Fault]] = {}
     for spec in ordered:
         if not store.is_done(spec.run_id):
             actions[spec.run_id] = "train"
-        elif rerun == "all" or (rerun == "diverged" and store.result(spec.run_id)["status"] == "diverged"):
+        elif rerun == "all":
+            actions[spec.run_id] = "retrain"
+        elif repair and (found := store.faults(spec.run_id, full=True, weights=True)):
+            repaired[spec.run_id] = found
+            actions[spec.run_id] = "retrain"
+        elif found := store.faults(spec.run_id):
+            damaged.append(found[0].error(store.runs / spec.run_id))
+        elif rerun == "diverged" and store.result(spec.run_id)["status"] == "diverged":
             actions[spec.run_id] = "retrain"
         elif not is_measured(store, spec):
             actions[spec.run_id] = "measure"
-    return Plan(ordered, actions)
+    if damaged:
+        raise BenchError(f"{damaged[0]} ({len(damaged)} damaged)" if len(damaged) > 1 else str(damaged[0]))
+    return Plan(ordered, actions, repaired)
 
 
 def is_measured(store: Store, spec: RunSpec) -> bool:

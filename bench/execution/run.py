@@ -28,6 +28,9 @@ class Watcher:
     def planned(self, study: StudySpec, plan: Plan, store: Store, workers: int, adopted: int) -> None:
         """Say what is to be done by how many processes, and how many runs were taken over from other studies."""
 
+    def warn(self, text: str) -> None:
+        """Say what is odd about stored runs, and done about it."""
+
     def finished(self, outcome: Outcome) -> None:
         """Say what became of a run."""
 
@@ -42,6 +45,7 @@ def run_study(
     *,
     n_jobs: int = 0,
     rerun: Rerun = "",
+    repair: bool = False,
     plugins: Sequence[Path] = (),
     command: str = "",
     mixed: bool = False,
@@ -63,6 +67,8 @@ def run_study(
         Worker processes; 0: one per core.
     rerun : {"", "diverged", "all"}
         What is done again.
+    repair : bool
+        Read finished runs whole, and train again what is damaged or has lost its weights.
     plugins : sequence of Path
         Files that the workers import first; recorded with their checksums as they are given.
     command : str
@@ -70,7 +76,7 @@ def run_study(
     mixed : bool
         Allow runs of other versions beside those that are stored.
     reuse : sequence of Path
-        Folders or archives of other studies, whose finished runs of the same id are taken over.
+        Folders or archives of other studies, whose finished runs of the same id are taken over if they are whole.
     plain_kl : iterable of PlainKL
         What shares of the plain VAE's KL were shares of, for the record.
     watcher : Watcher, optional
@@ -84,7 +90,7 @@ def run_study(
     ------
     BenchError
         If an archive of `reuse` isn't fit to be imported, or the folder can't be written, or holds runs that these
-        can't be compared with.
+        can't be compared with, or that are damaged and not to be repaired.
     """
     watcher = watcher or Watcher()
     store = Store(folder)
@@ -94,8 +100,8 @@ def run_study(
         store.create(study.model_dump(mode="json"), specs, command, recorded, plain_kl)
         if not mixed:
             check_versions(folder, specs)
-        adopted = sum(store.adopt(other, spec.run_id) for spec in specs for other in others)
-    todo = plan(specs, store, rerun)
+        adopted = _take_over(specs, others, store, watcher)
+    todo = plan(specs, store, rerun, repair=repair)
     jobs = n_jobs or os.cpu_count() or 1
     watcher.planned(study, todo, store, todo.workers(jobs), adopted)
     outcomes: list[Outcome] = []
@@ -107,6 +113,20 @@ def run_study(
     finally:
         watcher.over(outcomes)
     return outcomes
+
+
+def _take_over(specs: Iterable[RunSpec], others: Sequence[Store], store: Store, watcher: Watcher) -> int:
+    """Copy what others have finished; of what is damaged there nothing is taken, and the watcher is told."""
+    taken = 0
+    for spec in specs:
+        for other in others:
+            if store.is_done(spec.run_id) or not other.is_done(spec.run_id):
+                continue
+            if found := other.faults(spec.run_id, full=True):
+                watcher.warn(f"not taken over: {other.runs / spec.run_id / found[0].file} {found[0].what}")
+            else:
+                taken += store.adopt(other, spec.run_id)
+    return taken
 
 
 def execute(

@@ -15,7 +15,8 @@ from bench.execution.load import Tools
 from bench.execution.task import Attempt, Trained
 from bench.execution.watch import Watch
 from bench.files import write_bytes
-from bench.results.store import CHECKPOINT, CURVES, WEIGHTS
+from bench.results.record import WEIGHTS
+from bench.results.store import CHECKPOINT, CURVES
 from bench.training import checkpoint, loop
 from bench.training.agreement import STEPS_COMPARED, agrees, check_repeatable
 from bench.training.log import final, to_csv

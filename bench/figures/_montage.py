@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.figures.axes import runs_of
-from bench.results.read import read_json
+from bench.results.record import read_json
 from bench.results.study import Study
 
 #: Grey of the gaps between cells, as `bench.evaluation.montages.grid` leaves them.

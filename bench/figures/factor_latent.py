@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.figures.axes import DOUBLE, literal, new_figure, per_dataset, runs_of, shown, wrapped
 from bench.registry import FIGURES
 from bench.results.per_factor import factor_names
-from bench.results.read import read_json
+from bench.results.record import read_json
 from bench.results.study import Study
 
 #: Light to dark with the value, readable in grey.

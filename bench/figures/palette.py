@@ -1,4 +1,8 @@
-"""How each method looks: its colour, marker and line style hang on its name alone, in every figure of every study."""
+"""How each method looks: its colour, marker and line style are what it registers, in every figure of every study.
+
+Those of our methods are Okabe and Ito's palette and darker colours beside it, each with a marker and a line style of
+its own, for print in grey and for colour-blind readers.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import Any
 
 from matplotlib.colors import to_rgb
 
+from bench.registry import METHODS, is_plugin
 from bench.results.labels import CONTROL
 from bench.results.study import Study
 
@@ -20,27 +25,7 @@ GREY = "#6f6f6f"
 Dashes = str | tuple[float, tuple[float, ...]]
 
 
-#: Okabe and Ito's palette, with a marker and a line style of its own for each method.
-_LOOKS: dict[str, tuple[str, str, Dashes]] = {
-    "vae": ("#000000", "o", "solid"),
-    "beta_vae": ("#0072B2", "s", (0, (5, 1.5))),
-    "annealed_vae": ("#56B4E9", "^", (0, (5, 1.5, 1, 1.5))),
-    "factor_vae": ("#009E73", "D", (0, (1, 1))),
-    "control_vae": ("#E69F00", "v", (0, (3, 1, 1, 1, 1, 1))),
-    "dynamic_vae": ("#D55E00", "P", "solid"),
-    "beta_tcvae": ("#CC79A7", "<", (0, (7, 2))),
-    "dip_vae": ("#B8A800", "h", (0, (6, 1, 1, 1))),
-    "info_vae": ("#8C564B", "p", (0, (3, 2))),
-    "sigma_vae": ("#5E4FA2", "8", (0, (1, 2))),
-    "switch_beta": ("#1B7F8C", "d", (0, (8, 2, 2, 2))),
-    "two_stage": ("#A6192E", ">", (0, (2, 1))),
-    "autoencoder": ("#404040", "1", (0, (1, 1.5))),
-    "pca": ("#909090", "2", (0, (6, 2))),
-    CONTROL: (GREY, "X", (0, (4, 3))),
-}
-
-
-#: For methods that aren't listed, chosen by a hash of the name.
+#: For methods that register no look of their own, chosen by a hash of the name.
 _OTHERS: tuple[tuple[str, str, Dashes], ...] = (
     ("#CC79A7", ">", (0, (2, 1))),
     ("#B8A800", "h", (0, (6, 1, 1, 1))),
@@ -104,7 +89,8 @@ def looks(study: Study) -> dict[str, Look]:
         labels = list(dict.fromkeys(group["label"]))
         if alone and name != CONTROL and len(labels) > 2:
             # Variations of one method: shades of its colour can't be told apart, and no other method needs the rest.
-            others = [look for key, look in _LOOKS.items() if key not in (name, CONTROL)]
+            own_looks = [entry.name for entry in METHODS if entry.info.colour and not is_plugin(entry.value)]
+            others = [_look(key) for key in own_looks if key not in (name, CONTROL)]
             for label, (own, shape, line) in zip(labels, cycle([_look(name), *others]), strict=False):
                 out[label] = Look(to_rgb(own), shape, line, hollow=False)
             continue
@@ -128,15 +114,19 @@ def method_look(method: str) -> tuple[str, str]:
     return _look(method)[:2]
 
 
-def _look(method: str) -> tuple[str, str, Dashes]:
-    pick = int(hashlib.sha256(method.encode()).hexdigest(), 16) % len(_OTHERS)
-    return _LOOKS.get(method, _OTHERS[pick])
-
-
 def method_dashes(method: str) -> Dashes:
     """Line style of a method, whatever its configuration."""
+    return _look(method)[2]
+
+
+def _look(method: str) -> tuple[str, str, Dashes]:
     pick = int(hashlib.sha256(method.encode()).hexdigest(), 16) % len(_OTHERS)
-    return _LOOKS.get(method, _OTHERS[pick])[2]
+    colour, marker, dashes = _OTHERS[pick]
+    if method not in METHODS:
+        return colour, marker, dashes
+    info = METHODS.get(method).info
+    own = dashes if info.dashes is None else (0.0, info.dashes) if info.dashes else "solid"
+    return info.colour or colour, info.marker or marker, own
 
 
 def _lighter(colour: tuple[float, float, float], by: float) -> tuple[float, float, float]:

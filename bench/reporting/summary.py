@@ -16,7 +16,7 @@ from bench.formatting import duration, number, ranges
 from bench.results.fates import NOT_RECORDED, fates
 from bench.results.labels import CONTROL, Spec, method_settings
 from bench.results.plugins import changed_plugins, missing_plugins, study_plugins, unknown_things
-from bench.results.read import read_json
+from bench.results.record import read_json
 from bench.results.study import Study
 from bench.results.terms import own_network, sharing
 from bench.selectors import parse_selection

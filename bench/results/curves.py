@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import itertools
+from pathlib import Path
 
 import pandas as pd
 
 from bench.errors import BenchError, reason
+from bench.files import sha256
 from bench.results import scores_by_step
-from bench.results.read import AGAIN
+from bench.results.record import AGAIN, OTHER
 from bench.results.study import Study
 
 
@@ -29,7 +31,7 @@ def read_curves(study: Study, run: str) -> pd.DataFrame:
     file = study.path / "runs" / run / "curves.csv"
     try:
         if run not in study.curves:
-            study.curves[run] = pd.read_csv(file, dtype=float)
+            study.curves[run] = pd.read_csv(io.BytesIO(_checked(study, file)), dtype=float)
         return study.curves[run]
     except (OSError, ValueError) as error:
         raise BenchError(f"{file} can't be read: {reason(error)}; {AGAIN}") from error
@@ -47,9 +49,17 @@ def read_scores_by_step(study: Study, run: str) -> pd.DataFrame:
     if not file.is_file():
         return pd.DataFrame()
     try:
-        return pd.read_csv(file, dtype=float)
+        return pd.read_csv(io.BytesIO(_checked(study, file)), dtype=float)
     except (OSError, ValueError) as error:
         raise BenchError(f"{file} can't be read: {reason(error)}; {AGAIN}") from error
+
+
+def _checked(study: Study, file: Path) -> bytes:
+    """A file's content, after it was compared with what its run recorded of it, if it did."""
+    content = file.read_bytes()
+    if (recorded := study.files.get(file.parent.name, {}).get(file.name)) and sha256(content) != recorded:
+        raise BenchError(f"{file} {OTHER}; {AGAIN}")
+    return content
 
 
 def _read_together(study: Study, run: str) -> None:
@@ -61,14 +71,14 @@ def _read_together(study: Study, run: str) -> None:
     found = study.ended_well.get((dataset, label))
     files = [] if found is None else [study.path / "runs" / each / "curves.csv" for each in found["run"]]
     try:
-        texts = {file.parent.name: file.read_text(encoding="utf-8") for file in files if file.is_file()}
+        texts = {file.parent.name: _checked(study, file).decode() for file in files if file.is_file()}
         heads = {text.partition("\n")[0] for text in texts.values()}
         bodies = [text.partition("\n")[2] for text in texts.values()]
         # A file that was cut off would run into the next one.
         if len(heads) != 1 or not all(body.endswith("\n") for body in bodies):
             return
         table = pd.read_csv(io.StringIO("\n".join([*heads, "".join(bodies)])), dtype=float)
-    except (OSError, ValueError):
+    except (OSError, ValueError, BenchError):
         return
     ends = list(itertools.accumulate(body.count("\n") for body in bodies))
     if ends[-1] == len(table):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.formatting import escape_name, interval, markdown_table, number
 from bench.registry import DATASETS
-from bench.results.read import read_json
+from bench.results.record import read_json
 from bench.results.study import Study
 from bench.results.summary import resampling, score_info
 from bench.stats import summary

@@ -14,7 +14,8 @@ from bench.errors import BenchError
 from bench.files import sha256
 from bench.registry import DATASETS, METHODS, METRICS, load_plugin, loaded_plugins
 from bench.results.labels import Spec
-from bench.results.read import entries, read_json, read_toml
+from bench.results.read import entries, read_toml
+from bench.results.record import is_shared
 from bench.results.study import Study
 
 #: In a study's record, and in the provenance of runs.
@@ -45,7 +46,7 @@ def load_recorded(path: Path) -> list[Path]:
     recorded = _recorded(read_toml(path / "study.toml").get("record", {}), path)
     known = {file.name for file in loaded_plugins()}
     wanted = {Path(file): checksum for file, checksum in recorded.items() if PurePath(file).name not in known}
-    if not wanted or any(_imported(folder) for folder in entries(path / "runs")):
+    if not wanted or any(is_shared(folder) for folder in entries(path / "runs")):
         return []
     found = [file for file, checksum in wanted.items() if file.is_file() and sha256(file) == checksum]
     for file in found:
@@ -103,9 +104,3 @@ def _recorded(record: Mapping[str, Any], study: Path) -> dict[str, str]:
     if not isinstance(plugins, dict) or not all(isinstance(checksum, str) for checksum in plugins.values()):
         raise BenchError(f"{study / 'study.toml'}: record.plugins isn't a table of files and their checksums")
     return plugins
-
-
-def _imported(run: Path) -> bool:
-    file = run / "provenance.json"
-    # A run without a record of where it was made may have been made anywhere.
-    return (run / "result.json").exists() and (not file.exists() or bool(read_json(file, ()).get("imported")))

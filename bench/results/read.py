@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from bench import files
 from bench.errors import BenchError, reason
-from bench.spec import SCHEMA_VERSION
-
-AGAIN = "remove that run's folder and give the same command again"
+from bench.results.record import CHECKSUM, RESULT, SIZES, read_run
 
 
 def entries(folder: Path) -> list[Path]:
@@ -30,37 +27,6 @@ def read_toml(file: Path) -> dict[str, Any]:
     if not file.exists():
         raise BenchError(f"there is no study at '{file.parent}' (it has no {file.name})")
     return files.read_toml(file, where=str(file))
-
-
-def read_json(file: Path, required: Iterable[str], *, schema: bool = False) -> dict[str, Any]:
-    """Read one record of a run.
-
-    Parameters
-    ----------
-    file : Path
-        A JSON object.
-    required : iterable of str
-        Keys it must have.
-    schema : bool
-        Whether it carries ``schema_version``, which must be ours.
-
-    Raises
-    ------
-    BenchError
-        If it is missing, damaged or of another schema, with the way out.
-    """
-    record = files.read_json(file, where=str(file), way_out=AGAIN)
-    if not isinstance(record, dict):
-        raise BenchError(f"{file} isn't a record; {AGAIN}")
-    version = record.get("schema_version")
-    if schema and version != SCHEMA_VERSION:
-        older = not isinstance(version, int) or version < SCHEMA_VERSION
-        way_out = "run the study again in a new folder" if older else "update Disbench"
-        raise BenchError(f"{file} has schema {version}, this version reads {SCHEMA_VERSION}: {way_out}")
-    for key in required:
-        if key not in record:
-            raise BenchError(f"{file} lacks '{key}'; {AGAIN}")
-    return record
 
 
 def write_runs_jsonl(path: Path) -> Path:
@@ -84,10 +50,9 @@ def write_runs_jsonl(path: Path) -> Path:
     """
     lines = []
     for folder in entries(path / "runs"):
-        if (folder / "result.json").exists():
-            result = read_json(folder / "result.json", ("status", "scores"), schema=True)
-            spec = read_json(folder / "spec.json", ("method", "dataset", "seed"), schema=True)
-            kept = {key: value for key, value in result.items() if key not in ("run", "details")}
+        if (folder / RESULT).exists():
+            result, spec = read_run(folder)
+            kept = {key: value for key, value in result.items() if key not in ("run", "details", CHECKSUM, SIZES)}
             record = {"run": folder.name, **kept, "spec": spec}
             lines.append(json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
     target = path / "runs.jsonl"

@@ -20,14 +20,14 @@ from filelock import FileLock, Timeout
 
 from bench.config.plain_kl import PlainKL, read_plain_kls
 from bench.errors import BenchError, reason
-from bench.files import read_json, read_toml, sha256, write_json, write_text
+from bench.files import read_json, read_toml, write_json, write_text
+from bench.results import damage
+from bench.results.record import RESULT, WEIGHTS, Fault, look, read_run
 from bench.spec import SCHEMA_VERSION, RunSpec
 
-RESULT = "result.json"
 CURVES = "curves.csv"
 #: In a working folder only.
 CHECKPOINT, PROGRESS, MEASURED = "checkpoint.safetensors", "progress", "measured.json"
-WEIGHTS = "weights.safetensors"
 
 # What to do about a damaged file.
 AWAY = "move the folder away or name another --study"
@@ -146,12 +146,30 @@ class Store:
         Raises
         ------
         BenchError
-            If it is another one, or only one of the two is there.
+            If it is another one, or only one of the two is there; or one of the run's records is damaged.
         """
-        file, recorded = self.runs / run / name, self.result(run)["files"].get(name)
-        if (sha256(file) if file.exists() else None) != recorded:
-            raise BenchError(f"'{file}' isn't what the run recorded; remove the run's folder")
-        return file
+        folder = self.runs / run
+        result, _ = read_run(folder)
+        if fault := damage.fault(folder / name, result.get("files", {}).get(name)):
+            raise fault.error(folder)
+        return folder / name
+
+    def faults(self, run: str, *, full: bool = False, weights: bool = False) -> list[Fault]:
+        """What is damaged of a committed run.
+
+        Parameters
+        ----------
+        run : str
+        full : bool
+            Whether all its files are read, as by `bench.results.damage.faults`; else only its records are.
+        weights : bool
+            Whether weights that are gone count, too, of a run that was made here.
+        """
+        folder = self.runs / run
+        if full:
+            return damage.faults(folder, weights=weights)
+        found = look(folder)
+        return found if isinstance(found, list) else []
 
     def result(self, run: str) -> dict[str, Any]:
         """A committed run's result.
@@ -234,7 +252,8 @@ class Store:
             _fsync(file)
         _fsync(folder)
         target = self.runs / run
-        if replace and target.exists():
+        # A folder without a result is what is left of one that somebody removed.
+        if target.exists() and (replace or not self.is_done(run)):
             old = self.work / f"{run}.replaced"
             shutil.rmtree(old, ignore_errors=True)
             target.rename(old)

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bench.errors import BenchError
 from bench.metrics.measure import column_info, marks_of
 from bench.registry import METRICS
 from bench.results import control
 from bench.results.labels import Spec, config_id, label_runs
-from bench.results.read import entries, read_json, read_toml
+from bench.results.read import entries, read_toml
+from bench.results.record import read_json, read_run
 from bench.results.summary import DOTTED, FACTS, place, score_columns, summarise
 from bench.results.versions import refuse_mixed
 
@@ -43,6 +45,8 @@ class Study:
         ``(dataset_label, score) -> reason`` for scores that some run, or all of them, can't have.
     marks : dict
         ``(dataset_label, label, score) -> footnotes`` that some run's metrics gave the score.
+    files : dict
+        Of every run, the checksums of its files by name.
     """
 
     path: Path
@@ -53,6 +57,7 @@ class Study:
     failures: list[dict[str, Any]]
     not_applicable: dict[tuple[str, str], str]
     marks: dict[tuple[str, str, str], list[str]]
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -138,14 +143,21 @@ def read_study(path: Path, *, mixed: bool = False) -> Study:
     specs: dict[str, dict[str, Any]] = {}
     results: dict[str, dict[str, Any]] = {}
     provenance: dict[str, dict[str, Any]] = {}
+    damaged: list[BenchError] = []
     for folder in entries(path / "runs"):
         if not (folder / "result.json").exists():
             continue  # not a committed run
-        results[folder.name] = read_json(folder / "result.json", ("status", "scores"), schema=True)
-        specs[folder.name] = read_json(folder / "spec.json", ("method", "dataset", "seed"), schema=True)
+        try:
+            results[folder.name], specs[folder.name] = read_run(folder)
+        except BenchError as error:
+            damaged.append(error)
+            continue
         # Runs that somebody shared may come without it.
         volatile = folder / "provenance.json"
         provenance[folder.name] = read_json(volatile, ()) if volatile.exists() else {}
+    if damaged:
+        others = f" ({len(damaged)} runs are damaged)" if len(damaged) > 1 else ""
+        raise BenchError(f"{damaged[0]}{others}")
     attempts: dict[str, dict[str, Any]] = {}
     for file in entries(path / "failed"):
         if file.suffix == ".json":
@@ -160,7 +172,8 @@ def read_study(path: Path, *, mixed: bool = False) -> Study:
         specs[run], results[run] = record["spec"], {"status": "failed", "scores": {}}
     runs, not_applicable, marks = _tidy(specs, results, provenance, meta.get("methods", []))
     failures = [attempts[run] for run in runs["run"] if run in attempts]
-    return Study(path, meta, runs, specs, provenance, failures, not_applicable, marks)
+    files = {run: result.get("files", {}) for run, result in results.items()}
+    return Study(path, meta, runs, specs, provenance, failures, not_applicable, marks, files)
 
 
 def _tidy(

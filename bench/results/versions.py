@@ -9,7 +9,8 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.results.labels import Spec, _show
-from bench.results.read import entries, read_json
+from bench.results.read import entries
+from bench.results.record import RESULT, read_run
 from bench.spec import RunSpec
 
 
@@ -49,11 +50,12 @@ def check_versions(path: Path, planned: Iterable[RunSpec]) -> None:
     Raises
     ------
     BenchError
-        As `refuse_mixed`. Runs that are planned again are taken as planned: they are measured anew.
+        As `refuse_mixed`, or one of the finished runs is damaged. Runs that are planned again are taken as planned:
+        they are measured anew.
     """
     new = {spec.run_id: spec.model_dump(mode="json") for spec in planned}
     specs = dict(new)
     for folder in entries(path / "runs"):
-        if folder.name not in new and (folder / "result.json").exists():
-            specs[folder.name] = read_json(folder / "spec.json", ("method", "dataset", "seed"), schema=True)
+        if folder.name not in new and (folder / RESULT).exists():
+            _, specs[folder.name] = read_run(folder)
     refuse_mixed(path, specs)

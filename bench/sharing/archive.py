@@ -108,18 +108,47 @@ def read_archive(file: Path) -> Archive:
     BenchError
         In one line: no archive, a damaged one, one with anything unexpected in it, or one beyond the limits.
     """
+    archive, _ = _read_files(file, refuse=True)
+    return archive
+
+
+def read_damaged(file: Path) -> tuple[Archive, dict[str, str]]:
+    """Read what is whole of an archive, as `read_archive` does, and say what is wrong with the rest, by name.
+
+    Raises
+    ------
+    BenchError
+        As `read_archive`, but for single files that are damaged or missing.
+    """
+    return _read_files(file, refuse=False)
+
+
+def _read_files(file: Path, *, refuse: bool) -> tuple[Archive, dict[str, str]]:
+    """Whole files and what is wrong with others; with `refuse` the first of these is an error and the end."""
     with _reading(file) as content:
         study, sums, left, members = _open(content)
         files: dict[str, bytes] = {}
+        damaged: dict[str, str] = {}
         for member in members:
             _check_name(member.name, sums)
-            files[member.name] = found = _read(member, left)
+            try:
+                found = _read(member, left)
+            except containers.DAMAGED as error:
+                if refuse:
+                    raise
+                damaged[member.name] = f"can't be unpacked: {reason(error)}"
+                continue
             left -= len(found)
-            if sha256(found) != sums[member.name]:
+            if sha256(found) == sums[member.name]:
+                files[member.name] = found
+            elif refuse:
                 raise BenchError(f"is damaged: {member.name!r} isn't what its manifest says")
-        for name in sorted(sums.keys() - files.keys()):
-            raise BenchError(f"is damaged: {name!r} isn't in it")
-        return Archive(file, sha256(content), study, files)
+            else:
+                damaged[member.name] = "isn't what its manifest says"
+        damaged |= dict.fromkeys(sorted(sums.keys() - files.keys() - damaged.keys()), "isn't in it")
+        if refuse and damaged:
+            raise BenchError(f"is damaged: {next(iter(damaged))!r} isn't in it")
+        return Archive(file, sha256(content), study, files), damaged
 
 
 def runs_of(file: Path) -> set[str]:

@@ -14,9 +14,10 @@ from pandas.api.types import is_object_dtype
 
 from bench.errors import BenchError, did_you_mean, reason
 from bench.files import json_bytes, sha256, write_bytes
+from bench.results.damage import faults
 from bench.results.plugins import PLUGINS
 from bench.results.read import entries
-from bench.results.store import RESULT
+from bench.results.record import RESULT, SIZES, is_sealed, seal
 from bench.results.study import read_study
 from bench.sharing.archive import IMPORTED, PICTURES, write_archive
 from bench.sharing.containers import SUFFIXES
@@ -81,7 +82,7 @@ def collect(path: Path, *, pictures: str = "none") -> Collected:
     Raises
     ------
     BenchError
-        No such study, or a record that `bench.sharing.record_checks.check_files` refuses.
+        No such study, a damaged run, or a record that `bench.sharing.record_checks.check_files` refuses.
 
     Notes
     -----
@@ -112,6 +113,10 @@ def collect(path: Path, *, pictures: str = "none") -> Collected:
     except BenchError as error:
         raise BenchError(f"{path}: {error}") from None
     specs = check_files(files, str(path))
+    for folder in done:
+        # What isn't exported is evidence, too: a disk that lost weights may have lost more.
+        if found := faults(folder):
+            raise found[0].error(folder)
     attempts = {file.name.rsplit(".", 2)[0] for file in entries(path / "failed") if file.suffix == ".json"}
     return Collected(
         study=str((study | study.get("record", {}))["name"]),
@@ -223,6 +228,9 @@ def _public_run(folder: Path) -> dict[str, bytes]:
     # A spec that wasn't the recorded one before is left to be found out.
     if isinstance(sums, dict) and sums.get("spec.json") == sha256(spec_bytes):
         result["files"] = sums | {"spec.json": sha256(records["spec.json"])}
+        if is_sealed(result):
+            result[SIZES] = result[SIZES] | {"spec.json": len(records["spec.json"])}
+            result = seal(result)
     records[RESULT] = json_bytes(result)
     if (folder / "provenance.json").is_file():
         facts = read_record(_read(folder / "provenance.json"), f"runs/{folder.name}/provenance.json")

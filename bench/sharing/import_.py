@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from bench.errors import BenchError, did_you_mean
 from bench.files import write_bytes, write_json, write_text
 from bench.results.read import write_runs_jsonl
+from bench.results.record import CHECKSUM, SIZES
 from bench.results.store import Store, explain
 from bench.results.versions import refuse_mixed
 from bench.sharing.archive import Archive
@@ -143,7 +144,12 @@ def _refuse_other(archive: Archive, here: dict[str, bytes], run: str, path: Path
 def _same(name: str, ours: bytes, theirs: bytes) -> bool:
     if ours == theirs or not name.endswith(".json"):
         return ours == theirs
-    return bool(json.loads(ours) == json.loads(theirs))
+    one, two = (
+        {key: value for key, value in json.loads(content).items() if key not in (CHECKSUM, SIZES)}
+        for content in (ours, theirs)
+    )
+    # Of one result a version that had neither of the two may have been the writer.
+    return one == two
 
 
 def _add_to_plan(archive: Archive, store: Store, runs: list[str]) -> None:

@@ -17,6 +17,7 @@ from bench.config.plain_kl import read_plain_kls
 from bench.errors import BenchError, reason
 from bench.files import parse_toml, sha256
 from bench.results.per_factor import SHOWN
+from bench.results.record import OTHER, is_as_sealed
 from bench.results.summary import DOTTED, FACTS
 from bench.sharing.archive import NAMES
 from bench.spec import SCHEMA_VERSION, RunSpec
@@ -146,11 +147,8 @@ def check_files(files: Mapping[str, bytes], where: str) -> dict[str, dict[str, A
             raise BenchError("study.toml: there is none")
         read_study_file(files["study.toml"])
         if "plan.json" in files:
-            plan = _check("plan.json", _Plan, read_record(files["plan.json"], "plan.json"))
-            for run in plan.runs:
-                if not NAMES.fullmatch(f"runs/{run}/spec.json"):
-                    raise BenchError(f"plan.json: no run can be called {run!r}")
-        return {run: _check_run(run, content) for run, content in sorted(runs.items())}
+            read_plan(files["plan.json"])
+        return {run: check_run(run, content) for run, content in sorted(runs.items())}
     except BenchError as error:
         raise BenchError(f"{where}: {error}") from None
 
@@ -173,6 +171,21 @@ def read_study_file(content: bytes) -> dict[str, Any]:
     _check("study.toml", _Study, study | record)
     read_plain_kls(record.get("plain_kl", []), "study.toml")
     return study
+
+
+def read_plan(content: bytes) -> list[str]:
+    """Read ``plan.json``: ids of the runs that were planned.
+
+    Raises
+    ------
+    BenchError
+        If it is damaged, or names what can't be a run.
+    """
+    plan = _check("plan.json", _Plan, read_record(content, "plan.json"))
+    for run in plan.runs:
+        if not NAMES.fullmatch(f"runs/{run}/spec.json"):
+            raise BenchError(f"plan.json: no run can be called {run!r}")
+    return plan.runs
 
 
 def read_record(content: bytes, name: str) -> dict[str, Any]:
@@ -206,7 +219,8 @@ def strings(value: Any) -> Iterator[str]:
             yield from strings(item)
 
 
-def _check_run(run: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+def check_run(run: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Check the files of one run, by their names in its folder; gives its spec, and raises as `check_files`."""
     for name in ("spec.json", "result.json"):
         if name not in files:
             raise BenchError(f"run {run} has no {name}")
@@ -225,6 +239,8 @@ def _check_run(run: str, files: Mapping[str, bytes]) -> dict[str, Any]:
     where = f"runs/{run}/result.json"
     _check_schema(where, records["result.json"])
     result = _check(where, _Result, records["result.json"])
+    if not is_as_sealed(files["result.json"], records["result.json"]):
+        raise BenchError(f"{where} {OTHER}")
     if result.run != run:
         raise BenchError(f"{where} is of another run, {result.run}")
     for score in result.scores:

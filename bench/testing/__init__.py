@@ -1,4 +1,4 @@
-"""What every method, dataset and metric keeps to.
+"""What every method, dataset, metric and network keeps to.
 
 The tests run these checks over everything registered, ``bench test`` over a user's own; see `bench.testing.checks`.
 For a test file of your own there is `parametrize_with_checks`.

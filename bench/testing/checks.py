@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-Kind = Literal["method", "dataset", "metric"]
+Kind = Literal["method", "dataset", "metric", "network"]
 
 #: Kind -> module with a list ``CHECKS``.
 MODULES: dict[Kind, str] = {
     "method": "bench.testing.methods",
     "dataset": "bench.testing.datasets",
     "metric": "bench.testing.metrics",
+    "network": "bench.testing.networks",
 }
 
 
@@ -77,7 +78,7 @@ def run_checks(kind: Kind, name: str, settings: Mapping[str, Any] | None = None)
 
     Parameters
     ----------
-    kind : {"method", "dataset", "metric"}
+    kind : {"method", "dataset", "metric", "network"}
     name : str
         As registered.
     settings : mapping, optional

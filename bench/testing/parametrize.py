@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., object])
 def parametrize_with_checks(
     *targets: str | Path | Callable[..., Any], settings: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Callable[[F], F]:
-    """Run a test once for every method, dataset or metric and every check of its contract.
+    """Run a test once for every method, dataset, metric or network and every check of its contract.
 
     They are the checks of ``bench test``; a check that fails raises `bench.testing.checks.ContractError`, whose one
     line says what is wrong. Only the decorator needs pytest.
@@ -26,7 +26,7 @@ def parametrize_with_checks(
     ----------
     *targets : str, Path, class or function
         What is checked: a plug-in file, an installed package or a name, as ``bench test`` takes them, or a registered
-        method, dataset or metric itself.
+        method, dataset, metric or network itself.
     settings : mapping of str to mapping, optional
         By name what can't be done without: of a method its hyper-parameters, of a dataset its options.
 
@@ -75,5 +75,6 @@ def _found(target: str | Path | Callable[..., Any]) -> Iterator[Target]:
         return
     same = [(kind, e.name) for kind, registry in REGISTRIES.items() for e in registry if e.value is target]
     if not same:
-        raise BenchError(f"{getattr(target, '__qualname__', target)!r} isn't registered as a method, dataset or metric")
+        what = repr(getattr(target, "__qualname__", target))
+        raise BenchError(f"{what} isn't registered as a method, dataset, metric or network")
     yield from same

@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bench.errors import BenchError, did_you_mean
-from bench.registry import DATASETS, METHODS, METRICS, PLUGINS, Entry, Registry, load_plugin, plugin_module
+from bench.registry import DATASETS, METHODS, METRICS, NETWORKS, PLUGINS, Entry, Registry, load_plugin, plugin_module
 from bench.testing.checks import Kind
 
-REGISTRIES: dict[Kind, Registry[Any, Any]] = {"method": METHODS, "dataset": DATASETS, "metric": METRICS}
+REGISTRIES: dict[Kind, Registry[Any, Any]] = {
+    "method": METHODS,
+    "dataset": DATASETS,
+    "metric": METRICS,
+    "network": NETWORKS,
+}
 
 #: Kind and name of something registered.
 Target = tuple[Kind, str]
@@ -24,7 +29,7 @@ def find(word: str) -> list[Target]:
     ----------
     word : str
         A Python file; an installed package, by the name of its entry point, its import name or its distribution's;
-        or the name of a method, dataset or metric.
+        or the name of a method, dataset, metric or network.
 
     Raises
     ------
@@ -44,7 +49,7 @@ def find(word: str) -> list[Target]:
             return _registered_by(point.module.partition(".")[0], f"package '{word}'")
     known = [entry.name for registry in REGISTRIES.values() for entry in registry]
     hint = did_you_mean(word, [*known, *(name for point in points for name in _names(point))])
-    raise BenchError(f"'{word}' is no file, installed plug-in, method, dataset or metric{hint}")
+    raise BenchError(f"'{word}' is no file, installed plug-in, method, dataset, metric or network{hint}")
 
 
 def brought_by(paths: Iterable[Path]) -> list[Target]:

@@ -14,7 +14,8 @@ from bench.errors import BenchError
 from bench.evaluation.codes import encode
 from bench.files import read_json, write_json
 from bench.metrics import kl, udr
-from bench.results.store import WEIGHTS, Store
+from bench.results.record import WEIGHTS
+from bench.results.store import Store
 from bench.seeds import stream
 from bench.spec import RunSpec
 from bench.training import torch_setup
@@ -34,7 +35,8 @@ def measure(folder: Path, specs: Sequence[RunSpec]) -> None:
     Raises
     ------
     BenchError
-        If weights are missing, as they are from an archive, or the data aren't what the runs were trained on.
+        If weights are damaged, or missing as they are from an archive, or the data aren't what the runs were trained
+        on.
     """
     store, settings = Store(folder), defaultdict[str, list[RunSpec]](list)
     for spec in specs:
@@ -51,7 +53,7 @@ def measure(folder: Path, specs: Sequence[RunSpec]) -> None:
             if not store.has_weights(spec.run_id):
                 raise BenchError(f"--rule udr: run {spec.run_id} has no weights; UDR needs those of every run")
             model = build([spec], dataset.image_shape, len(dataset), dataset.known_decoder())
-            load_weights(model, load_file(store.runs / spec.run_id / WEIGHTS))
+            load_weights(model, load_file(store.checked(spec.run_id, WEIGHTS)))
             if model.method.stochastic:
                 mean, logvar = encode(model, images, rows)
                 tables.append(mean)

@@ -24,7 +24,7 @@ NAMES = {
     "run", "load_study", "score", "compare", "load_dataset", "Study", "TrainedModel",
     "list_methods", "list_datasets", "list_metrics", "list_figures", "list_networks", "list_presets", "list_studies",
     "Method", "Objective", "Terms", "Encoded", "StagedMethod", "ClosedFormMethod", "register_method",
-    "Dataset", "register_dataset", "Score", "register_metric", "BenchError",
+    "Dataset", "register_dataset", "Score", "register_metric", "register_network", "BenchError",
 }  # fmt: skip
 FACTORS = np.stack(np.unravel_index(np.arange(64), (8, 8)), axis=1)
 

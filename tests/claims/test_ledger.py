@@ -133,5 +133,7 @@ def test_a_damaged_study_is_left_out_unless_it_is_named(study_builder: Build, be
 def test_choosing_claims_by_full_or_short_id() -> None:
     every = ledger([])
     assert [item.claim.id for item in choose(every, ["C3b"])] == ["dynamicvae.C3b"]
-    assert len(choose(every, ["C1"])) == 4
+    firsts = [item.claim.id for item in every if item.claim.id.endswith(".C1")]
+    assert len(firsts) >= 4
+    assert [item.claim.id for item in choose(every, ["C1"])] == firsts
     assert [item.claim.id for item in choose(every, ["controlvae.C1"])] == ["controlvae.C1"]

@@ -11,7 +11,8 @@ import torch
 
 from bench.config.expand import expand
 from bench.config.plain_kl import PlainKL, packaged_kl, training_of
-from bench.config.study import find_study, presets, resolve, studies
+from bench.config.preset_files import presets
+from bench.config.study import find_study, resolve, studies
 from bench.dataset import load_dataset
 from bench.errors import BenchError
 from bench.external.codes import choose_dataset

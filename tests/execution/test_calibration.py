@@ -54,7 +54,9 @@ def planted(path, kls, plain, statuses=()):
             folder.mkdir()
             status = statuses[number] if statuses else "ok"
             write_json(folder / "spec.json", run.model_dump(mode="json"))
-            write_json(folder / "result.json", {"status": status, "scores": {}, "final": {"kl": kl}})
+            write_json(
+                folder / "result.json", {"schema_version": 1, "status": status, "scores": {}, "final": {"kl": kl}}
+            )
     return store
 
 
@@ -146,8 +148,9 @@ def test_a_damaged_record_is_one_clear_line(tmp_path, plain):
 def test_a_run_that_ended_without_a_kl_is_none_that_ended_well(tmp_path, plain):
     store = planted(tmp_path, [5.0] * 5, plain)
     runs = [run.run_id for run in calibration_runs([plain])]
+    nothing = {"schema_version": 1, "status": "ok", "scores": {}, "final": {"kl": None}}
     for run in runs[:3]:
-        write_json(store.runs / run / "result.json", {"status": "ok", "scores": {}, "final": {"kl": None}})
+        write_json(store.runs / run / "result.json", nothing)
     assert measured(store, runs) is None
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from bench.execution import worker
 from bench.execution.task import Task
-from bench.results.store import CURVES, WEIGHTS
+from bench.results.record import WEIGHTS
+from bench.results.store import CURVES
 from bench.training import checkpoint
 from helpers.specs import specs_of
 from helpers.stores import store_of

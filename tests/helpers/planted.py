@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from bench.method import Method, Objective, register_method
-from bench.nn import layers, networks
+from bench.networks.mlp import mlp
+from bench.nn import layers
 from bench.registry import NETWORKS
 
 MADE = itertools.count()
@@ -39,7 +40,7 @@ class Own(nn.Module):
 @NETWORKS.register("own_net", version=1)
 def own_net(n_runs, shape, latent_dim):
     """The network `mlp` with something beside it."""
-    vae = networks.network_mlp(n_runs, shape, latent_dim)
+    vae = mlp(n_runs, shape, latent_dim)
     {network}
     return vae
 

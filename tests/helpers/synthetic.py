@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from bench.evaluation.montages import grid
+from bench.spec import RunSpec
 
 METRIC_VERSIONS = {"reconstruction": 1, "kl": 1, "active_units": 1, "mig": 1, "factor_vae_score": 1, "dci": 1}
 FACTOR_METRICS = ("mig", "factor_vae_score", "dci")
@@ -175,8 +175,7 @@ Build = Callable[..., StudyBuilder]
 
 
 def run_id(spec: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:8]
-    return f"{spec['dataset']['name']}-{spec['method']['name']}-s{spec['seed']:03d}-{digest}"
+    return RunSpec.model_validate(spec).run_id
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:

@@ -255,8 +255,8 @@ def test_variations_of_the_only_method_get_colours_and_markers_of_their_own(stud
     builder.run("untrained", 0, {"kl": 1.0})
     looks = palette.looks(read_study(builder.study()))
     assert len({look.colour for look in looks.values()}) == len({look.marker for look in looks.values()}) == 4
-    assert looks["β-VAE (beta=1)"].marker == palette._LOOKS["beta_vae"][1]
-    assert looks["untrained"].marker == palette._LOOKS["untrained"][1]
+    assert looks["β-VAE (beta=1)"].marker == palette.method_look("beta_vae")[1]
+    assert looks["untrained"].marker == palette.method_look("untrained")[1]
 
 
 def test_traversal_rows_carry_the_kl_of_the_stored_result(study_builder: Build) -> None:

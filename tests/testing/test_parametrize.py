@@ -60,7 +60,7 @@ def test_settings_reach_the_checks_and_can_be_given_later() -> None:
         ((), {}, "name what is to be checked"),
         (("beta_vea",), {}, "did you mean 'beta_vae'"),
         ((Path("nowhere.py"),), {}, "nowhere.py': no such file"),
-        ((dict,), {}, "'dict' isn't registered as a method, dataset or metric"),
+        ((dict,), {}, "'dict' isn't registered as a method, dataset, metric or network"),
         (("vae",), {"beta_vae": {}}, "settings of 'beta_vae': it isn't what is checked: vae"),
     ],
 )

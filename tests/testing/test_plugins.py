@@ -7,14 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from bench.errors import BenchError
-from bench.registry import load_plugin, plugin_module
+from bench.registry import plugin_module
 from bench.testing import targets
-from bench.testing.checks import run_checks
+from helpers.broken import assert_fails, failures
 from helpers.paths import EXAMPLES
 from helpers.planted import forgotten
 
@@ -101,6 +100,7 @@ class TestTargets:
         assert targets.find("beta_vae") == [("method", "beta_vae")]
         assert targets.find("dsprites") == [("dataset", "dsprites")]
         assert targets.find("kl") == [("metric", "kl")]
+        assert targets.find("mlp") == [("network", "mlp")]
 
     def test_a_wrong_name_gets_the_nearest(self, bench):
         code, _, err = bench("test", "beta_vea")
@@ -115,22 +115,6 @@ class TestTargets:
         file.write_text("x = 1\n")
         with pytest.raises(BenchError, match="registers nothing that has a contract"):
             targets.find(str(file))
-
-
-def failures(kind: str, text: str, folder: Path) -> dict[str, str]:
-    """Checks that the plug-in "broken" with this text fails, and the reasons."""
-    file = folder / "broken.py"
-    file.write_text(text)
-    load_plugin(file)
-    return {outcome.check: outcome.reason for outcome in run_checks(kind, "broken") if not outcome.passed}
-
-
-def assert_fails(kind: str, text: str, change: tuple[str, str, str, str], folder: Path) -> None:
-    """With the first string replaced by the second, a check that has the third in its title gives the fourth."""
-    old, new, check, reason = change
-    assert old in text
-    failed = failures(kind, text.replace(old, new), folder)
-    assert any(check in title and reason in why for title, why in failed.items()), failed
 
 
 METHOD = '''
