@@ -7,6 +7,7 @@ import shutil
 import time
 from typing import Any
 
+from bench.errors import BenchError
 from bench.execution.load import Tools
 from bench.execution.task import Attempt, Trained
 from bench.metrics.measure import known_version
@@ -33,7 +34,7 @@ def take(attempt: Attempt, store: Store, tools: Tools) -> None:
     run_id = attempt.spec.run_id
     source = store.runs / run_id
     if damaged := store.faults(run_id, full=True, weights=True):
-        raise damaged[0].error(source)
+        raise BenchError(f"'{source / damaged[0].file}' {damaged[0].what}; {damaged[0].way_out}")
     earlier, result = store.spec(run_id), store.result(run_id)
     spec = _with_earlier_metrics(attempt.spec, earlier)
     for name in (CURVES, WEIGHTS):

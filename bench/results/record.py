@@ -185,4 +185,4 @@ def _of_files(folder: Path, result: dict[str, Any]) -> Iterator[Fault]:
                 yield Fault(name, "isn't there")
             continue
         if size != sizes.get(name, size):
-            yield Fault(name, f"has {size:,} bytes, and the run recorded {sizes[name]:,}")
+            yield Fault(name, f"{OTHER}: {size:,} bytes instead of {sizes[name]:,}")

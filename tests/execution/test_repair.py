@@ -116,7 +116,7 @@ def test_a_damaged_run_is_not_measured_anew(study, file):
     else:
         assert outcome.state == "failed"
         said = outcome.message
-    assert f"{file} " in said
+    assert f"/{file}" in said
     assert numbers(study) == before
 
 
