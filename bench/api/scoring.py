@@ -16,7 +16,7 @@ from bench.comparison.compare import load_study as load_compared
 from bench.comparison.render import to_rows
 from bench.external.codes import represent
 from bench.external.score import score as score_all
-from bench.metrics.measure import find_metric
+from bench.metrics.measure import find_metric, known_version
 from bench.results.summary import place, score_info
 from bench.selectors import split_list
 from bench.sharing.opening import locate
@@ -92,8 +92,9 @@ def _table(found: Any) -> pd.DataFrame:
                 "note": "; ".join(found.marks.get(column, [])),
             }
     for name, reason in found.not_applicable.items():
-        missing = find_metric(name).columns.values() if name not in rows else [name]
-        for column in missing:
+        # A metric that couldn't be applied at all, or one column of a metric that could.
+        whole = name not in found.details and known_version(name) is not None
+        for column in find_metric(name).columns.values() if whole else [name]:
             direction = score_info(column).higher_is_better
             rows.setdefault(column, {"value": np.nan, "error": np.nan, "higher_is_better": direction, "note": reason})
     columns = ["value", "error", "higher_is_better", "version", "note"]
