@@ -155,7 +155,7 @@ def _tuning_seeds(seeds: int | Sequence[int] | str | None) -> list[int]:
 
 
 def _lines(settings: Mapping[str, Any] | Sequence[str] | None) -> list[str]:
-    """Settings as ``--set`` takes them; text from Python is quoted, so that it stays what it is."""
+    """Settings as ``--set`` takes them: Python's booleans and numbers as JSON writes them, text as it is."""
     if settings is None:
         return []
     if not isinstance(settings, Mapping):
