@@ -28,6 +28,8 @@ CURVES = "curves.csv"
 #: In a working folder only.
 CHECKPOINT, PROGRESS, MEASURED = "checkpoint.safetensors", "progress", "measured.json"
 WEIGHTS = "weights.safetensors"
+#: In a study's folder: UDR by run, where a tuning study chose by it (`bench.tuning.udr`).
+UDR = "udr.json"
 
 # What to do about a damaged file.
 AWAY = "move the folder away or name another --study"

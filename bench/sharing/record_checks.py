@@ -17,6 +17,7 @@ from bench.config.plain_kl import read_plain_kls
 from bench.errors import BenchError, reason
 from bench.files import parse_toml, sha256
 from bench.results.per_factor import SHOWN
+from bench.results.store import UDR
 from bench.results.summary import DOTTED, FACTS
 from bench.sharing.archive import NAMES
 from bench.spec import SCHEMA_VERSION, RunSpec
@@ -105,6 +106,10 @@ class _Plan(_Record):
     runs: list[str]
 
 
+class _Udr(_Record):
+    udr: dict[str, float]
+
+
 class _Bounds(_Record):
     """Numbers of a spec that become whole columns of the table."""
 
@@ -150,6 +155,8 @@ def check_files(files: Mapping[str, bytes], where: str) -> dict[str, dict[str, A
             for run in plan.runs:
                 if not NAMES.fullmatch(f"runs/{run}/spec.json"):
                     raise BenchError(f"plan.json: no run can be called {run!r}")
+        if UDR in files:
+            _check(UDR, _Udr, {"udr": read_record(files[UDR], UDR)})
         return {run: _check_run(run, content) for run, content in sorted(runs.items())}
     except BenchError as error:
         raise BenchError(f"{where}: {error}") from None
