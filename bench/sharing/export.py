@@ -76,8 +76,8 @@ def collect(path: Path, *, pictures: str = "none") -> Collected:
     -------
     Collected
         ``study.toml``, ``plan.json``, ``udr.json`` if there is one, and of every run ``spec.json``, ``result.json``,
-        ``provenance.json``, ``curves.csv`` and ``scores_by_step.csv``. The same runs give the same bytes, whoever exports
-        them.
+        ``provenance.json``, ``curves.csv`` and ``scores_by_step.csv``. The same runs give the same bytes, whoever
+        exports them.
 
     Raises
     ------
