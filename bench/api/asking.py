@@ -10,10 +10,11 @@ from operator import index
 from pathlib import Path
 from typing import Any
 
-from bench.config.expand import UnknownKLError, expand, study_datasets, with_trials
+from bench.config.expand import expand, study_datasets, with_trials
 from bench.config.study import StudySpec, find_study, presets, resolve, studies
 from bench.config.tuned import read_winners
 from bench.config.tuning import FIRST_SEED
+from bench.config.wanted_kl import UnknownKLError
 from bench.errors import BenchError, did_you_mean
 from bench.execution.calibration import KnownKLs
 from bench.results.labels import file_of

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from bench.config.expand import UnknownKLError
 from bench.config.plain_kl import (
     LEAST_SEEDS,
     PLAIN,
@@ -27,6 +26,7 @@ from bench.config.plain_kl import (
     training_of,
 )
 from bench.config.study import EvaluationSettings, StudySpec
+from bench.config.wanted_kl import UnknownKLError
 from bench.errors import BenchError
 from bench.execution.run import Watcher, run_study
 from bench.files import read_toml

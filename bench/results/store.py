@@ -8,7 +8,6 @@ next call takes the work over where the last checkpoint left it.
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from bench.config.plain_kl import PlainKL, read_plain_kls
 from bench.errors import BenchError, reason
-from bench.files import read_json, read_toml, sha256, write_json, write_text
+from bench.files import fsync, read_json, read_toml, sha256, write_json, write_text
 from bench.spec import SCHEMA_VERSION, RunSpec
 
 RESULT = "result.json"
@@ -233,8 +232,8 @@ class Store:
     def commit(self, folder: Path, run: str, *, replace: bool = False) -> None:
         """Flush a finished working folder to disk and rename it into ``runs/``; the first writer wins."""
         for file in folder.iterdir():
-            _fsync(file)
-        _fsync(folder)
+            fsync(file)
+        fsync(folder)
         target = self.runs / run
         if replace and target.exists():
             old = self.work / f"{run}.replaced"
@@ -250,7 +249,7 @@ class Store:
                 if not self.is_done(run):
                     raise
                 shutil.rmtree(folder, ignore_errors=True)
-        _fsync(self.runs)
+        fsync(self.runs)
 
     def adopt(self, other: Store, run: str) -> bool:
         """Copy a finished run of another study, whose id says that it is the same run; False if it has none."""
@@ -296,11 +295,3 @@ def explain(error: OSError, path: Path) -> str:
         errno.EEXIST: "a file stands where a folder should; name another folder with --results",
     }
     return f"results folder '{path}': {reasons.get(error.errno or 0, str(error))}"
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
