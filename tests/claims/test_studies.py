@@ -107,7 +107,7 @@ def test_presets_are_judged_apart(study_builder: Build) -> None:
 
 
 def test_the_committed_quick_study_decides_nothing_for_a_paper(reference_study: Callable[[str], Path]) -> None:
-    study = read_study(reference_study("dynamicvae-quick"))
+    study = read_study(reference_study("quick-dsprites"))
     found = ledger_for(study, names=["dynamicvae", "controlvae"])
     ran = [item for item in found if item.status != "not run"]
     assert {"controlvae.C2", "dynamicvae.C4"} <= {item.claim.id for item in ran}

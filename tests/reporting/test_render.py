@@ -293,7 +293,7 @@ def test_codes_without_noise_get_no_panel_of_their_kl(study_builder: Build) -> N
 
 def test_verdicts_that_the_runs_can_speak_to_are_in_the_report(reference_study, tmp_path, monkeypatch):
     monkeypatch.setattr("bench.reporting.figure_files.FIGURES", ())
-    text = render(reference_study("dynamicvae-quick"), tmp_path / "report").read_text(encoding="utf-8")
+    text = render(reference_study("quick-dsprites"), tmp_path / "report").read_text(encoding="utf-8")
     section = text.split("## Claims")[1].split("## Figures")[0]
     assert "| dynamicvae.C4 |" in section
     assert "at quick only" in section
