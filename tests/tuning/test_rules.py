@@ -82,7 +82,11 @@ def test_other_rules_choose_by_other_numbers(study_builder: Build) -> None:
 def test_less_of_a_score_can_be_better(study_builder: Build) -> None:
     study = tuning_study(study_builder(), {"beta_vae": BETA}, rule="reconstruction_mse", score="reconstruction_mse")
     assert chosen(study)["beta_vae"] == ("draw 1", True)
-    assert efforts(read_trials(study))["beta_vae"].best[-1] == pytest.approx(0.12)
+    curve = efforts(read_trials(study))["beta_vae"]
+    assert curve.best[-1] == pytest.approx(0.12)
+    assert (curve.low <= curve.best)[0]
+    assert (curve.best <= curve.high)[0]
+    assert curve.low[0] < curve.high[0]
 
 
 def test_ties_go_to_the_better_reconstruction_then_to_the_earlier_setting() -> None:
