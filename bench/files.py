@@ -48,6 +48,15 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
+def fsync(path: Path) -> None:
+    """Flush a file, or the entries of a folder, to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def write_out(path: Path, text: str, option: str = "--out") -> None:
     """Write what a user asked to have in a file of theirs: in place, because it may be a link or no plain file.
 

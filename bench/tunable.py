@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,29 +23,26 @@ Scale = Literal["linear", "log"]
 
 
 @dataclass(frozen=True)
-class Linear:
+class _Real:
+    low: float
+    high: float
+    scale: ClassVar[Scale]
+
+    def at(self, share: float) -> float:
+        """The value at a share, in [0, 1), of the way from `low` to `high`."""
+        return _rounded(_between(self, share))
+
+
+class Linear(_Real):
     """Real numbers from `low` to `high`, evenly."""
 
-    low: float
-    high: float
-    scale: Scale = "linear"
-
-    def at(self, share: float) -> float:
-        """The value at a share, in [0, 1), of the way from `low` to `high`."""
-        return _rounded(_between(self, share))
+    scale = "linear"
 
 
-@dataclass(frozen=True)
-class Log:
+class Log(_Real):
     """Real numbers above 0 from `low` to `high`, evenly on a logarithmic scale."""
 
-    low: float
-    high: float
-    scale: Scale = "log"
-
-    def at(self, share: float) -> float:
-        """The value at a share, in [0, 1), of the way from `low` to `high`."""
-        return _rounded(_between(self, share))
+    scale = "log"
 
 
 @dataclass(frozen=True)
@@ -165,7 +162,7 @@ def _fault(chosen: Range) -> str | None:
     return None
 
 
-def _between(chosen: Linear | Log | Integer | Percent, share: float) -> float:
+def _between(chosen: _Real | Integer | Percent, share: float) -> float:
     if chosen.scale == "log":
         return float(chosen.low * (chosen.high / chosen.low) ** share)
     return float(chosen.low + share * (chosen.high - chosen.low))

@@ -10,11 +10,12 @@ from operator import index
 from pathlib import Path
 from typing import Any
 
-from bench.config.expand import UnknownKLError, expand, study_datasets, with_trials
+from bench.config.expand import expand, study_datasets, with_trials
 from bench.config.preset_files import presets
 from bench.config.study import StudySpec, find_study, resolve, studies
 from bench.config.tuned import read_winners
 from bench.config.tuning import FIRST_SEED
+from bench.config.wanted_kl import UnknownKLError
 from bench.errors import BenchError, did_you_mean
 from bench.execution.calibration import KnownKLs
 from bench.results.labels import file_of
@@ -157,7 +158,7 @@ def _tuning_seeds(seeds: int | Sequence[int] | str | None) -> list[int]:
 
 
 def _lines(settings: Mapping[str, Any] | Sequence[str] | None) -> list[str]:
-    """Settings as ``--set`` takes them; text from Python is quoted, so that it stays what it is."""
+    """Settings as ``--set`` takes them: Python's booleans and numbers as JSON writes them, text as it is."""
     if settings is None:
         return []
     if not isinstance(settings, Mapping):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from bench.api.asking import ask
+from bench.api.asking import Asked, ask
 from bench.api.study import Study, load_study
 from bench.errors import BenchError
 from bench.execution.calibration import calibrate
+from bench.execution.plan import Rerun
 from bench.execution.run import Watcher, run_study
+from bench.execution.task import Outcome
 from bench.registry import load_plugin
 from bench.sharing.opening import locate
 
@@ -30,7 +32,7 @@ def run(
     name: str | None = None,
     results: str | Path = "results",
     n_jobs: int = 0,
-    rerun: Literal["", "diverged", "all"] = "",
+    rerun: Rerun = "",
     repair: bool = False,
     plugins: Sequence[str | Path] | str | Path = (),
     reuse: Sequence[str | Path] | str | Path = (),
@@ -103,23 +105,16 @@ def run(
     )  # fmt: skip
     if rerun not in ("", "diverged", "all"):
         raise BenchError(f"rerun={rerun!r}: it is 'diverged', 'all' or ''")
-    command = f"bench.run({str(study)!r})"
-    specs = asked.specs
-    if asked.waits is not None:
-        calibrate(asked.study, asked.waits, root, n_jobs=n_jobs, plugins=files, command=command, watcher=watcher)
-        specs = asked.expanded()
-    outcomes = run_study(
-        asked.study,
-        specs,
-        root / asked.name,
+    outcomes = execute(
+        asked,
+        root,
         n_jobs=n_jobs,
         rerun=rerun,
         repair=repair,
         plugins=files,
-        command=command,
+        command=f"bench.run({str(study)!r})",
         mixed=mixed,
-        reuse=[*(locate(str(other), root) for other in _several(reuse)), *asked.known.calibrations],
-        plain_kl=asked.known.used.values(),
+        reuse=[locate(str(other), root) for other in _several(reuse)],
         watcher=watcher,
     )
     failed = [outcome.run for outcome in outcomes if outcome.state == "failed"]
@@ -130,3 +125,55 @@ def run(
 
 def _several(paths: Sequence[str | Path] | str | Path) -> Sequence[str | Path]:
     return [paths] if isinstance(paths, str | Path) else paths
+
+
+def execute(
+    asked: Asked,
+    results: Path,
+    *,
+    n_jobs: int,
+    rerun: Rerun,
+    repair: bool,
+    plugins: Sequence[Path],
+    command: str,
+    mixed: bool,
+    reuse: Sequence[Path],
+    watcher: Watcher | None,
+    settled: Callable[[], None] = lambda: None,
+) -> list[Outcome]:
+    """Run what isn't done of a study that was asked for, the plain VAE first where set points wait for its KL.
+
+    Parameters
+    ----------
+    asked : Asked
+        Its `specs` are known afterwards.
+    results : Path
+    n_jobs, rerun, repair, plugins, command, mixed, reuse, watcher
+        As `bench.execution.run.run_study` has them.
+    settled : callable
+        Called once all set points are known, before the study runs.
+
+    Raises
+    ------
+    BenchError
+        As `bench.execution.run.run_study` and `bench.execution.calibration.calibrate`.
+    """
+    if asked.waits is not None:
+        calibrate(asked.study, asked.waits, results, n_jobs=n_jobs, plugins=plugins, command=command, watcher=watcher)
+        asked.specs, asked.waits = asked.expanded(), None
+    settled()
+    return run_study(
+        asked.study,
+        asked.specs,
+        results / asked.name,
+        n_jobs=n_jobs,
+        rerun=rerun,
+        repair=repair,
+        plugins=plugins,
+        command=command,
+        mixed=mixed,
+        # A calibration's runs of the plain VAE may be wanted here, too.
+        reuse=[*reuse, *asked.known.calibrations],
+        plain_kl=asked.known.used.values(),
+        watcher=watcher,
+    )

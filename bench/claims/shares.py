@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from bench.config.plain_kl import PlainKL, key_of_plain, packaged_kls
+from bench.config.plain_kl import LEAST_SEEDS, PlainKL, key_of_plain, packaged_kls
 from bench.method import resolve_hyper
 from bench.results.labels import all_hyper
 
-#: Fewer seeds don't tell a plain VAE's KL.
-LEAST_SEEDS = 3
 #: A plain VAE under either of its names, the first one that has enough runs.
 PLAIN: Mapping[str, Mapping[str, Any]] = MappingProxyType({"vae": {}, "beta_vae": {"beta": 1.0}})
 

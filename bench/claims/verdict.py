@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.claims.describe import describe
+from bench.claims.group import HELD, Group
 from bench.claims.load import load_claims
 from bench.claims.measures import OF_SCORES
 from bench.claims.outcome import MOST_SEEDS, Outcome, Status, combine, seeds_needed
 from bench.claims.presets import score_every
 from bench.claims.schema import Claim, ClaimTest, Paper
-from bench.claims.select import HELD, Group, Pool, pools
+from bench.claims.select import Pool, pools
 from bench.claims.shares import in_words
 from bench.config.preset_files import presets, rank
 from bench.errors import BenchError, did_you_mean

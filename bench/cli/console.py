@@ -23,7 +23,7 @@ from bench.results.store import Store
 
 if TYPE_CHECKING:
     from bench.api.asking import Asked
-    from bench.config.expand import UnknownKLError
+    from bench.config.wanted_kl import UnknownKLError
     from bench.execution.calibration import KnownKLs
     from bench.results.study import Study
     from bench.spec import RunSpec

@@ -11,13 +11,13 @@ from typing import NoReturn
 import typer
 
 from bench.api.asking import Asked
+from bench.api.running import execute
 from bench.cli import console
 from bench.cli.common import load_plugins, say, say_what_is_missing
 from bench.cli.progress import Progress
 from bench.errors import BenchError
-from bench.execution.calibration import STUDY, calibrate
+from bench.execution.calibration import STUDY
 from bench.execution.plan import Rerun
-from bench.execution.run import run_study
 from bench.sharing.opening import opened_study
 from bench.spec import RunSpec
 
@@ -45,42 +45,26 @@ def run_all(
     """
     command = shlex.join(["bench", *sys.argv[1:]])
     signal.signal(signal.SIGTERM, _interrupt)
+    if asked.waits is not None and not quiet:
+        say(f"{console.waits_for(asked.waits)}: they are trained now, and stay in {results / STUDY}")
     try:
-        specs = asked.specs
-        if asked.waits is not None:
-            if not quiet:
-                say(f"{console.waits_for(asked.waits)}: they are trained now, and stay in {results / STUDY}")
-            calibrate(
-                asked.study,
-                asked.waits,
-                results,
-                n_jobs=jobs,
-                plugins=plugin or [],
-                command=command,
-                watcher=Progress(quiet=quiet),
-            )
-            specs = asked.expanded()
-        if not quiet:
-            console.print_shares(asked.known)
-        outcomes = run_study(
-            asked.study,
-            specs,
-            results / asked.name,
+        outcomes = execute(
+            asked,
+            results,
             n_jobs=jobs,
             rerun=rerun,
             repair=repair,
             plugins=plugin or [],
             command=command,
             mixed=mixed,
-            # A calibration's runs of the plain VAE may be wanted here, too.
-            reuse=[*reuse, *asked.known.calibrations],
-            plain_kl=asked.known.used.values(),
+            reuse=reuse,
             watcher=Progress(quiet=quiet),
+            settled=lambda: None if quiet else console.print_shares(asked.known),
         )
     except KeyboardInterrupt:
         typer.echo("\nbench: stopped; finished runs are kept, the same command goes on from here", err=True)
         raise typer.Exit(130) from None
-    return specs, any(outcome.state == "failed" for outcome in outcomes)
+    return asked.specs, any(outcome.state == "failed" for outcome in outcomes)
 
 
 def report_all(

@@ -11,11 +11,12 @@ import torch
 from pydantic import ValidationError
 
 from bench.assembly import check_assembly
-from bench.config.plain_kl import PLAIN, FindKL, key_of, packaged_kl
+from bench.config.plain_kl import PLAIN, FindKL, packaged_kl
 from bench.config.shares import resolve_shares
 from bench.config.study import StudySpec, one_line
 from bench.config.tuned import Winners, check_conditions, check_seeds, tuned_hyper
 from bench.config.tuning import check_tuning, trials_of, tried
+from bench.config.wanted_kl import KLs, UnknownKLError
 from bench.data.order import Order
 from bench.dataset import load_dataset, quoting_hint, resolve_options
 from bench.errors import BenchError
@@ -29,27 +30,6 @@ from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, 
 from bench.train_settings import TrainSettings
 
 Table = dict[str, Any]
-
-
-#: Stands in for a KL that isn't known while all else about a study is checked, nats; it never gets into a run.
-STAND_IN = 1000.0
-
-
-class UnknownKLError(BenchError):
-    """A study asks for shares of a KL that isn't known.
-
-    Attributes
-    ----------
-    plain : list of RunSpec
-        A run of the plain VAE for each kind of training whose KL is wanted.
-    n_runs : int
-        How many runs the study has.
-    """
-
-    def __init__(self, message: str, plain: list[RunSpec], n_runs: int) -> None:
-        super().__init__(message)
-        self.plain = plain
-        self.n_runs = n_runs
 
 
 def expand(
@@ -87,7 +67,7 @@ def expand(
         raise BenchError("no metrics are chosen; see `bench list metrics`")
     if study.tuning is not None and len(datasets) > 1:
         raise BenchError(f"{len(datasets)} data sets are chosen: tune on one at a time")
-    kls = _KLs(find_kl)
+    kls = KLs(find_kl)
     runs: dict[str, RunSpec] = {}
     for dataset in datasets:
         for (name, values), seed in itertools.product(_settings(study, dataset, evaluation, kls), study.seeds):
@@ -119,24 +99,6 @@ def study_datasets(study: StudySpec) -> list[DatasetSpec]:
     return [spec for item in study.datasets for spec in _dataset_specs(study, parse_selection(item))]
 
 
-class _KLs:
-    """Looks KLs of the plain VAE up, each once, and remembers those that nobody knows."""
-
-    def __init__(self, find: FindKL) -> None:
-        self.find = find
-        self.known: dict[str, float] = {}
-        self.unknown: dict[str, RunSpec] = {}
-
-    def of(self, plain: RunSpec) -> float:
-        key = key_of(plain)
-        if key not in self.known:
-            found = self.find(plain)
-            self.known[key] = found.kl if found else STAND_IN
-            if not found:
-                self.unknown[key] = plain
-        return self.known[key]
-
-
 def with_trials(study: StudySpec, specs: Sequence[RunSpec]) -> StudySpec:
     """A tuning study with the settings that it tries written down, so that stored runs can be told apart by them."""
     if study.tuning is None:
@@ -147,7 +109,7 @@ def with_trials(study: StudySpec, specs: Sequence[RunSpec]) -> StudySpec:
     return study.model_copy(update={"tuning": tuning})
 
 
-def _settings(study: StudySpec, dataset: DatasetSpec, evaluation: EvaluationSpec, kls: _KLs) -> list[tuple[str, Table]]:
+def _settings(study: StudySpec, dataset: DatasetSpec, evaluation: EvaluationSpec, kls: KLs) -> list[tuple[str, Table]]:
     """Methods with the values that are set beside the study's: as chosen, as drawn, or as tuned; controls last."""
     chosen = [parse_selection(item) for item in study.methods]
     controls = [parse_selection(item) for item in study.controls]
@@ -230,7 +192,7 @@ def _run_spec(
     values: Table,
     seed: int,
     evaluation: EvaluationSpec,
-    kls: _KLs,
+    kls: KLs,
 ) -> RunSpec:
     entry = METHODS.get(name)
     table = dict(study.method.get(name, {}))

@@ -33,6 +33,8 @@ HEADER = """\
 #: The plain VAE's method, and what of a run's ``spec.json`` doesn't decide its weights, or only together with its seed.
 PLAIN = "vae"
 LEFT_OUT = ("schema_version", "seed", "evaluation", *MACHINE)
+#: Fewer runs that ended well say too little of it.
+LEAST_SEEDS = 3
 
 
 class PlainKL(StrictModel):

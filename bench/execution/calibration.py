@@ -15,9 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from bench.config.expand import UnknownKLError
-from bench.config.plain_kl import PLAIN, PlainKL, add_to_table, key_of, packaged_kl, read_plain_kls, training_of
+from bench.config.plain_kl import (
+    LEAST_SEEDS,
+    PLAIN,
+    PlainKL,
+    add_to_table,
+    key_of,
+    packaged_kl,
+    read_plain_kls,
+    training_of,
+)
 from bench.config.study import EvaluationSettings, StudySpec
+from bench.config.wanted_kl import UnknownKLError
 from bench.errors import BenchError
 from bench.execution.run import Watcher, run_study
 from bench.files import read_toml
@@ -31,8 +40,6 @@ from bench.spec import EvaluationSpec, RunSpec
 #: Name of the study.
 STUDY = "plain_vae"
 SEEDS = range(5)
-#: Fewer runs that ended well say too little.
-LEAST = 3
 
 
 class KnownKLs:
@@ -106,8 +113,8 @@ def calibrated(store: Store, plain: RunSpec) -> PlainKL | None:
     found = measured(store, [run.run_id for run in runs])
     if found is None:
         raise BenchError(
-            f"'{store.path}': fewer than {LEAST} of {len(runs)} runs of the plain VAE ended well at these training "
-            "settings, so there is no KL that set points could be shares of; write them in nats"
+            f"'{store.path}': fewer than {LEAST_SEEDS} of {len(runs)} runs of the plain VAE ended well at these "
+            "training settings, so there is no KL that set points could be shares of; write them in nats"
         )
     return found
 
@@ -171,7 +178,7 @@ def measured(store: Store, runs: Sequence[str]) -> PlainKL | None:
         if result["status"] == "ok" and kl is not None:
             file = store.runs / run / "provenance.json"
             ended.append((float(kl), read_json(file, ()) if file.is_file() else {}))
-    if len(ended) < LEAST:
+    if len(ended) < LEAST_SEEDS:
         return None
     kls = np.array([kl for kl, _ in ended])
     if round(float(kls.mean()), 2) <= 0:
@@ -208,7 +215,7 @@ def tabulate(path: Path) -> list[PlainKL]:
                 kinds.setdefault(key_of(spec), []).append(run)
         found = [entry for runs in kinds.values() if (entry := measured(store, runs)) is not None]
     if not found:
-        raise BenchError(f"'{path}' has no {LEAST} runs of the plain VAE that ended well")
+        raise BenchError(f"'{path}' has no {LEAST_SEEDS} runs of the plain VAE that ended well")
     add_to_table(found)
     return found
 

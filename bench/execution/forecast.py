@@ -147,19 +147,19 @@ def fitted(specs: Iterable[RunSpec], store: Store, key: Key) -> list[Plant]:
 def at_work(curves: pd.DataFrame, floor: float | None) -> pd.DataFrame:
     """Rows of a run's curves after its start; of those at the floor, the first after it came there.
 
-    A network that stays there finds another optimum, with a KL of its own.
+    A network that stays there finds another optimum, with a KL of its own. A weight of 0 has no place on the plant's
+    logarithmic axis.
     """
     steps = curves["step"] / curves["step"].max()
     off = curves["beta"] > (floor or 0.0) * (1 + DIGITS)
     since = steps - steps.where(off).ffill()
-    rows: pd.DataFrame = curves[(steps > EARLY) & (off | (since <= SOON)) & np.isfinite(curves["kl"])]
+    known = np.isfinite(curves["kl"]) & (curves["beta"] > 0)
+    rows: pd.DataFrame = curves[(steps > EARLY) & (off | (since <= SOON)) & known]
     return rows
 
 
 def fit(rows: pd.DataFrame, lag: float) -> Plant | None:
     """The median KL at each weight, made to fall; None of fewer than two weights."""
-    # A weight of 0 has no place on the axis.
-    rows = rows[rows["beta"] > 0]
     if rows.empty:
         return None
     logs = np.log(rows["beta"].to_numpy())

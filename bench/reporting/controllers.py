@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.formatting import csv_table, number
-from bench.results.fates import ARRIVED, NOT_RECORDED, fates
+from bench.results.fates import NOT_RECORDED, fates, strays
 from bench.results.study import Study
 
 #: Columns of the CSV; numbers are medians over the runs that recorded how they fared.
@@ -64,11 +64,10 @@ def printed(study: Study) -> tuple[list[str], list[list[str]]]:
 def stray(study: Study) -> list[str]:
     """A line for each run that never arrived or latched; names of runs stand between backticks."""
     runs = study.runs[study.runs["status"] == "ok"]
-    found = fates(runs)
-    strays = runs[~found.isin(["", ARRIVED, NOT_RECORDED])]
+    found = runs[strays(runs)]
     return [
-        f"`{run}` {found[index]}: KL {number(error, 2, sign=True)} nats from its set point"
-        for index, run, error in zip(strays.index, strays["run"], strays.get("control.mean_error", ()), strict=True)
+        f"`{run}` {fate}: KL {number(error, 2, sign=True)} nats from its set point"
+        for run, fate, error in zip(found["run"], fates(found), found.get("control.mean_error", ()), strict=True)
     ]
 
 

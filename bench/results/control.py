@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.registry import METHODS
+from bench.results.labels import all_hyper
 from bench.training.log import end_of
 
 Floats = NDArray[np.float64]
@@ -129,7 +130,8 @@ def limits(method: str, hyper: Mapping[str, Any]) -> dict[str, float | None]:
     if method not in METHODS or (steering := METHODS.get(method).value.steering) is None:
         return {}
     names = {"floor": steering.floor, "ceiling": steering.ceiling, "end": steering.set_point}
-    return {key: float(hyper[name]) for key, name in names.items() if name}
+    whole = all_hyper(method, hyper)
+    return {key: float(whole[name]) for key, name in names.items() if name}
 
 
 def record(file: Path, method: str, hyper: Mapping[str, Any]) -> Record | None:

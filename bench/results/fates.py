@@ -26,6 +26,11 @@ def fates(runs: pd.DataFrame) -> pd.Series:
     return pd.Series([_of_row(row) for row in runs.to_dict("records")], index=runs.index, dtype=object)
 
 
+def strays(runs: pd.DataFrame) -> pd.Series:
+    """Which rows of `Study.runs` are known to have missed their set point: never arrived, or latched at a limit."""
+    return ~fates(runs).isin(["", ARRIVED, NOT_RECORDED])
+
+
 def unmet(runs: pd.DataFrame) -> str:
     """How many of some rows of `Study.runs` never arrived or latched; empty if none did.
 

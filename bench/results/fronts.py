@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bench.registry import METHODS
+from bench.results.fates import strays
 from bench.results.labels import method_settings, printed_name
 from bench.results.study import Study
 from bench.results.summary import resampling
@@ -150,18 +151,8 @@ def missed_runs(study: Study, dataset: str, front: MethodFront) -> dict[str, int
     They are points of the front all the same, at the rate and the distortion that they ended with; only the set point
     in their label isn't what they have.
     """
-    out = {}
-    for label in front.labels:
-        runs = study.ended_well[dataset, label]
-        known = {column: runs[column] for column in ("control.arrived", "control.latched") if column in runs}
-        missed = pd.Series(False, index=runs.index)
-        if "control.arrived" in known:
-            missed |= known["control.arrived"].eq(False).fillna(False).astype(bool)
-        if "control.latched" in known:
-            missed |= known["control.latched"].eq(True).fillna(False).astype(bool)
-        if missed.any():
-            out[label] = int(missed.sum())
-    return out
+    counts = {label: int(strays(study.ended_well[dataset, label]).sum()) for label in front.labels}
+    return {label: count for label, count in counts.items() if count}
 
 
 def front_resampling(study: Study, dataset: str, front: MethodFront, x: str, y: str) -> np.random.Generator:

@@ -8,7 +8,6 @@ next call takes the work over where the last checkpoint left it.
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from bench.config.plain_kl import PlainKL, read_plain_kls
 from bench.errors import BenchError, reason
-from bench.files import read_json, read_toml, write_json, write_text
+from bench.files import fsync, read_json, read_toml, write_json, write_text
 from bench.results import damage
 from bench.results.record import RESULT, WEIGHTS, Fault, look, read_run
 from bench.spec import SCHEMA_VERSION, RunSpec
@@ -28,6 +27,8 @@ from bench.spec import SCHEMA_VERSION, RunSpec
 CURVES = "curves.csv"
 #: In a working folder only.
 CHECKPOINT, PROGRESS, MEASURED = "checkpoint.safetensors", "progress", "measured.json"
+#: In a study's folder: UDR by run, where a tuning study chose by it (`bench.tuning.udr`).
+UDR = "udr.json"
 
 # What to do about a damaged file.
 AWAY = "move the folder away or name another --study"
@@ -249,8 +250,8 @@ class Store:
     def commit(self, folder: Path, run: str, *, replace: bool = False) -> None:
         """Flush a finished working folder to disk and rename it into ``runs/``; the first writer wins."""
         for file in folder.iterdir():
-            _fsync(file)
-        _fsync(folder)
+            fsync(file)
+        fsync(folder)
         target = self.runs / run
         # A folder without a result is what is left of one that somebody removed.
         if target.exists() and (replace or not self.is_done(run)):
@@ -267,7 +268,7 @@ class Store:
                 if not self.is_done(run):
                     raise
                 shutil.rmtree(folder, ignore_errors=True)
-        _fsync(self.runs)
+        fsync(self.runs)
 
     def adopt(self, other: Store, run: str) -> bool:
         """Copy a finished run of another study, whose id says that it is the same run; False if it has none."""
@@ -313,11 +314,3 @@ def explain(error: OSError, path: Path) -> str:
         errno.EEXIST: "a file stands where a folder should; name another folder with --results",
     }
     return f"results folder '{path}': {reasons.get(error.errno or 0, str(error))}"
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.errors import BenchError, reason
 from bench.files import json_bytes, parse_json, sha256
+from bench.results.store import UDR
 from bench.sharing import containers
 
 KIND = "disbench study"
@@ -25,7 +26,8 @@ PICTURES = ("reconstructions.png", "traversals.png")
 IMPORTED = "imported"
 #: Every name that an archive may hold: no absolute path, no "..", no backslash fits.
 NAMES = re.compile(
-    r"study\.toml|plan\.json|runs/(?P<run>[A-Za-z0-9][A-Za-z0-9_.+-]{0,199})/"
+    rf"study\.toml|plan\.json|{re.escape(UDR)}|"
+    r"runs/(?P<run>[A-Za-z0-9][A-Za-z0-9_.+-]{0,199})/"
     rf"(?P<file>{'|'.join(map(re.escape, RECORDS + PICTURES))})"
 )
 

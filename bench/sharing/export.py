@@ -18,6 +18,7 @@ from bench.results.damage import faults
 from bench.results.plugins import PLUGINS
 from bench.results.read import entries
 from bench.results.record import RESULT, SIZES, is_sealed, seal
+from bench.results.store import UDR
 from bench.results.study import read_study
 from bench.sharing.archive import IMPORTED, PICTURES, write_archive
 from bench.sharing.containers import SUFFIXES
@@ -76,8 +77,9 @@ def collect(path: Path, *, pictures: str = "none") -> Collected:
     Returns
     -------
     Collected
-        ``study.toml``, ``plan.json``, and of every run ``spec.json``, ``result.json``, ``provenance.json``,
-        ``curves.csv`` and ``scores_by_step.csv``. The same runs give the same bytes, whoever exports them.
+        ``study.toml``, ``plan.json``, ``udr.json`` if there is one, and of every run ``spec.json``, ``result.json``,
+        ``provenance.json``, ``curves.csv`` and ``scores_by_step.csv``. The same runs give the same bytes, whoever
+        exports them.
 
     Raises
     ------
@@ -104,8 +106,9 @@ def collect(path: Path, *, pictures: str = "none") -> Collected:
     try:
         study = read_study_file(_read(path / "study.toml"))
         files = {"study.toml": tomli_w.dumps(_public_study(study)).encode()}
-        if (path / "plan.json").is_file():
-            files["plan.json"] = json_bytes(read_record(_read(path / "plan.json"), "plan.json"))
+        for name in ("plan.json", UDR):
+            if (path / name).is_file():
+                files[name] = json_bytes(read_record(_read(path / name), name))
         done = [folder for folder in entries(path / "runs") if (folder / RESULT).is_file()]
         for folder in done:
             files |= {f"runs/{folder.name}/{name}": content for name, content in _public_run(folder).items()}

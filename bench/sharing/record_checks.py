@@ -7,19 +7,30 @@ import json
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from bench.config.plain_kl import read_plain_kls
 from bench.errors import BenchError, reason
 from bench.files import parse_toml, sha256
 from bench.results.per_factor import SHOWN
 from bench.results.record import OTHER, is_as_sealed
+from bench.results.store import UDR
 from bench.results.summary import DOTTED, FACTS
 from bench.sharing.archive import NAMES
+from bench.sharing.record_models import (
+    BoundsRecord,
+    MarksRecord,
+    PerFactorRecord,
+    ProvenanceRecord,
+    Record,
+    ResultRecord,
+    StudyRecord,
+    UdrRecord,
+)
 from bench.spec import SCHEMA_VERSION, RunSpec
 
 #: Largest picture that is let in. Traversals of 10 latents at 64x64 have 1.3 million pixels.
@@ -28,93 +39,7 @@ MAX_PIXELS = 64 * 2**20
 #: Unicode's category Cc without line feed and tab.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
-# What doesn't fit is refused by the columns of a table.
-Count = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class _Record(BaseModel):
-    """Strict about types and NaN, open to keys that a later version of the same schema adds."""
-
-    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
-
-
-class _Control(_Record):
-    arrived: bool
-    latched: bool
-    arrival_step: Count | None = None
-    mean_error: float | None = None
-    rms_error: float | None = None
-    overshoot: float | None = None
-    floor_share: float | None = None
-    ceiling_share: float | None = None
-
-
-class _Result(_Record):
-    run: str
-    status: Literal["ok", "diverged"]
-    scores: dict[str, float | None]
-    steps_done: Count | None = None
-    last_good_step: Count | None = None
-    final: dict[str, float | None] = {}
-    control: _Control | None = None
-    not_applicable: dict[str, str] = {}
-    details: dict[str, dict[str, Any]] = {}
-    factor_names: list[str] = []
-    files: dict[str, str] = {}
-
-
-class _PerFactor(_Record):
-    values: list[float | None]
-
-
-class _Marks(_Record):
-    marks: dict[str, list[str]]
-
-
-class _Hardware(_Record):
-    cpu: str | None = None
-    gpu: str | None = None
-    cores: Count | None = None
-    memory_gib: float | None = None
-
-
-class _Provenance(_Record):
-    versions: dict[str, str | None] = {}
-    commit: str | None = None
-    dirty: bool | None = None
-    hardware: _Hardware = _Hardware()
-    wall_s: float | None = None
-    n_data: Count | None = None
-    plugins: dict[str, str] = {}
-
-
-class _Study(_Record):
-    name: str
-    preset: str = ""
-    description: str = ""
-    notice: str = ""
-    terms: str = ""
-    methods: list[str] = []
-    datasets: list[str] = []
-    seeds: list[Count] = []
-    commands: list[str] = []
-    plugins: dict[str, str] = {}
-    planned: Count | None = None
-
-
-class _Plan(_Record):
-    runs: list[str]
-
-
-class _Bounds(_Record):
-    """Numbers of a spec that become whole columns of the table."""
-
-    seed: Count
-    steps: Count
-    batch_size: Count
-
-
-Checked = TypeVar("Checked", bound=_Record)
+Checked = TypeVar("Checked", bound=Record)
 
 
 def check_files(files: Mapping[str, bytes], where: str) -> dict[str, dict[str, Any]]:
@@ -148,6 +73,8 @@ def check_files(files: Mapping[str, bytes], where: str) -> dict[str, dict[str, A
         read_study_file(files["study.toml"])
         if "plan.json" in files:
             read_plan(files["plan.json"])
+        if UDR in files:
+            _check(UDR, UdrRecord, {"udr": read_record(files[UDR], UDR)})
         return {run: check_run(run, content) for run, content in sorted(runs.items())}
     except BenchError as error:
         raise BenchError(f"{where}: {error}") from None
@@ -168,7 +95,7 @@ def read_study_file(content: bytes) -> dict[str, Any]:
     if record:
         _check_schema("study.toml", record)
     _check_strings("study.toml", study)
-    _check("study.toml", _Study, study | record)
+    _check("study.toml", StudyRecord, study | record)
     read_plain_kls(record.get("plain_kl", []), "study.toml")
     return study
 
@@ -181,7 +108,7 @@ def read_plan(content: bytes) -> list[str]:
     BenchError
         If it is damaged, or names what can't be a run.
     """
-    plan = _check("plan.json", _Plan, read_record(content, "plan.json"))
+    plan = _check("plan.json", PlanRecord, read_record(content, "plan.json"))
     for run in plan.runs:
         if not NAMES.fullmatch(f"runs/{run}/spec.json"):
             raise BenchError(f"plan.json: no run can be called {run!r}")
@@ -233,12 +160,12 @@ def check_run(run: str, files: Mapping[str, bytes]) -> dict[str, Any]:
         spec = RunSpec.model_validate_json(files["spec.json"], strict=True)
     except ValidationError as error:
         raise BenchError(_first_fault(where, error)) from None
-    _check(where, _Bounds, records["spec.json"])
+    _check(where, BoundsRecord, records["spec.json"])
     if spec.run_id != run:
         raise BenchError(f"{where} describes another run, {spec.run_id}")
     where = f"runs/{run}/result.json"
     _check_schema(where, records["result.json"])
-    result = _check(where, _Result, records["result.json"])
+    result = _check(where, ResultRecord, records["result.json"])
     if not is_as_sealed(files["result.json"], records["result.json"]):
         raise BenchError(f"{where} {OTHER}")
     if result.run != run:
@@ -248,11 +175,11 @@ def check_run(run: str, files: Mapping[str, bytes]) -> dict[str, Any]:
             raise BenchError(f"{where}: no score can be called '{score}'")
     for metric, found in result.details.items():
         if "marks" in found:
-            _check(f"{where}: details.{metric}", _Marks, {"marks": found["marks"]})
+            _check(f"{where}: details.{metric}", MarksRecord, {"marks": found["marks"]})
     for metric, key, _ in SHOWN:
         values = result.details.get(metric, {}).get(key)
         if values is not None:
-            _check(f"{where}: details.{metric}.{key}", _PerFactor, {"values": values})
+            _check(f"{where}: details.{metric}.{key}", PerFactorRecord, {"values": values})
             if result.factor_names and len(values) != len(result.factor_names):
                 raise BenchError(f"{where}: details.{metric}.{key} isn't of {len(result.factor_names)} factors")
     for name, content in files.items():
@@ -263,7 +190,7 @@ def check_run(run: str, files: Mapping[str, bytes]) -> dict[str, Any]:
         if name.endswith(".png"):
             _check_picture(f"runs/{run}/{name}", content)
     if "provenance.json" in records:
-        _check(f"runs/{run}/provenance.json", _Provenance, records["provenance.json"])
+        _check(f"runs/{run}/provenance.json", ProvenanceRecord, records["provenance.json"])
     return records["spec.json"]
 
 

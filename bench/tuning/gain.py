@@ -8,11 +8,16 @@ from typing import Any
 
 import pandas as pd
 
+from bench.config.plain_kl import key_of_plain, read_plain_kls
+from bench.config.shares import resolve_shares
 from bench.config.tuned import Winners
 from bench.config.tuning import RECONSTRUCTION
-from bench.results.labels import all_hyper
+from bench.errors import BenchError
+from bench.registry import METHODS
+from bench.results.labels import Spec, all_hyper
 from bench.results.study import Study
 from bench.stats import Comparison, compare_paired
+from bench.tuning.trials import as_asked
 
 #: Columns that `table` puts beside the rule's own score.
 ELBO = "elbo"
@@ -50,20 +55,27 @@ def winners_of(study: Study) -> Winners | None:
 def gains(study: Study) -> list[Gain]:
     """Tuned minus default of every method that a study on tuned terms holds both of, in what the rule compared.
 
-    UDR isn't a run's own score and isn't compared; the reconstruction is, beside every rule.
+    UDR isn't a run's own score and isn't compared; the reconstruction is, beside every rule. Runs that earlier calls
+    left in the folder, with other winners or another training, have no part.
     """
     winners = winners_of(study)
     if winners is None:
         return []
-    table = study.runs[study.runs["status"] == "ok"]
+    table = study.runs[(study.runs["status"] == "ok") & as_asked(study)]
     table = table.assign(**{ELBO: _elbo(table)})
     columns = [name for name in dict.fromkeys((winners.rule, RECONSTRUCTION)) if name in table]
     out = []
     for method, winner in winners.method.items():
-        own = table[table["method"] == method]
-        is_tuned = own["run"].map(lambda run, method=method, hyper=winner.hyper: _hyper(study, run) == hyper)
+        own = {str(run): _hyper(study, str(run)) for run in table.loc[table["method"] == method, "run"]}
+        if not own or method not in METHODS:
+            continue
+        default = _default(study, method, study.specs[next(iter(own))])
+        tuned = all_hyper(method, winner.hyper)
+        if tuned == default:
+            continue
+        rows = [table[[own.get(run) == hyper for run in table["run"]]] for hyper in (tuned, default)]
         for score in columns:
-            sides = [_by_seed(own[mask], score) for mask in (is_tuned.astype(bool), ~is_tuned.astype(bool))]
+            sides = [_by_seed(each, score) for each in rows]
             both = sorted(sides[0].keys() & sides[1].keys())
             if both:
                 found = compare_paired(*sides)
@@ -75,6 +87,19 @@ def gains(study: Study) -> list[Gain]:
 def _elbo(table: pd.DataFrame) -> Any:
     nothing = pd.Series(float("nan"), index=table.index)
     return -(table.get("final.reconstruction", nothing) + table.get("final.kl", nothing))
+
+
+def _default(study: Study, method: str, spec: Spec) -> dict[str, Any]:
+    """What a method's hyper-parameters are in a study but for tuning, on the data of a run of it."""
+    known = read_plain_kls(study.meta.get("plain_kl", []), study.name)
+
+    def plain_kl() -> float:
+        if (key := key_of_plain(spec)) not in known:
+            raise BenchError(f"study '{study.name}' doesn't say which KL its set points are shares of")
+        return known[key].kl
+
+    set_here = study.meta.get("method", {}).get(method, {})
+    return all_hyper(method, resolve_shares(method, set_here, steps=spec["steps"], plain_kl=plain_kl))
 
 
 def _hyper(study: Study, run: str) -> dict[str, Any]:

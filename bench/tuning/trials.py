@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.config.tuned import settings_that_matter
 from bench.config.tuning import RECONSTRUCTION, TuningSettings, higher_is_better
 from bench.errors import BenchError
 from bench.results.labels import Spec, all_hyper
 from bench.results.study import Study
 from bench.results.summary import score_info
+from bench.train_settings import TrainSettings, from_layout
 from bench.tuning import udr
 
 DEFAULT = "default"
@@ -38,6 +40,8 @@ class Trial:
         Nats, likewise.
     trouble : str
         Why the setting can't be chosen; empty if it can.
+    runs : tuple of str
+        Its runs that there are.
     """
 
     method: str
@@ -47,6 +51,7 @@ class Trial:
     values: NDArray[np.float64]
     reconstruction: NDArray[np.float64]
     trouble: str
+    runs: tuple[str, ...] = ()
 
     @property
     def setting(self) -> str:
@@ -97,16 +102,31 @@ def is_tuning(study: Study) -> bool:
     return bool(study.meta.get("tuning"))
 
 
+def as_asked(study: Study) -> pd.Series[bool]:
+    """Which rows of `Study.runs` were trained as the study now asks for: a folder keeps those of earlier calls."""
+    if "train" not in study.meta:
+        return pd.Series(True, index=study.runs.index)
+    asked = settings_that_matter(TrainSettings.model_validate(study.meta["train"]))
+
+    def same(run: str) -> bool:
+        own = TrainSettings.model_validate(from_layout(study.specs[run])["train"])
+        # What doesn't train has no steps, whatever is asked for.
+        return settings_that_matter(own) == (asked if own.steps else asked | {"steps": 0})
+
+    return study.runs["run"].map(same).astype(bool)
+
+
 def read_trials(study: Study) -> Trials:
     """Put the runs of a tuning study together by setting.
 
     A setting in which a run is missing, failed, diverged, never arrived at its set point or has no such score is in
-    trouble: its budget is spent, but it can't be chosen, however well its other seeds did.
+    trouble: its budget is spent, but it can't be chosen, however well its other seeds did. Runs that an earlier call
+    left in the folder with another training count for nothing.
 
     Raises
     ------
     BenchError
-        If it isn't a tuning study.
+        If it isn't a tuning study, or its folder holds runs of the same settings on several data sets.
     """
     if not is_tuning(study):
         raise BenchError(f"study '{study.name}' tried no settings: it isn't one of `bench tune`")
@@ -120,13 +140,18 @@ def read_trials(study: Study) -> Trials:
         table["control.arrived"] = table["control.arrived"].astype(object)
     known = {
         (str(row["method"]), *_key(study.specs[str(row["run"])]), int(row["seed"])): row
-        for row in table.to_dict("records")
+        for row in table[as_asked(study)].to_dict("records")
     }
     methods: dict[str, list[Trial]] = {}
     for method in sorted(tuning.trials, key=lambda name: _place(table, name)):
         for number, hyper in enumerate(tuning.trials[method]):
             rows = [known.get((method, *_key({"method": {"hyper": hyper}}), seed)) for seed in seeds]
             methods.setdefault(method, []).append(_trial(method, number, hyper, rows))
+    runs = [run for each in methods.values() for trial in each for run in trial.runs]
+    if len({study.specs[run]["dataset"].get("sha256") for run in runs}) > 1:
+        raise BenchError(
+            f"study '{study.name}' holds settings tried on several data sets: tune each under a --study of its own"
+        )
     return Trials(tuning, heading, sign, seeds, methods)
 
 
@@ -152,7 +177,8 @@ def _trial(method: str, number: int, hyper: Mapping[str, Any], rows: list[dict[A
         for column in ("tuning.value", RECONSTRUCTION)
     )
     label = str(there[0]["label"]) if there else method
-    return Trial(method, label, number, all_hyper(method, hyper), values, reconstruction, trouble)
+    runs = tuple(str(row["run"]) for row in there)
+    return Trial(method, label, number, all_hyper(method, hyper), values, reconstruction, trouble, runs)
 
 
 def _trouble(n: int, rows: list[dict[Any, Any]]) -> str:

@@ -15,15 +15,12 @@ from bench.evaluation.codes import encode
 from bench.files import read_json, write_json
 from bench.metrics import kl, udr
 from bench.results.record import WEIGHTS
-from bench.results.store import Store
+from bench.results.store import UDR, Store
 from bench.seeds import stream
 from bench.spec import RunSpec
 from bench.training import torch_setup
 from bench.training.state import build
 from bench.training.trained import load_weights
-
-#: In a study's folder: UDR by run.
-FILE = "udr.json"
 
 
 def measure(folder: Path, specs: Sequence[RunSpec]) -> None:
@@ -61,11 +58,11 @@ def measure(folder: Path, specs: Sequence[RunSpec]) -> None:
         if len(tables) > 1:
             of_runs = udr(tables, nats, rng=stream(0, "metric:udr"))["udr"]
             found |= dict(zip([spec.run_id for spec in runs], of_runs, strict=True))
-    write_json(folder / FILE, found)
+    write_json(folder / UDR, found)
 
 
 def read(folder: Path) -> dict[str, float]:
-    """UDR by run, as `measure` wrote it; empty where it wasn't measured, as in an archive."""
-    if not (folder / FILE).exists():
+    """UDR by run, as `measure` wrote it; empty where it wasn't measured."""
+    if not (folder / UDR).exists():
         return {}
-    return {str(run): float(value) for run, value in read_json(folder / FILE).items()}
+    return {str(run): float(value) for run, value in read_json(folder / UDR).items()}

@@ -42,13 +42,10 @@ def winners_of(study: Study, trials: Trials) -> Winners:
         raise BenchError(
             f"study '{study.name}': no setting of any method ran well at all tuning seeds; nothing is chosen"
         )
-    specs = {name: RunSpec.model_validate(spec) for name, spec in study.specs.items()}
-    first = next(spec for spec in specs.values() if spec.train.steps or len(specs) == 1)
-    data = first.dataset
-    found = {}
+    found, specs = {}, {}
     for method, choice in chosen.items():
         trial = choice.trial
-        spec = next(s for s in specs.values() if s.method.name == method)
+        spec = specs[method] = RunSpec.model_validate(study.specs[trial.runs[0]])
         rng = stream(0, f"bootstrap:tuning:{trials.tuning.rule}:{config_id(spec.model_dump(mode='json'))}")
         interval = bootstrap_interval(trials.sign * trial.values, rng=rng)
         found[method] = Winner(
@@ -62,6 +59,9 @@ def winners_of(study: Study, trials: Trials) -> Winners:
             reconstruction=None if np.isnan(trial.distortion) else trial.distortion,
             hyper=trial.hyper,
         )
+    # A method that doesn't train has no steps.
+    first = max(specs.values(), key=lambda spec: spec.train.steps)
+    data = first.dataset
     return Winners(
         study=study.name,
         preset=str(study.meta.get("preset", "")),

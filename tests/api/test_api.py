@@ -186,6 +186,12 @@ def test_what_a_score_lacks_has_a_note():
     assert np.isnan(found.loc["mig", "value"])
 
 
+def test_one_score_of_a_metric_can_be_undefined():
+    table = bench.score(FACTORS, FACTORS[:, :1], metrics="infomec,mig")
+    assert list(table.index[table["value"].isna()]) == ["infom"]
+    assert table.loc["infom", "note"] == "undefined on these codes"
+
+
 @pytest.mark.parametrize(
     ("codes", "factors", "metric", "missing"),
     [

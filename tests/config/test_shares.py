@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.config.expand import UnknownKLError, expand
+from bench.config.expand import expand
 from bench.config.plain_kl import PlainKL, key_of, training_of
 from bench.config.shares import resolve_shares
 from bench.config.study import resolve
+from bench.config.wanted_kl import UnknownKLError
 from bench.errors import BenchError
 from bench.method import resolve_hyper
 from bench.registry import METHODS, load_plugin, plugin_module
@@ -52,6 +53,7 @@ def test_a_staircase_ends_where_it_is_said_to():
     assert hyper["set_point_step"] == 0.15, "there is nothing to climb: the default"
 
 
+@settings(deadline=None)
 @given(
     st.floats(0.6, 60), st.floats(0, 0.5), st.integers(1, 3_000), st.integers(3_000, 2_000_000), st.integers(100, 1_000)
 )

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from bench.config import plain_kl
-from bench.config.expand import UnknownKLError, expand
+from bench.config.expand import expand
 from bench.config.plain_kl import PlainKL, key_of, read_plain_kls, training_of
 from bench.config.study import resolve
+from bench.config.wanted_kl import UnknownKLError
 from bench.errors import BenchError
 from bench.execution import calibration
 from bench.execution.calibration import KnownKLs, calibrate, calibrated, calibration_runs, measured, tabulate

@@ -140,3 +140,19 @@ def test_runs_that_show_no_plant_are_none(curves: dict[str, list[float]]) -> Non
 def test_rows_at_the_floor_count_only_at_first() -> None:
     table = pd.DataFrame({"step": np.arange(1, 101.0), "beta": [1.0] * 40 + [0.1] * 60, "kl": [5.0] * 40 + [9.0] * 60})
     assert list(at_work(table, 0.1)["step"]) == [*range(16, 41), *range(41, 46)]
+
+
+def test_a_run_that_never_left_its_floor_shows_no_plant() -> None:
+    table = pd.DataFrame({"step": np.arange(1, 101.0), "beta": np.full(100, 1.0), "kl": np.full(100, 8.0)})
+    assert fit(at_work(table, 1.0), LAG) is None
+    assert fit(at_work(table[:0], 1.0), LAG) is None
+
+
+def test_a_weight_of_nothing_is_left_out_of_a_fit() -> None:
+    weights = np.concatenate([np.geomspace(8, 0.1, 90), np.zeros(10)])
+    table = pd.DataFrame(
+        {"step": np.arange(1, 101.0), "beta": weights, "kl": 10 - 2 * np.log(np.maximum(weights, 0.1))}
+    )
+    rows = at_work(table, 0.0)
+    assert rows["beta"].min() > 0
+    assert fit(pd.concat([rows] * 10), LAG) is not None

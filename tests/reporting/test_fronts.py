@@ -139,7 +139,8 @@ def test_runs_that_latched_have_a_part_and_are_counted(study_builder: Build) -> 
     study = read_study(planted_fronts(study_builder()).study())
     before = front_rows(study, study.datasets[0])
     latched = (study.runs["method"] == "control_vae") & (study.runs["seed"] < 2)
-    study = replace(study, runs=study.runs.assign(**{"control.latched": latched, "control.arrived": ~latched}))
+    control = {"control.latched": latched, "control.arrived": ~latched, "control.floor_share": 1.0}
+    study = replace(study, runs=study.runs.assign(**control))
     rows = front_rows(study, study.datasets[0])
     assert [row.difference for row in rows] == [row.difference for row in before]
     assert area(rows, "ControlVAE", "kl", "mig").n_missed == 6  # of two seeds, three settings each

@@ -15,11 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
+from bench.files import write_json
 from bench.results.study import read_study
 from bench.sharing import archive, containers
 from bench.sharing.archive import read_archive
 from bench.sharing.export import collect, export_archive, export_table, hide_paths
 from bench.sharing.import_ import import_study
+from bench.sharing.opening import opened
+from bench.tuning import udr
 from helpers.archives import finish, members, names
 from helpers.files import tree
 from helpers.synthetic import Build
@@ -82,6 +85,15 @@ def test_curves_are_checked_where_no_checksum_names_them(study: Path, tmp_path: 
         curves.write_text(content)
         with pytest.raises(BenchError, match=r"curves\.csv"):
             export_archive(study, tmp_path / "a.zip")
+
+
+def test_the_udr_that_a_tuning_study_chose_by_goes_with_it(study: Path, tmp_path: Path) -> None:
+    # It is measured on weights, which an archive has none of.
+    found = {folder.name: 0.25 for folder in (study / "runs").iterdir()}
+    write_json(study / "udr.json", found)
+    export_archive(study, tmp_path / "a.zip")
+    with opened(tmp_path / "a.zip") as folder:
+        assert udr.read(folder) == udr.read(study) == found
 
 
 def test_only_records_go_out(study: Path, tmp_path: Path) -> None:

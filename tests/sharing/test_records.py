@@ -113,6 +113,7 @@ SPEC, RESULT, FACTS = "spec.json", "result.json", "provenance.json"
         ),
         (put("plan.json", b'{"runs": ["../../etc"]}'), "no run can be called '../../etc'"),
         (put("plan.json", b'{"runs": 3}'), "runs"),
+        (put("udr.json", b'{"some-run": "high"}'), "udr.json"),
         (put("curves.csv", b"step,kl\n1,abc\n"), "curves.csv"),
         (put("traversals.png", b"GIF89a"), "no picture"),
         (put("traversals.png", b"\x89PNG\r\n\x1a\n" + bytes(40)), "no picture"),

@@ -12,6 +12,8 @@ import pytest
 from bench.config.tuned import read_winners
 from bench.errors import BenchError
 from bench.reporting import tuning as report
+from bench.results.study import read_study
+from bench.train_settings import from_layout
 from bench.tuning import winners
 from bench.tuning.effort import efforts
 from bench.tuning.rules import bound_of, choose, order
@@ -80,7 +82,11 @@ def test_other_rules_choose_by_other_numbers(study_builder: Build) -> None:
 def test_less_of_a_score_can_be_better(study_builder: Build) -> None:
     study = tuning_study(study_builder(), {"beta_vae": BETA}, rule="reconstruction_mse", score="reconstruction_mse")
     assert chosen(study)["beta_vae"] == ("draw 1", True)
-    assert efforts(read_trials(study))["beta_vae"].best[-1] == pytest.approx(0.12)
+    curve = efforts(read_trials(study))["beta_vae"]
+    assert curve.best[-1] == pytest.approx(0.12)
+    assert (curve.low <= curve.best)[0]
+    assert (curve.best <= curve.high)[0]
+    assert curve.low[0] < curve.high[0]
 
 
 def test_ties_go_to_the_better_reconstruction_then_to_the_earlier_setting() -> None:
@@ -201,3 +207,28 @@ def test_other_studies_say_nothing_of_tuning(study_builder: Build) -> None:
     assert report.sections(read_study(builder.root)) == []
     with pytest.raises(BenchError, match="tried no settings"):
         read_trials(read_study(builder.root))
+
+
+def test_runs_of_an_earlier_call_with_another_training_count_for_nothing(study_builder: Build) -> None:
+    builder = study_builder()
+    tuning_study(builder, {"beta_vae": BETA}, bound="none")
+    for seed in SEEDS:
+        scores = {"reconstruction_bce": 1.0, "kl": 5.0, "mig": 0.99}
+        builder.run("beta_vae", seed, scores, hyper={"beta": 4.0}, steps=500)
+    study = read_study(builder.root)
+    study.meta["train"] = from_layout(builder.spec("beta_vae", 0, {}))["train"]
+    trials = read_trials(study)
+    assert trials.methods["beta_vae"][0].values.tolist() == [0.30, 0.32, 0.34]
+    assert winners.winners_of(study, trials).train["steps"] == 3000
+
+
+def test_settings_tried_on_several_data_sets_are_refused(study_builder: Build) -> None:
+    builder = study_builder()
+    data = builder.spec("beta_vae", 0, {})["dataset"] | {"sha256": "cd" * 32}
+    builder.run("vae", SEEDS[0], {"reconstruction_bce": 1.0, "mig": 0.9}, dataset=data)
+    tuning_study(builder, {"beta_vae": BETA, "vae": [({}, (None, 0.1, 0.1), 1.0)]}, bound="none")
+    study = read_study(builder.root)
+    study.meta["seeds"] = [SEEDS[0]]
+    study.meta["tuning"]["trials"]["vae"] = [{}]
+    with pytest.raises(BenchError, match="tried on several data sets"):
+        read_trials(study)
