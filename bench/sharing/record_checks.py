@@ -25,6 +25,7 @@ from bench.sharing.record_models import (
     BoundsRecord,
     MarksRecord,
     PerFactorRecord,
+    PlanRecord,
     ProvenanceRecord,
     Record,
     ResultRecord,
