@@ -107,7 +107,8 @@ def test_a_single_front_is_no_figure_of_fronts(study_builder: Build) -> None:
 
 def test_settings_with_runs_that_missed_their_set_point_have_a_ring(study: Study) -> None:
     first = (study.runs["method"] == "control_vae") & (study.runs["hyper.set_point"] == 9) & (study.runs["seed"] == 0)
-    columns = {"control.arrived": pd.array([None] * len(first), dtype="boolean")}
+    columns = {"control.arrived": pd.array([None] * len(first), dtype="boolean"), "control.latched": False}
+    columns["control.floor_share"] = 0.0
     known = replace(study, runs=study.runs.assign(**columns))
     known.runs.loc[study.runs["method"] == "control_vae", "control.arrived"] = True
     with style():

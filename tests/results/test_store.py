@@ -127,7 +127,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bench.results.store.os.fsync", full)
+    monkeypatch.setattr("bench.files.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
