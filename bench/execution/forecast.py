@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import tomllib
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import pandas as pd
 
 from bench.analytic.loop import Loop, Plant, damping, ramp_error, simulate
 from bench.errors import BenchError
+from bench.files import read_toml
 from bench.registry import METHODS
 from bench.results.control import DIGITS, limits
 from bench.results.store import CURVES, Store
@@ -33,6 +33,9 @@ LAG, RATE = 225.0, 1e-3
 EARLY, SOON = 0.15, 0.05
 #: Intervals of log β in which rows of curves are pooled, and rows that make a point.
 BINS, FEWEST = 28, 10
+
+#: Plants that come with Disbench, and where each was measured.
+PLANTS = Path(__file__).parent / "plants.toml"
 
 Key = tuple[str, str, int, float]
 
@@ -125,8 +128,7 @@ def packaged(key: Key) -> list[Plant]:
 
 @functools.cache
 def _table() -> list[dict[str, Any]]:
-    text = files("bench.execution").joinpath("plants.toml").read_text(encoding="utf-8")
-    rows: list[dict[str, Any]] = tomllib.loads(text)["plant"]
+    rows: list[dict[str, Any]] = read_toml(PLANTS)["plant"]
     return rows
 
 
