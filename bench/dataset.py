@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
@@ -60,6 +60,8 @@ class Dataset(ABC):
         Options that name files of the user's. They aren't part of a run's identity, the checksum of the data is.
     named_by : str
         The one of `paths` after whose file tables and studies call the data, where every user has other ones.
+    small : mapping
+        Options with which the contract checks load it: they make it small.
     """
 
     Options: ClassVar[type] = NoOptions
@@ -72,6 +74,7 @@ class Dataset(ABC):
     citation: str = ""
     paths: ClassVar[tuple[str, ...]] = ()
     named_by: ClassVar[str] = ""
+    small: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, options: Any) -> None:
         self.options = options

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import operator
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +17,13 @@ from bench.dataset import Dataset, Images, Index, register_dataset
 from bench.datasets._dsprites_files import read_source
 from bench.datasets._dsprites_render import FACTORS, VALUES, crop, render
 from bench.errors import BenchError
+from bench.levels import Levels, chosen_classes
 from bench.neutral import neutral
 
 #: SHA-256 of all 737,280 images, rendered at 64 px, as packed bits.
 GOLDEN = "3a228f4037ef3d42a42588e0e01f1078aa2df13cfa17584e88c95ed9fb5672da"
 #: Square, ellipse and heart at the same place: rows 87040, 332800, 578560, those of the published traversals.
 QUERY = (2, 5, 0, 0)
-
-#: What a user may write for a factor's levels; `DSpritesOptions` resolves it to a tuple of classes.
-Levels = int | str | list[int] | tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -50,19 +47,18 @@ class DSpritesOptions:
         No chosen sprite may reach out of it, and its pixels must fill whole bytes.
     """
 
-    # `__post_init__` checks these itself: a union's messages don't read well.
-    shape: Annotated[Levels, SkipValidation] = "all"
-    scale: Annotated[Levels, SkipValidation] = "all"
-    orientation: Annotated[Levels, SkipValidation] = "all"
-    pos_x: Annotated[Levels, SkipValidation] = "all"
-    pos_y: Annotated[Levels, SkipValidation] = "all"
+    shape: Levels = "all"
+    scale: Levels = "all"
+    orientation: Levels = "all"
+    pos_x: Levels = "all"
+    pos_y: Levels = "all"
     size: Annotated[Literal[64, 32], SkipValidation] = 64
     source: str = ""
     window: str = neutral("")
 
     def __post_init__(self) -> None:
         for name, total in FACTORS.items():
-            object.__setattr__(self, name, _resolve(name, getattr(self, name), total))
+            object.__setattr__(self, name, chosen_classes(name, getattr(self, name), total))
         if str(self.size) not in ("64", "32"):
             raise ValueError(f"size={self.size!r}: needs 64 or 32")
         object.__setattr__(self, "size", int(self.size))
@@ -101,46 +97,6 @@ def _window(text: str, size: int) -> str:
     return f"{top}:{bottom}x{left}:{right}" if (bottom - top, right - left) != (size, size) else ""
 
 
-def _resolve(name: str, value: Levels, total: int) -> tuple[int, ...]:
-    """Ascending classes that `value` chooses of `total`; a `ValueError` says what is wrong in one line."""
-    shown = f"{name}={','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
-    try:
-        chosen = _classes(value, total)
-    except (TypeError, ValueError):
-        forms = '"all", a number of levels, a slice such as 0:32:2, or classes such as 0,4,8'
-        raise ValueError(f"{shown}: needs {forms}") from None
-    if not 1 <= len(chosen) <= total:
-        raise ValueError(f"{shown}: needs 1 to {total} levels")
-    if min(chosen) < 0 or max(chosen) >= total:
-        raise ValueError(f"{shown}: the classes go from 0 to {total - 1}")
-    if len(set(chosen)) < len(chosen):
-        raise ValueError(f"{shown}: names a class twice")
-    return tuple(sorted(chosen))
-
-
-def _classes(value: Levels, total: int) -> Sequence[int]:
-    if isinstance(value, str):
-        if value.strip() == "all":
-            return range(total)
-        if ":" in value:
-            # Not `slice`, which would cut what lies beyond the last class off without a word.
-            text = value if value.count(":") > 1 else f"{value}:"
-            start, stop, step = [part.strip() for part in text.split(":")]
-            return range(int(start or 0), int(stop or total), int(step or 1))
-        if "," in value:
-            return [int(part) for part in value.split(",") if part.strip()]
-        return _spread(int(value), total)
-    if isinstance(value, list | tuple):
-        return [operator.index(part) for part in value]
-    if isinstance(value, bool):
-        raise TypeError
-    return _spread(operator.index(value), total)
-
-
-def _spread(count: int, total: int) -> Sequence[int]:
-    return [i * total // count for i in range(count)] if 1 <= count <= total else []
-
-
 @register_dataset("dsprites")
 class DSprites(Dataset):
     """dSprites: 737,280 binary images of a square, ellipse or heart over scale, orientation and position.
@@ -151,6 +107,7 @@ class DSprites(Dataset):
     """
 
     paths: ClassVar[tuple[str, ...]] = ("source",)
+    small: ClassVar[Mapping[str, Any]] = {"scale": 2, "orientation": 2, "pos_x": 4, "pos_y": 4, "size": 32}
     Options = DSpritesOptions
     factor_names = tuple(FACTORS)
     image_max = 1

@@ -17,8 +17,6 @@ from bench.seeds import stream
 from bench.testing.checks import Check, ContractError, require
 
 Settings = Mapping[str, Any]
-#: Options that make a dataset small.
-SMALL: dict[str, dict[str, Any]] = {"dsprites": {"scale": 2, "orientation": 2, "pos_x": 4, "pos_y": 4, "size": 32}}
 #: Of a larger dataset so many rows are looked at, the first and the last among them.
 MOST_ROWS = 2_000
 
@@ -127,7 +125,7 @@ def states_its_licence(name: str, settings: Settings) -> None:
 
 
 def _options(name: str, settings: Settings) -> dict[str, Any]:
-    return {**SMALL.get(name, {}), **settings}
+    return {**DATASETS.get(name).value.small, **settings}
 
 
 CHECKS: list[Check] = [

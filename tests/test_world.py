@@ -1,0 +1,98 @@
+"""What data sets of images have in common: a sub-grid is rows of the whole, sizes and grey are what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.dataset import Index
+from bench.levels import Levels
+from bench.neutral import neutral
+from bench.settings import validate_dataclass
+from bench.world import World, WorldOptions, resized
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyOptions(WorldOptions):
+    full: ClassVar[Mapping[str, int]] = {"hue": 4, "shape": 3}
+    hue: Levels = neutral("all")
+    shape: Levels = neutral("all")
+
+
+class Tiny(World):
+    """Each image is of one colour: its row of the whole grid in red, nothing in green, full blue."""
+
+    Options = TinyOptions
+    channels = 3
+
+    def native(self, rows: Index) -> NDArray[np.uint8]:
+        images = np.zeros((len(rows), 3, 128, 128), dtype=np.uint8)
+        images[:, 0] = rows[:, None, None]
+        images[:, 2] = 255
+        return images
+
+
+@pytest.mark.parametrize("options", [{}, {"hue": 2}, {"hue": "1:4:2", "shape": [2]}, {"size": 28, "shape": "0,2"}])
+def test_a_sub_grid_holds_rows_of_the_whole(options: dict[str, Any]) -> None:
+    tiny = Tiny(TinyOptions(**options))
+    index = np.arange(len(tiny))
+    classes = tiny.factors(index)
+    hue, shape = (np.array(level)[classes[:, i]] for i, level in enumerate(tiny.levels))
+    assert (tiny.images(index)[:, 0] == (hue * 3 + shape)[:, None, None]).all()
+    assert tiny.images(index).shape[1:] == tiny.image_shape
+
+
+def test_all_classes_are_left_out_of_a_spec_however_they_are_written() -> None:
+    for value in ("all", 4, "0:4", [3, 2, 1, 0]):
+        assert validate_dataclass(TinyOptions, {"hue": value}, where="", what="option") == {"size": 64}
+    assert validate_dataclass(TinyOptions, {"hue": "3,1"}, where="", what="option") == {"size": 64, "hue": [1, 3]}
+
+
+@pytest.mark.parametrize("options", [{"size": 33}, {"hue": 5}, {"shape": "0,0"}, {"shape": "x"}])
+def test_impossible_options_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        TinyOptions(**options)
+
+
+def test_grey_is_luminance() -> None:
+    colour = np.zeros((1, 3, 64, 64), dtype=np.uint8)
+    colour[0, 0], colour[0, 1], colour[0, 2] = 100, 150, 200
+    assert resized(colour, 64, grey=True).shape == (1, 1, 64, 64)
+    assert abs(int(resized(colour, 64, grey=True)[0, 0, 0, 0]) - (0.299 * 100 + 0.587 * 150 + 0.114 * 200)) < 1
+
+
+def test_shrinking_averages_over_areas() -> None:
+    fine = np.random.default_rng(0).integers(0, 256, (2, 1, 128, 128), dtype=np.uint8)
+    means = fine.reshape(2, 1, 64, 2, 64, 2).mean(axis=(3, 5))
+    # It rounds after each direction.
+    assert np.abs(resized(fine, 64) - means).max() <= 1
+
+
+def test_fingerprints_tell_options_and_pictures_apart() -> None:
+    class Other(Tiny):
+        def native(self, rows: Index) -> NDArray[np.uint8]:
+            return np.asarray(255 - super().native(rows))
+
+    prints = [Tiny(TinyOptions(**options)).fingerprint() for options in ({}, {"hue": 2}, {"grey": True}, {"size": 32})]
+    assert len({*prints, Other(TinyOptions()).fingerprint()}) == 5
+    assert prints[0] == Tiny(TinyOptions(hue=[0, 1, 2, 3])).fingerprint()
+
+
+def test_a_world_without_factors_says_how_many_images_it_has() -> None:
+    class Photos(World):
+        channels = 1
+
+        def count(self) -> int:
+            return 7
+
+        def native(self, rows: Index) -> NDArray[np.uint8]:
+            return np.zeros((len(rows), 1, 40, 50), dtype=np.uint8)
+
+    photos = Photos(WorldOptions(size=96))
+    assert (len(photos), photos.factor_names, photos.factors(np.arange(3)).shape) == (7, (), (3, 0))
+    assert photos.images(np.arange(2)).shape == (2, 1, 96, 96)
