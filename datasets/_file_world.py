@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench.dataset import Index
 from bench.errors import BenchError, reason
-from bench.files import json_text, read_json, write_text
+from bench.files import fsync, json_text, read_json, write_text
 from bench.world import World
 
 #: Up to this many bytes the images of a data set are in memory; above it they are laid out in a file that is mapped.
@@ -103,7 +103,9 @@ class FileWorld(World):
         root = data_folder() / self.folder
         for file in self.wanted():
             if not (root / file.name).is_file():
-                urls = f"; it is published at {file.urls[0]}" if file.urls else f"; see {self.citation.rsplit(', ')[-1]}"
+                urls = (
+                    f"; it is published at {file.urls[0]}" if file.urls else f"; see {self.citation.rsplit(', ')[-1]}"
+                )
                 raise BenchError(f"{root / file.name}: no such file{urls}")
         return [root / file.name for file in self.wanted()]
 
@@ -138,8 +140,10 @@ class FileWorld(World):
         first = next(blocks)
         shape = (total, *first.shape[1:])
         if math.prod(shape) <= IN_MEMORY:
-            images = np.empty(shape, dtype=np.uint8)
-            _fill(images, first, blocks, self.folder)
+            images = np.concatenate([first, *blocks])
+            _check(images, shape, self.folder)
+            if len(images) != total:
+                raise BenchError(f"dataset '{self.folder}': its files hold {len(images)} images; needs {total}")
             return images
         try:
             lay_out(self._laid_out, shape, first, blocks, sources)
@@ -196,22 +200,25 @@ def lay_out(
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        images = np.memmap(part, dtype=np.uint8, mode="w+", shape=shape)
-        _fill(images, first, blocks, str(path))
-        images.flush()
+        rows = 0
+        # Not a writable map: a full disk would end the process.
+        with part.open("wb") as file:
+            for block in itertools.chain([first], blocks):
+                _check(block, shape, path)
+                file.write(np.ascontiguousarray(block).data)
+                rows += len(block)
+        if rows != shape[0]:
+            raise BenchError(f"{path}: would hold {rows} images; needs {shape[0]}")
+        fsync(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
     write_text(path.with_suffix(".json"), json_text({"shape": list(shape), "sources": list(sources)}))
 
 
-def _fill(images: NDArray[Any], first: NDArray[np.uint8], blocks: Iterator[NDArray[np.uint8]], where: str) -> None:
-    row = 0
-    for block in itertools.chain([first], blocks):
-        images[row : row + len(block)] = block
-        row += len(block)
-    if row != len(images):
-        raise BenchError(f"{where}: gives {row} images; needs {len(images)}")
+def _check(block: NDArray[Any], shape: tuple[int, ...], where: object) -> None:
+    if block.dtype != np.uint8 or block.shape[1:] != shape[1:]:
+        raise BenchError(f"{where}: images are {block.dtype} of shape {block.shape[1:]}; needs uint8 {shape[1:]}")
 
 
 def _mapped(path: Path, record: Path) -> NDArray[np.uint8]:

@@ -33,7 +33,8 @@ def own_images(tmp_path_factory):
     return own_files.written(tmp_path_factory.mktemp("own"))
 
 
-@parametrize_with_checks(*(entry.value for entry in DATASETS))
+# Those of published files are checked in test_file_worlds.py, on tiny ones.
+@parametrize_with_checks(*(entry.value for entry in DATASETS if not hasattr(entry.value, "files")))
 def test_dataset(name, check, own_images):
     check(name, settings=own_images.get(name, {}))
 
