@@ -89,7 +89,7 @@ class FileWorld(World):
 
     def identity(self) -> str:
         """SHA-256 of the files' own."""
-        return hashlib.sha256(json.dumps(self.sources).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.checksums).encode()).hexdigest()
 
     @functools.cached_property
     def paths_of_files(self) -> list[Path]:
@@ -110,7 +110,7 @@ class FileWorld(World):
         return [root / file.name for file in self.wanted()]
 
     @functools.cached_property
-    def sources(self) -> list[str]:
+    def checksums(self) -> list[str]:
         """SHA-256 of each file, checked against what is published; from the record where images are laid out.
 
         Raises
@@ -135,7 +135,7 @@ class FileWorld(World):
         record = self._laid_out.with_suffix(".json")
         if record.is_file():
             return _mapped(self._laid_out, record)
-        sources = self.sources
+        sources = self.checksums
         blocks = self.parse(self.paths_of_files)
         first = next(blocks)
         shape = (total, *first.shape[1:])

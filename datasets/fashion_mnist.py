@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bench.dataset import register_dataset
 from bench.datasets._file_world import DataFile
@@ -25,7 +26,7 @@ class FashionMnist(Mnist):
     label_names = (
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     )  # fmt: skip
-    files = tuple(DataFile(file.name) for file in Mnist.files)
+    files: ClassVar[tuple[DataFile, ...]] = tuple(DataFile(file.name) for file in Mnist.files)
     licence = "MIT"
     citation = (
         "H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a novel image dataset for benchmarking machine learning "

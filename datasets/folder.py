@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,7 @@ class FolderImages(OwnImages):
     def __init__(self, options: FolderOptions) -> None:
         super().__init__(options)
         names = self._names()
-        table = read_table(Path(options.table).expanduser(), names) if options.table else {}
+        table: dict[str, Any] = read_table(Path(options.table).expanduser(), names) if options.table else {}
         self.hold(stacked(self._pictures(names), size=options.size, max_memory=options.max_memory), **table)
 
     def _names(self) -> list[str]:

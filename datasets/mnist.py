@@ -45,7 +45,7 @@ class Mnist(FileWorld):
     label_names: tuple[str, ...] = tuple("0123456789")
     #: Images of each part.
     counts: ClassVar[dict[str, int]] = {"train": 60_000, "test": 10_000}
-    files = (
+    files: ClassVar[tuple[DataFile, ...]] = (
         DataFile(
             "train-images-idx3-ubyte.gz",
             (f"{URL}train-images-idx3-ubyte.gz",),

@@ -119,6 +119,7 @@ def test_a_data_set_keeps_to_its_contract(tiny, monkeypatch, name, in_memory):
     for check in checks_of("dataset"):
         check(name, {})
         check(name, {"size": 28, "grey": True})
+    assert load_dataset(name, {}).sources(np.arange(2)) is None
 
 
 def test_every_data_set_of_files_says_what_it_is():
