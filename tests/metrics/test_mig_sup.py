@@ -32,7 +32,7 @@ def test_a_code_of_two_factors_has_the_gap_of_their_information():
 
 
 def test_information_is_divided_by_the_entropy_of_the_factor_not_of_the_code():
-    # The sum of two coins: 1 - H(v|z) / log 2 with H(v|z) = log(2) / 2, for either coin; beside it a half of a factor.
+    # The code is the upper bit of a factor of four values: log 2 of its log 4, but all that the code has.
     factors = grid((2, 4))
     halved = (factors[:, 1] >= 2)[:, None]
     found = mig_sup(halved, factors, rng=rng())
