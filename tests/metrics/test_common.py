@@ -90,8 +90,10 @@ def test_factors_of_other_rows_score_less(name):
     table = inputs()
     wrong = {**table, "factors": table["factors"][rng(7).permutation(300)]}
     for column, value in score(name, table).items():
-        if column == "modularity":
-            continue  # the tiny information of a noise code has a largest entry too
+        if column in ("modularity", "downstream_efficiency", "unfairness"):
+            # The tiny information of a noise code has a largest entry too, few labels teach as little as many where
+            # there is nothing to learn, and a prediction of nothing is fair.
+            continue
         better = METRICS.get(name).info.scores[column].higher_is_better
         assert (score(name, wrong)[column] < value) == better, column
 

@@ -32,6 +32,7 @@ OWN = {entry.name: entry for entry in METRICS if entry.value.__module__.startswi
 QUICK: dict[str, dict[str, Any]] = {
     "beta_vae_score": {"n_train": 100, "n_test": 50, "batch_size": 8},
     "factor_vae_score": {"n_votes_train": 100, "n_votes_test": 50, "batch_size": 8},
+    "z_max_variance": {"n_votes_train": 100, "n_votes_test": 50, "batch_size": 8},
     "elbo": {"n_samples": 50},
 }
 ROWS = ("codes", "logvar", "factors", "sources", "covariance", "true_mean", "true_covariance")
@@ -279,14 +280,18 @@ INVARIANT = {
     "active_units": (rows, latents, mirror, shift, constant),
     "beta_vae_score": (),
     "dci": (larger_names, scale),
+    "dcimig": (rows, latents, names, larger_names, factors, scale, constant, repeated),
+    "downstream": (),
     "elbo": (),
     "factor_vae_score": (names, larger_names, scale),
+    "fairness": (larger_names, scale),
     "generation": (),
     "inference": (rows,),
     "infomec": (larger_names, scale),
     "irs": (rows, latents, names, larger_names, factors, scale, mirror, shift, constant),
     "kl": (rows, latents, mirror, repeated),
     "mig": (rows, latents, names, larger_names, factors, scale, constant, repeated),
+    "mig_sup": (rows, latents, names, larger_names, factors, scale, constant, repeated),
     "mig_sampled": (rows, latents, names, larger_names, factors, scale, mirror, shift, repeated),
     "modularity": (larger_names, scale),
     "mutual_information": (rows, latents, scale, repeated),
@@ -296,6 +301,7 @@ INVARIANT = {
     "sap": (latents, mirror),
     "ssim": (),
     "total_correlation": (rows, latents, scale, mirror, shift, constant),
+    "z_max_variance": (names, larger_names, scale, mirror),
 }
 
 
