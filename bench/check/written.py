@@ -1,7 +1,7 @@
 """Tier 0: texts that follow from what is registered. ``bench check --record`` writes them in a checkout.
 
-They are the types of `bench.metrics` (nothing that reads types sees functions that files bring along by themselves) and
-the table of all metrics in ``docs/metrics.md``.
+They are the types of `bench.metrics` (nothing that reads types sees functions that files bring along by themselves),
+the table of all metrics in ``docs/metrics.md`` and the data sets of ``docs/datasets.md``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import bench
 from bench import metrics
+from bench.check import data_page
 from bench.check.baselines import baseline_folder, in_checkout
 from bench.check.finding import Finding
 from bench.check.request import Request
@@ -27,10 +28,9 @@ BEGIN, END = "<!-- begin: written by bench check --record -->\n", "<!-- end -->\
 
 def texts() -> dict[str, str]:
     """What follows from what is registered: path in the repository to the file's whole text."""
-    guide = "docs/metrics.md"
-    return {
-        "bench/metrics/__init__.pyi": stub(),
-        guide: with_table((_root() / guide).read_text(encoding="utf-8"), table(), guide),
+    pages = {"docs/metrics.md": table(), "docs/datasets.md": data_page.sections()}
+    return {"bench/metrics/__init__.pyi": stub()} | {
+        page: with_table((_root() / page).read_text(encoding="utf-8"), content, page) for page, content in pages.items()
     }
 
 

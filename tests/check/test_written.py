@@ -30,20 +30,21 @@ def test_every_metric_can_be_imported_by_its_name_alone():
 
 @pytest.fixture
 def copy(tmp_path, monkeypatch):
-    """A repository of the two files, one of them stale and one not there yet."""
+    """A repository of the three files, two of them stale and one not there yet."""
     (tmp_path / "docs").mkdir()
     (tmp_path / "bench" / "metrics").mkdir(parents=True)
-    (tmp_path / "docs" / "metrics.md").write_text(f"before\n{written.BEGIN}old\n{written.END}after\n")
+    for page in ("metrics.md", "datasets.md"):
+        (tmp_path / "docs" / page).write_text(f"before\n{written.BEGIN}old\n{written.END}after\n")
     monkeypatch.setattr(written, "_root", lambda: tmp_path)
     return tmp_path
 
 
 def test_record_writes_what_is_stale(copy):
     stale = written.check(EVERYTHING)
-    assert [finding.status for finding in stale] == ["moved", "moved"]
+    assert [finding.status for finding in stale] == ["moved"] * 3
     assert "bench check --record writes it" in stale[0].message
-    assert [finding.status for finding in written.check(Request(EVERYTHING.baselines, "record"))] == ["new", "new"]
-    assert [finding.status for finding in written.check(EVERYTHING)] == ["same", "same"]
+    assert [finding.status for finding in written.check(Request(EVERYTHING.baselines, "record"))] == ["new"] * 3
+    assert [finding.status for finding in written.check(EVERYTHING)] == ["same"] * 3
     page = (copy / "docs" / "metrics.md").read_text()
     assert page == f"before\n{written.BEGIN}{written.table()}\n{written.END}after\n"
 

@@ -6,7 +6,6 @@ import inspect
 import json
 from dataclasses import asdict
 
-import numpy as np
 import pytest
 import torch
 
@@ -15,6 +14,7 @@ from bench.nn import networks
 from bench.registry import DATASETS, FIGURES, METHODS, METRICS, NETWORKS
 from bench.testing import parametrize_with_checks
 from bench.testing.checks import checks_of, title
+from helpers import own_files
 
 
 @parametrize_with_checks(*(entry.value for entry in METHODS))
@@ -29,15 +29,14 @@ def test_metric(name, check):
 
 @pytest.fixture(scope="module")
 def own_images(tmp_path_factory):
-    """Write a file for the dataset that reads a user's."""
-    file = tmp_path_factory.mktemp("npz") / "own.npz"
-    np.savez(file, images=np.eye(8, dtype=np.uint8).repeat(8, 0).reshape(8, 8, 8) * 255)
-    return {"path": str(file)}
+    """Write a file or folder for each dataset that reads a user's."""
+    return own_files.written(tmp_path_factory.mktemp("own"))
 
 
-@parametrize_with_checks(*(entry.value for entry in DATASETS))
+# Those of published files are checked in test_file_worlds.py, on tiny ones.
+@parametrize_with_checks(*(entry.value for entry in DATASETS if not hasattr(entry.value, "files")))
 def test_dataset(name, check, own_images):
-    check(name, settings=own_images if name == "npz" else {})
+    check(name, settings=own_images.get(name, {}))
 
 
 @pytest.mark.parametrize("kind", ["method", "dataset", "metric"])
