@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -166,4 +166,13 @@ class FigureInfo(Info):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkInfo(Info):
-    """Of a network."""
+    """Of a network.
+
+    Attributes
+    ----------
+    fits : callable or None
+        Whether images of a shape (C, H, W) are of a size that it is made for. Where another network refuses images,
+        its message names the first one in lists that fits them; None is never named.
+    """
+
+    fits: Callable[[tuple[int, int, int]], bool] | None = None
