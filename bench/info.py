@@ -15,6 +15,7 @@ Input = Literal[
     "codes",  #    (N, D) float64, posterior means
     "logvar",  #   (N, D) float64, posterior log-variances
     "factors",  #  (N, F) int64, factor classes
+    "labels",  #  (N,) int64, class of the image
     "covariance",  #  (N, D, D) float64, posterior covariances
     "sources",  #  (N, F) float64, the factors as real numbers of unit variance
     "true_mean",  #  (N, F) float64, mean of the sources given the data, where that is Gaussian

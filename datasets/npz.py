@@ -70,8 +70,9 @@ class NpzImages(Dataset):
 
     The file holds ``images``, of shape (N, H, W), (N, H, W, C) or (N, C, H, W) with at most four channels,
     `uint8`, `bool` or floating point in [0, 1] (rounded to 256 levels); optionally ``factors``, integers of
-    shape (N, F), and ``factor_names``, F strings. Factor values may be any integers: they are numbered from 0
-    in ascending order. Images of only two values, 0 and 1, are binary. Pickled objects are refused.
+    shape (N, F), and ``factor_names``, F strings; optionally ``labels``, whole numbers of shape (N,), the class of each
+    image, and ``label_names``, a string per class. Values of factors and labels may be any integers: they are numbered
+    from 0 in ascending order. Images of only two values, 0 and 1, are binary. Pickled objects are refused.
 
     Raises
     ------
@@ -99,13 +100,15 @@ class NpzImages(Dataset):
         self._rows: dict[bytes, int] | None = None
         self._set_factors(arrays.get("factors"), cast("tuple[int, ...]", options.factor_sizes))
         self._set_names(arrays.get("factor_names"))
+        self._set_labels(arrays.get("labels"), arrays.get("label_names"))
 
     def _choose(self, names: Sequence[str]) -> list[str]:
         if names == [""]:
             raise ValueError("one array without a name; numpy.savez(path, images=...) gives it one")
         if "images" not in names:
             raise BenchError(f"{self.path}: has no array 'images'; it has: {', '.join(names) or 'none'}")
-        return [name for name in ("images", "factors", "factor_names") if name in names]
+        known = ("images", "factors", "factor_names", "labels", "label_names")
+        return [name for name in known if name in names]
 
     def __len__(self) -> int:
         return len(self._images)
@@ -117,6 +120,10 @@ class NpzImages(Dataset):
     def factors(self, index: Index) -> NDArray[np.int64]:
         """Factor classes of the given rows, shape (n, n_factors)."""
         return super().factors(index) if self._factors is None else self._factors[index]
+
+    def labels(self, index: Index) -> NDArray[np.int64] | None:
+        """Class of the given rows, shape (n,), or None without ``labels``."""
+        return None if self._labels is None else self._labels[index]
 
     def index(self, factors: NDArray[np.int64]) -> Index:
         """Rows of the given factor classes, shape (n,); the first one where several images share them.
@@ -146,12 +153,15 @@ class NpzImages(Dataset):
         return rows
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of images and factors as they are used, whatever the file's layout."""
+        """SHA-256 (hex) of images, factors and labels as they are used, whatever the file's layout."""
         head = [self.image_shape, self.image_max, self.factor_names, self.factor_sizes]
         digest = hashlib.sha256(json.dumps(head).encode())
         digest.update(self._images.data)
         if self._factors is not None:
             digest.update(self._factors.data)
+        if self._labels is not None:
+            digest.update(json.dumps(["labels", self.label_names]).encode())
+            digest.update(self._labels.data)
         return digest.hexdigest()
 
     def _as_uint8(self, images: NDArray[Any]) -> tuple[Images, int]:
@@ -207,8 +217,31 @@ class NpzImages(Dataset):
         if names.dtype.kind not in "US" or names.shape != (len(self.factor_sizes),):
             needs = f"needs {len(self.factor_sizes)} strings, one a factor"
             raise BenchError(f"{self.path}: 'factor_names' are {names.dtype} of shape {names.shape}; {needs}")
-        self.factor_names = tuple(
-            name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name) for name in names
-        )
+        self.factor_names = _texts(names)
         if len(set(self.factor_names)) < len(names):
             raise BenchError(f"{self.path}: 'factor_names' repeat: {', '.join(self.factor_names)}")
+
+    def _set_labels(self, labels: NDArray[Any] | None, names: NDArray[Any] | None) -> None:
+        self._labels: NDArray[np.int64] | None = None
+        if labels is None:
+            if names is not None:
+                raise BenchError(f"{self.path}: has 'label_names' but no 'labels'")
+            return
+        if labels.shape != (len(self),) or labels.dtype.kind not in "iu":
+            needs = f"needs integers of shape ({len(self)},)"
+            raise BenchError(f"{self.path}: 'labels' are {labels.dtype} of shape {labels.shape}; {needs}")
+        values, classes = np.unique(labels, return_inverse=True)
+        self._labels = classes.reshape(-1).astype(np.int64)
+        if names is None:
+            self.label_names = tuple(map(str, values.tolist()))
+            return
+        if names.dtype.kind not in "US" or names.shape != values.shape:
+            needs = f"needs {len(values)} strings, one a class that 'labels' hold"
+            raise BenchError(f"{self.path}: 'label_names' are {names.dtype} of shape {names.shape}; {needs}")
+        self.label_names = _texts(names)
+        if len(set(self.label_names)) < len(names):
+            raise BenchError(f"{self.path}: 'label_names' repeat: {', '.join(self.label_names)}")
+
+
+def _texts(names: NDArray[Any]) -> tuple[str, ...]:
+    return tuple(name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name) for name in names)

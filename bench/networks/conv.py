@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import nn
 
 from bench.errors import BenchError
@@ -46,8 +48,9 @@ def conv(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     widths = [shape[0], *[FIRST] * (n - n // 2), *[OTHERS] * (n // 2)]
     planes = (widths[-1], shape[1] >> n, shape[2] >> n)
     pixels = planes[0] * planes[1] * planes[2]
-    down, up = [], []
-    for outer, inner in zip(widths, widths[1:], strict=False):
+    down: list[nn.Module] = []
+    up: list[nn.Module] = []
+    for outer, inner in pairwise(widths):
         down += [Conv(r, outer, inner), nn.ReLU()]
         up = [nn.ReLU(), ConvTranspose(r, inner, outer), *up]
     encoder = Layers(
