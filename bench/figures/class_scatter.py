@@ -28,8 +28,8 @@ from bench.results.study import Study
 
 #: Panels in a row.
 COLUMNS = 3
-#: Markers of the classes, by turns, with as many colours.
-SHAPES = "os^Dv<>ph8dX"
+#: Markers of the classes; two with the same colour have markers that don't look alike.
+SHAPES = "os^Dv<>pX*dP"
 #: Classes above which there are no names.
 MOST_NAMED = 20
 #: Share of a latent's variance that the class explains below which names in the panel would lie on top of each other.

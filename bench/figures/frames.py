@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageSequence
 
-
 #: Colours of a GIF.
 COLOURS = 256
 

@@ -56,9 +56,9 @@ def linear_probe(
         ``linear_probe`` in [0, 1]; ``linear_probe_error``, its standard error over test rows; ``linear_probe_train``,
         on the training rows; ``chance``, of naming the training rows' commonest class on the test rows;
         ``classes``, the labels among the training rows; ``recall_per_class`` on the test rows, None for a class that
-        none of them has; ``n_active``, the codes that aren't constant; ``converged``; ``scatter``, the two latents
-        of which the class explains most of the variance (``latents``), that share of each (``explained``), and codes and labels of up to 500 test rows; ``n_train``,
-        ``n_test``; ``settings``.
+        none of them has; ``n_active``, the codes that aren't constant; ``converged``; ``scatter``, the two latents of
+        which the class explains most of the variance (``latents``), that share of each (``explained``), and codes and
+        labels of up to 500 test rows; ``n_train``, ``n_test``; ``settings``.
 
     Raises
     ------
