@@ -83,8 +83,9 @@ def read_codes(path: Path, dataset: Dataset | None = None, *, max_memory: float 
     Parameters
     ----------
     path : Path
-        Arrays ``codes`` (N, D); optionally ``logvar`` (N, D), and either ``factors`` (N, F) with ``factor_names``
-        (F,) and ``labels`` (N,), classes of the images, or ``index`` (N,), rows of `dataset`. A file of one table, whatever its name, holds codes alone.
+        Arrays ``codes`` (N, D); optionally ``logvar`` (N, D), and either ``factors`` (N, F) with ``factor_names`` (F,)
+        and ``labels`` (N,), classes of the images, or ``index`` (N,), rows of `dataset`. A file of one table, whatever
+        its name, holds codes alone.
     dataset : Dataset, optional
         Gives factors and labels. Without ``index``, row n of the codes is image n of it.
     max_memory : float

@@ -11,6 +11,8 @@ from PIL import Image, ImageSequence
 
 #: Colours of a GIF.
 COLOURS = 256
+#: Colours whose distances from those are worked out at once.
+CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,30 @@ def halved(path: Path) -> bytes:
 
 
 def _in_one_palette(frames: tuple[Image.Image, ...]) -> list[Image.Image]:
-    """Colour frames with one palette, so that still parts stay still: of all of them, as colours may come and go.
+    """Colour frames with one palette, so that still parts stay still: of all of them, as colours come and go.
 
-    A colour becomes the nearest one of the palette. Dots of several colours in its place would flicker, and triple the
-    file.
+    A colour becomes the nearest one of the palette, itself where all frames have few. Dots of several colours in its
+    place would flicker, and make the file three times as long.
     """
-    arrays = [np.asarray(frame) for frame in frames]
-    colours = np.unique(np.concatenate([array[::2, ::2].reshape(-1, 3) for array in arrays]), axis=0)
+    arrays = [np.asarray(frame).astype(np.int64) @ [1 << 16, 1 << 8, 1] for frame in frames]
+    seen = np.zeros(1 << 24, dtype=bool)
+    for array in arrays:
+        seen[array] = True
+    packed = np.flatnonzero(seen)
+    colours = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1)
     if len(colours) > COLOURS:
-        everything = Image.fromarray(np.concatenate([array[::2, ::2] for array in arrays], axis=0))
-        palette = everything.quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+        whole = Image.fromarray(np.concatenate([np.asarray(frame)[::2, ::2] for frame in frames]))
+        raw = whole.quantize(COLOURS, method=Image.Quantize.MEDIANCUT).getpalette() or []
+        palette = np.array(raw, dtype=np.int64).reshape(-1, 3)[:COLOURS]
     else:
-        palette = Image.new("P", (1, 1))
-        palette.putpalette(colours.astype(np.uint8).tobytes())
-    return [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+        palette = colours
+    number = np.zeros(1 << 24, dtype=np.uint8)
+    for start in range(0, len(colours), CHUNK):
+        part = slice(start, start + CHUNK)
+        number[packed[part]] = ((colours[part, None] - palette) ** 2).sum(axis=2).argmin(axis=1)
+    out = []
+    for array in arrays:
+        image = Image.fromarray(number[array])
+        image.putpalette(palette.astype(np.uint8).tobytes())
+        out.append(image)
+    return out
