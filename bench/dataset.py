@@ -47,6 +47,8 @@ class Dataset(ABC):
     factor_sizes : tuple of int
         Number of values of each factor, in the order of `factor_names`. The images are the full grid in C order
         (last factor fastest) unless `factors` and `index` are overridden.
+    label_names : tuple of str
+        Names of the classes of `labels`: class k is called ``label_names[k]``. Empty where they have none.
     image_shape : tuple of int
         ``(channels, height, width)``.
     image_max : int
@@ -67,6 +69,7 @@ class Dataset(ABC):
     Options: ClassVar[type] = NoOptions
     factor_names: tuple[str, ...] = ()
     factor_sizes: tuple[int, ...] = ()
+    label_names: tuple[str, ...] = ()
     image_shape: tuple[int, int, int]
     image_max: int = 255
     likelihood: Likelihood = "bernoulli"
@@ -106,6 +109,13 @@ class Dataset(ABC):
         if not self.factor_sizes:
             return np.zeros((len(index), 0), dtype=np.int64)
         return np.stack(np.unravel_index(index, self.factor_sizes), axis=1).astype(np.int64)
+
+    def labels(self, index: Index) -> NDArray[np.int64] | None:
+        """Class of the given rows, shape (n,), from 0; None where images have none.
+
+        A class isn't a factor: it is for data whose factors aren't known, such as digits.
+        """
+        return None
 
     def sources(self, index: Index) -> NDArray[np.float64] | None:
         """Factors of the given rows as reals of unit variance, shape (n, n_factors), where `factors` cut them."""

@@ -62,8 +62,9 @@ class NpzImages(OwnImages):
 
     The file holds ``images``, of shape (N, H, W), (N, H, W, C) or (N, C, H, W) with at most four channels,
     `uint8`, `bool` or floating point in [0, 1] (rounded to 256 levels); optionally ``factors``, integers of
-    shape (N, F), and ``factor_names``, F strings; ``labels``, N integers, and ``label_names``, strings. Factor
-    values may be any integers: they are numbered from 0 in ascending order. Images of only two values, 0 and 1,
+    shape (N, F), and ``factor_names``, F strings; optionally ``labels``, whole numbers of shape (N,), the class of each
+    image, and ``label_names``, a string per class. Values of factors and labels may be any integers: they are numbered
+    from 0 in ascending order, but for labels that are places among `label_names`. Images of only two values, 0 and 1,
     are binary. Pickled objects are refused.
 
     Raises

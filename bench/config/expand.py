@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
@@ -30,6 +31,9 @@ from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, 
 from bench.train_settings import TrainSettings
 
 Table = dict[str, Any]
+
+#: What is measured beside the core metrics where images have class labels.
+PROBE = "linear_probe"
 
 
 def expand(
@@ -70,8 +74,9 @@ def expand(
     kls = KLs(find_kl)
     runs: dict[str, RunSpec] = {}
     for dataset in datasets:
-        for (name, values), seed in itertools.product(_settings(study, dataset, evaluation, kls), study.seeds):
-            spec = _run_spec(study, dataset, name, values, seed, evaluation, kls)
+        here = _with_probe(study, dataset, evaluation)
+        for (name, values), seed in itertools.product(_settings(study, dataset, here, kls), study.seeds):
+            spec = _run_spec(study, dataset, name, values, seed, here, kls)
             runs.setdefault(spec.digest, spec)
     for spec in {_kind(spec): spec for spec in runs.values()}.values():
         _check_fit(spec)
@@ -84,6 +89,16 @@ def expand(
             len(runs),
         )
     return list(runs.values())
+
+
+def _with_probe(study: StudySpec, dataset: DatasetSpec, evaluation: EvaluationSpec) -> EvaluationSpec:
+    """The metrics on a data set: the group ``core`` takes in the linear probe where images have class labels."""
+    if "core" not in study.evaluation.metrics or PROBE in evaluation.metrics:
+        return evaluation
+    if load_dataset(dataset.name, dataset.all_options).labels(np.zeros(1, dtype=np.int64)) is None:
+        return evaluation
+    metrics = evaluation.metrics | {PROBE: find_metric(PROBE).version}
+    return evaluation.model_copy(update={"metrics": dict(sorted(metrics.items()))})
 
 
 def study_datasets(study: StudySpec) -> list[DatasetSpec]:

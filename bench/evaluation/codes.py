@@ -99,6 +99,8 @@ def inputs_of(run: TrainedRun, dataset: Dataset, store: ImageStore) -> tuple[dic
         inputs["logvar"] = logvar
     if dataset.factor_names:
         inputs["factors"] = dataset.factors(rows)
+    if (labels := dataset.labels(rows)) is not None:
+        inputs["labels"] = labels
     if (sources := dataset.sources(rows)) is not None:
         inputs["sources"] = sources
         if spread is None and model.method.stochastic:

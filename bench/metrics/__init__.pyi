@@ -13,6 +13,7 @@ from bench.metrics.inference import inference as inference
 from bench.metrics.infomec import infomec as infomec
 from bench.metrics.irs import irs as irs
 from bench.metrics.kl import kl as kl
+from bench.metrics.linear_probe import linear_probe as linear_probe
 from bench.metrics.mig import mig as mig
 from bench.metrics.mig_sampled import mig_sampled as mig_sampled
 from bench.metrics.mig_sup import mig_sup as mig_sup

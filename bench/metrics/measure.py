@@ -19,6 +19,7 @@ from bench.selectors import parse_selection
 #: Why a metric that needs an input has no value where there is none.
 REASONS = {
     "factors": "the dataset has no factors",
+    "labels": "the dataset has no class labels",
     "logvar": "the codes carry no noise",
     "covariance": "the codes carry no noise",
     "sources": "the dataset's factors are classes",
@@ -257,6 +258,7 @@ def _try(metric: Metric) -> None:
         "codes": factors[:, [0, 1, 2, 0]] + rng.normal(size=(240, 4)),
         "logvar": np.zeros((240, 4)),
         "factors": factors,
+        "labels": factors[:, 0],
         "sources": factors.astype(np.float64),
         "covariance": np.broadcast_to(np.eye(4), (240, 4, 4)),
         "images": images,

@@ -22,6 +22,7 @@ from bench.formatting import (
     number,
 )
 from bench.metric import Score
+from bench.reporting.data_notes import data_notes
 from bench.results.fates import missing_set_points
 from bench.results.labels import CONTROL
 from bench.results.study import Study
@@ -101,9 +102,10 @@ def make_table(study: Study, dataset: str) -> Table:
         rows.append(Row(str(label), first["method"] == CONTROL, ok, diverged, failed, cells))
     best = {score: found for score, info in columns.items() if (found := _best(rows, score, info))}
     notes, marked = _footnotes(study, dataset, rows)
+    about = data_notes(study, dataset, columns)
     unmet = missing_set_points(study, dataset)
     notes += [f"{DOUBLE_DAGGER} {label}: {text}." for label, text in unmet.items()]
-    return Table(dataset, rows, columns, best, _notes(study, dataset, rows) + notes, marked, unmet)
+    return Table(dataset, rows, columns, best, _notes(study, dataset, rows) + about + notes, marked, unmet)
 
 
 def markdown(table: Table, *, intervals: bool = True) -> str:

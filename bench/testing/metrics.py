@@ -30,6 +30,7 @@ def inputs(name: str) -> list[NDArray[Any]]:
         "codes": codes,
         "logvar": np.full_like(codes, -1.0),
         "factors": factors,
+        "labels": factors[:, 0],
         "images": (rng.random((20, 1, 8, 8)) < 0.5).astype(np.float32),
         "decoded": rng.normal(size=(20, 1, 8, 8)).astype(np.float32),
         "decoder_codes": rng.normal(size=codes.shape),

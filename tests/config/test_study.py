@@ -220,3 +220,14 @@ def test_a_file_name_in_pieces_is_told_to_be_quoted(tmp_path, monkeypatch, text)
     with pytest.raises(BenchError) as caught:
         smoke(datasets=["npz[path=a.npz]"])
     assert str(caught.value) == "a.npz: no such file".replace("a.npz", str(tmp_path / "a.npz"))
+
+
+@pytest.mark.parametrize(("metrics", "probed"), [(["core"], True), (["mig"], False), (["all"], True)])
+def test_core_metrics_take_in_the_linear_probe_where_images_have_class_labels(tmp_path, metrics, probed):
+    images = np.random.default_rng(0).integers(0, 256, (64, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "with.npz", images=images, labels=np.arange(64) % 4)
+    np.savez(tmp_path / "without.npz", images=images)
+    files = [f"npz[path={tmp_path / name}.npz]" for name in ("with", "without")]
+    specs = smoke(methods=["vae"], datasets=files, evaluation={"metrics": metrics}, seeds=[0])
+    named = {spec.dataset.paths["path"].split("/")[-1]: "linear_probe" in spec.evaluation.metrics for spec in specs}
+    assert named == {"with.npz": probed, "without.npz": metrics == ["all"]}

@@ -25,6 +25,7 @@ def inputs() -> dict[str, np.ndarray]:
         "codes": codes,
         "logvar": rng(4).normal(size=codes.shape) - 2,
         "factors": factors,
+        "labels": factors[:, 0],
         "images": images,
         "decoded": rng(5).normal(size=images.shape).astype(np.float32),
         "decoder_codes": rng(6).normal(size=codes.shape),
