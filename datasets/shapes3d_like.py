@@ -130,7 +130,7 @@ def _layers(parts: list[Solid], rays: Floats, angle: float) -> Floats:
     layers = np.zeros((4, rays.shape[1]))
     distance, normals = visible(parts, EYE, rays)
     facing = normals.T @ LIGHT
-    layers[OBJECT] = np.where(np.isfinite(distance), 0.38 + 0.573 * np.maximum(facing, 0) + 0.05 * normals[1], 0)
+    layers[OBJECT] = np.where(np.isfinite(distance), 0.493 + 0.457 * np.maximum(facing, 0) + 0.047 * normals[1], 0)
     room, wall, on_floor, sky = _room(rays, angle)
     free = np.isinf(distance)
     points = EYE[:, None] + room * rays
