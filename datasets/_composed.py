@@ -64,7 +64,7 @@ class Composed(World):
         return images.reshape(-1, self.channels, size, size)
 
     def identity(self) -> str:
-        """What tells these images from others; see `bench.world.World.identity`. Only chosen geometries are rendered."""
+        """What tells these images from others, of chosen geometries only; see `bench.world.World.identity`."""
         return self.checksum(np.unique(np.linspace(0, len(self) - 1, PROBE).astype(np.int64)))
 
     def checksum(self, index: Index) -> str:

@@ -155,9 +155,7 @@ def shadowed(solids: Sequence[Solid], points: Floats, light: Floats) -> Bools:
     return dark
 
 
-def _crossing(
-    each: Solid, start: Floats, step: Floats
-) -> tuple[Floats, Floats, NDArray[np.int64], Floats, Floats]:
+def _crossing(each: Solid, start: Floats, step: Floats) -> tuple[Floats, Floats, NDArray[np.int64], Floats, Floats]:
     """Where lines enter and leave, the flat axis by which they enter (-1: the round part), and the lines locally."""
     local = each.axes.T / each.half[:, None]
     start, step = local @ (start - each.centre[:, None]), local @ step

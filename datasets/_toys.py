@@ -47,7 +47,9 @@ def human(instance: int) -> list[Solid]:
     ]
     for side, ahead in ((-1, -1), (1, 1)):
         parts.append(rod((0, 0.7, 0.1 * side), (stride * ahead, 0, 0.13 * side), 0.075 * bulk))
-        parts.append(rod((0, 1.06, 0.2 * side * bulk), (-stride * ahead, arms[1], (0.26 + arms[0]) * side), 0.055 * bulk))
+        parts.append(
+            rod((0, 1.06, 0.2 * side * bulk), (-stride * ahead, arms[1], (0.26 + arms[0]) * side), 0.055 * bulk)
+        )
     if instance == 3:
         parts.append(solid("box", (-0.24, 0.9, 0), (0.12, 0.24, 0.18)))
     if instance == 4:

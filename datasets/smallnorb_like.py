@@ -20,7 +20,7 @@ from bench.world import WorldOptions
 #: Rays along each side of a pixel.
 RAYS = 2
 #: Distance of the camera's screen from -1 to 1, of the camera from the point it looks at, and how high that is.
-FOCAL, DISTANCE, AIM = 3.5, 5.03, 0.43
+FOCAL, DISTANCE, AIM = 4.3, 5.03, 0.46
 #: Classes of elevation are 30 to 70 degrees, those of azimuth 0 to 340.
 FIRST_ELEVATION, ELEVATION_STEP, AZIMUTH_STEP = 30, 5, 20
 #: Share of the light that table and toys reflect.
@@ -30,7 +30,7 @@ LAMPS = np.array([[-0.71, 0.83, 0.31], [0.77, 0.66, 0.23], [0.13, 0.79, 0.91]])
 LAMPS /= np.linalg.norm(LAMPS, axis=1, keepdims=True)
 #: Of each lighting: strength of the light from all around and of the three lamps, in 255ths; at most 255 together.
 LIGHTINGS = np.array(
-    [[70, 150, 0, 0], [70, 0, 150, 0], [70, 0, 0, 150], [60, 90, 90, 0], [60, 0, 80, 110], [90, 55, 55, 55]], np.float32
+    [[80, 175, 0, 0], [80, 0, 175, 0], [80, 0, 0, 175], [65, 95, 95, 0], [65, 0, 85, 105], [96, 53, 53, 53]], np.float32
 )
 
 
@@ -90,7 +90,7 @@ class SmallNORBLike(Composed):
         eye = np.array([0.0, AIM, 0.0]) + tilt @ np.array([0.0, 0.0, DISTANCE])
         rays = tilt @ screen(self.options.size, RAYS, FOCAL)
         distance, normals = visible(toy, eye, rays)
-        # Every ray looks down by 14 degrees or more, so it meets the table.
+        # Every ray looks down by 16 degrees or more, so it meets the table.
         table = -eye[1] / rays[1]
         on_toy = distance < table
         points = eye[:, None] + np.minimum(distance, table) * rays
