@@ -76,7 +76,7 @@ class Shapes3DLike(Composed):
     small: ClassVar[Mapping[str, object]] = {
         "floor_hue": 2, "wall_hue": 2, "object_hue": 3, "scale": 2, "orientation": 3, "size": 32,
     }  # fmt: skip
-    licence = "that of the suite: no file of the authors' is used"
+    licence = "Apache-2.0 (rendered by this file)"
     citation = (
         "Modelled on C. Burgess, H. Kim: 3D Shapes Dataset, 2018, https://github.com/google-deepmind/3d-shapes; "
         "rendered anew"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.dataset import Index, register_dataset
 from bench.datasets._composed import Composed
 from bench.datasets._solids import Floats, mean_of_rays, rotation, screen, shadowed, visible
-from bench.datasets._toys import BUILDERS
+from bench.datasets._toys import BUILDERS, CATEGORIES
 from bench.levels import Levels
 from bench.neutral import neutral
 from bench.world import WorldOptions
@@ -72,14 +72,20 @@ class SmallNORBLike(Composed):
 
     Options = SmallNORBLikeOptions
     channels = 1
+    label_names: tuple[str, ...] = CATEGORIES
     small: ClassVar[Mapping[str, object]] = {"instance": 2, "elevation": 2, "azimuth": 3, "lighting": 3, "size": 32}
-    licence = "that of the suite: no file of the authors' is used"
+    licence = "Apache-2.0 (rendered by this file)"
     citation = (
         "Modelled on Y. LeCun, F. J. Huang, L. Bottou: Learning Methods for Generic Object Recognition with Invariance "
         "to Pose and Lighting, CVPR 2004; rendered anew"
     )
     geometries = 5 * 5 * 9 * 18
     layers = 4
+
+    def labels(self, index: Index) -> NDArray[np.int64]:
+        """Category of the given rows, its place in `label_names`, shape (n,)."""
+        categories: NDArray[np.int64] = np.array(self.levels[0])[self.factors(index)[:, 0]]
+        return categories
 
     def render(self, geometry: int) -> NDArray[np.uint8]:
         """Layers of a geometry; see `bench.datasets._composed.Composed.render`."""

@@ -129,6 +129,12 @@ def test_lighting_changes_brightness_and_not_the_toy():
     assert (data.images(data.index(place))[:, 0, 0, 0] > 100).all(), "the table is light"
 
 
+def test_labels_are_categories_of_the_whole_grid():
+    data = load("smallnorb_like", category="1,3", instance=1, elevation=1, azimuth=1, lighting=1)
+    assert isinstance(data, smallnorb_like.SmallNORBLike)
+    assert [data.label_names[label] for label in data.labels(np.arange(2))] == ["human", "chair"]
+
+
 def test_all_toys_differ_and_stay_in_the_picture():
     data = load("smallnorb_like")
     seen = set()
