@@ -17,7 +17,7 @@ from bench.config.study import StudySpec, one_line
 from bench.config.tuned import Winners, check_conditions, check_seeds, tuned_hyper
 from bench.config.tuning import check_tuning, trials_of, tried
 from bench.config.wanted_kl import KLs, UnknownKLError
-from bench.data.order import Order
+from bench.data.order import order_of
 from bench.dataset import load_dataset, quoting_hint, resolve_options
 from bench.errors import BenchError
 from bench.method import shared_hyper
@@ -181,8 +181,8 @@ def _check_fit(spec: RunSpec) -> None:
         raise BenchError("device 'cuda': torch sees no GPU here; leave out train.device, or use 'cpu'")
     if spec.train.precision == "tf32" and spec.train.device != "cuda":
         raise BenchError("precision 'tf32' is a GPU's; use 'bfloat16' or 'float32', or train.device=cuda")
-    Order(spec.seed, len(dataset), spec.train.batch_size)
-    check_assembly(spec, dataset.image_shape, len(dataset))
+    order_of(dataset, spec.seed, spec.train.batch_size)
+    check_assembly(spec, dataset.image_shape, dataset.n_train)
 
 
 def _run_spec(
