@@ -265,6 +265,11 @@ def resolve_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     return validate_dataclass(entry.value.Options, options, where=f"dataset '{name}'", what="option")
 
 
+def has_row_options(name: str) -> bool:
+    """Whether a data set has the options of `bench.rows.RowOptions`; not known of a plug-in that isn't loaded."""
+    return name in DATASETS and issubclass(DATASETS.get(name).value.Options, RowOptions)
+
+
 def quoting_hint(selection: Selection, names: Iterable[str]) -> str:
     """What to add to an error about data sets where the selection may be a file's name that commas cut into pieces.
 

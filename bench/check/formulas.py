@@ -31,6 +31,8 @@ LOOSER = {
     "explicitness": 1e-4,  # some 20 pairs of rows that change places, of 200,000
 }
 SIZES = (3, 4, 8, 8)
+#: Codes that only metrics are scored on which take this input.
+ONLY_FOR = {"prior": "decoder_codes", "split": "train_images"}
 
 #: Named arrays that belong together.
 Arrays = dict[str, NDArray[Any]]
@@ -72,6 +74,15 @@ def inputs() -> dict[str, Arrays]:
         "logvar": noise(24, 512, 4),
         "decoder_codes": 4 * noise(25, 512, 4),
     }
+    given["split"] = {
+        **{name: value.astype(np.float32) for name, value in (pictures | made).items()},
+        "codes": 4 * noise(40, 256, 4),
+        "logvar": noise(41, 256, 4) - 1,
+        "train_codes": 4 * noise(42, 128, 4),
+        "train_logvar": noise(43, 128, 4) - 1.25,
+        "train_images": (noise(44, 6, 3, 16, 16) + 0.5).astype(np.float32),
+        "train_decoded": (8 * noise(45, 6, 3, 16, 16)).astype(np.float32),
+    }
     sources = noise(30, 64, 2)
     given["gaussian"] = {
         "sources": 4 * sources,
@@ -95,7 +106,8 @@ def score(entry: MetricEntry, **options: Any) -> Numbers:
     """Scores of a metric on everything that has what it needs: column to name of the codes to score."""
     found: Numbers = {column: {} for column in entry.info.scores}
     for name, given in inputs().items():
-        if set(entry.info.inputs) <= set(given) and (name != "prior" or "decoder_codes" in entry.info.inputs):
+        of_its_own = name not in ONLY_FOR or ONLY_FOR[name] in entry.info.inputs
+        if set(entry.info.inputs) <= set(given) and of_its_own:
             extra = {need: given[need] for need in entry.info.optional if need in given}
             arguments = [given[need] for need in entry.info.inputs]
             result = entry.value(*arguments, **extra, **options, rng=stream(0, f"metric:{entry.name}"))

@@ -18,7 +18,7 @@ from bench.config.tuned import Winners, check_conditions, check_seeds, tuned_hyp
 from bench.config.tuning import check_tuning, trials_of, tried
 from bench.config.wanted_kl import KLs, UnknownKLError
 from bench.data.order import order_of
-from bench.dataset import load_dataset, quoting_hint, resolve_options
+from bench.dataset import has_row_options, load_dataset, quoting_hint, resolve_options
 from bench.errors import BenchError
 from bench.method import shared_hyper
 from bench.method_kinds import StagedMethod
@@ -30,6 +30,9 @@ from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, 
 from bench.train_settings import TrainSettings
 
 Table = dict[str, Any]
+
+#: Metric of what held-out images cost more than training ones; measured wherever there are such.
+GAP = "generalisation"
 
 
 def expand(
@@ -70,8 +73,9 @@ def expand(
     kls = KLs(find_kl)
     runs: dict[str, RunSpec] = {}
     for dataset in datasets:
-        for (name, values), seed in itertools.product(_settings(study, dataset, evaluation, kls), study.seeds):
-            spec = _run_spec(study, dataset, name, values, seed, evaluation, kls)
+        measured = _with_gap(evaluation) if _holds_out(dataset) else evaluation
+        for (name, values), seed in itertools.product(_settings(study, dataset, measured, kls), study.seeds):
+            spec = _run_spec(study, dataset, name, values, seed, measured, kls)
             runs.setdefault(spec.digest, spec)
     for spec in {_kind(spec): spec for spec in runs.values()}.values():
         _check_fit(spec)
@@ -97,6 +101,17 @@ def study_datasets(study: StudySpec) -> list[DatasetSpec]:
     if not study.datasets:
         raise BenchError("no datasets are chosen; see `bench list datasets`")
     return [spec for item in study.datasets for spec in _dataset_specs(study, parse_selection(item))]
+
+
+def _holds_out(dataset: DatasetSpec) -> bool:
+    """Whether images are held out: by the option of `bench.rows`, not by a plug-in's of the same name."""
+    return has_row_options(dataset.name) and bool(dataset.options.get("split"))
+
+
+def _with_gap(evaluation: EvaluationSpec) -> EvaluationSpec:
+    """What is measured, and the gap between training images and held-out ones."""
+    metrics = evaluation.metrics | {GAP: find_metric(GAP).version}
+    return evaluation.model_copy(update={"metrics": dict(sorted(metrics.items()))})
 
 
 def with_trials(study: StudySpec, specs: Sequence[RunSpec]) -> StudySpec:

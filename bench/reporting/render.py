@@ -21,6 +21,7 @@ from bench.reporting.fronts import FrontRow, front_rows
 from bench.reporting.summary import PARTIAL, command, facts, troubles
 from bench.reporting.tables import Table, latex, make_table, markdown, to_csv
 from bench.results import per_factor
+from bench.results.scored_on import ON_HELD_OUT, ON_TRAINING, scored_on
 from bench.results.study import Study, read_study
 
 #: What a report writes; anything else in its folder is the user's and stays.
@@ -36,9 +37,15 @@ HOW_TO_READ = """\
 - DCI's numbers belong to the predictor that is part of their name. Read D and C next to I factor by factor: a factor
   that can't be predicted above chance has importances all the same, and they mean nothing.
 - `untrained` is the study's network at its initialisation. A score near that row says nothing about training.
-- Scores are taken on images that the models were trained on, as in the papers: these data sets have no split.
+- {scored_on}
 - Diverged and failed runs are counted and listed, and have no part in the means.
 """
+
+
+def how_to_read(study: Study) -> str:
+    """What a reader must know of the numbers of a study."""
+    told = any(scored_on(spec) for spec in study.specs.values())
+    return HOW_TO_READ.replace("{scored_on}", ON_HELD_OUT if told else ON_TRAINING)
 
 
 def render(
@@ -170,7 +177,7 @@ def _write(
             page = reporting_page.page(
                 study, tables, pictures, folder,
                 of_factors=of_factors, fronts=fronts, beside=beside,
-                how_to_read=HOW_TO_READ, claims=claims, missing=missing,
+                how_to_read=how_to_read(study), claims=claims, missing=missing,
                 of_tuning=of_tuning,
             )  # fmt: skip
         except (BenchError, OSError):
@@ -237,7 +244,7 @@ def _page(
             blocks += ["All comparisons as [CSV](fronts.csv)."]
     blocks += _controllers(study)
     blocks += ["### Ours and published", published.markdown(beside)] if beside else []
-    blocks += ["### How to read it", HOW_TO_READ.strip()]
+    blocks += ["### How to read it", how_to_read(study).strip()]
     blocks += ["## Claims", _claims(claims)] if claims else []
     blocks += ["## Figures"]
     blocks += [_picture(folder, stem, caption) for stem, caption in pictures]
