@@ -139,7 +139,7 @@ class Dataset(ABC):
         BenchError
             Unknown factors, or a split that leaves nothing to train on.
         """
-        return self._rows[0]
+        return self._rows_by_use[0]
 
     def held_out_rows(self) -> Index | None:
         """Rows that are never trained on, ascending, on which scores are taken; None: no split is set.
@@ -149,7 +149,7 @@ class Dataset(ABC):
         BenchError
             As `training_rows`, or if no image is held out.
         """
-        return self._rows[1]
+        return self._rows_by_use[1]
 
     @property
     def n_train(self) -> int:
@@ -158,7 +158,7 @@ class Dataset(ABC):
         return len(self) if rows is None else len(rows)
 
     @functools.cached_property
-    def _rows(self) -> tuple[Index | None, Index | None]:
+    def _rows_by_use(self) -> tuple[Index | None, Index | None]:
         options = self.options
         if not isinstance(options, RowOptions) or not (options.split or options.correlated):
             return None, None

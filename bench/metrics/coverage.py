@@ -40,9 +40,9 @@ def coverage(
     image over k: about 1 if both kinds of images are alike, 0 far from all data, above 1 where generated images crowd
     in dense places. Balls include their surface, so that copies of the data cover it.
 
-    Distances for both are in a space of random features, which knows of no other data: the image is convolved with
-    32 Gaussian filters of unit norm, 5 pixels wide, 2 pixels apart, what is negative becomes 0, and each map is
-    averaged over 4 x 4 cells. The filters are the stream ``random_features`` of seed 0: the same for all images of as many
+    Distances for both are in a space of random features, which knows of no other data: the image is convolved with 32
+    Gaussian filters of unit norm, 5 pixels wide, 2 pixels apart, what is negative becomes 0, and each map is averaged
+    over 4 x 4 cells. The filters are the stream ``random_features`` of seed 0, the same for all images of as many
     channels. They tell shape and place, and overlook noise; they don't see what people see, and no published value
     compares.
 

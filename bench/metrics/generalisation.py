@@ -38,6 +38,7 @@ def generalisation(
     *,
     train_logvar: Any | None = None,
     logvar: Any | None = None,
+    threshold: float = 0.01,
     rng: np.random.Generator | None = None,
 ) -> dict[str, Any]:
     """Reconstruction, KL, ELBO and active units on training images, and how much worse held-out images fare.
@@ -56,6 +57,8 @@ def generalisation(
         Logits of the decoder for the same rows.
     train_logvar, logvar : array-like of the codes' shapes, optional
         Log-variances. Without them there is no KL, and no ELBO.
+    threshold : float
+        Of `bench.metrics.active_units`.
     rng : numpy.random.Generator, optional
         Unused; here because every metric takes one.
 
@@ -85,7 +88,7 @@ def generalisation(
         "train_elbo": None,
         "train_bce": seen["reconstruction_bce"],
         "train_kl": None,
-        "train_active_units": active_units(train_codes, logvar=train_logvar)["active_units"],
+        "train_active_units": active_units(train_codes, train_logvar, threshold=threshold)["active_units"],
     }
     check_codes(codes)
     if train_logvar is not None and logvar is not None:
@@ -93,4 +96,9 @@ def generalisation(
         on_seen, on_unseen = -seen["reconstruction_bce"] - nats, -unseen["reconstruction_bce"] - held
         found |= {"train_kl": nats, "train_elbo": on_seen, "held_out_elbo": on_unseen}
         found["generalisation_gap"] = on_seen - on_unseen
-    return {**found, "n_train": seen["n_images"], "n_held_out": unseen["n_images"], "settings": {}}
+    return {
+        **found,
+        "n_train": seen["n_images"],
+        "n_held_out": unseen["n_images"],
+        "settings": {"threshold": threshold},
+    }
