@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.metric import Score, check_codes, register_metric
+from bench.metric import Score, register_metric
 from bench.metrics.active_units import active_units
 from bench.metrics.kl import kl
 from bench.metrics.reconstruction import reconstruction
@@ -18,6 +18,7 @@ from bench.metrics.reconstruction import reconstruction
     version=1,
     inputs=("train_codes", "train_images", "train_decoded", "codes", "images", "decoded"),
     optional=("train_logvar", "logvar"),
+    groups=(),
     scores={
         "generalisation_gap": Score("Gap of the ELBO (nats)", low=-math.inf, high=math.inf, higher_is_better=False),
         "reconstruction_gap": Score("Gap of the BCE (nats)", low=-math.inf, high=math.inf, higher_is_better=False),
@@ -67,7 +68,7 @@ def generalisation(
     dict
         ``generalisation_gap``, the ELBO of training images minus that of held-out ones; ``reconstruction_gap``, the
         cross-entropy of held-out images minus that of training ones; ``held_out_elbo``, ``train_elbo``, ``train_bce``,
-        ``train_kl``, ``train_active_units``; None where there is no KL; ``n_train``, ``n_held_out``: images;
+        ``train_kl``, ``train_active_units``; ``n_active``, of held-out images; None where there is no KL; ``n_train``, ``n_held_out``: images;
         ``settings``.
 
     Raises
@@ -90,7 +91,7 @@ def generalisation(
         "train_kl": None,
         "train_active_units": active_units(train_codes, train_logvar, threshold=threshold)["active_units"],
     }
-    check_codes(codes)
+    active = active_units(codes, logvar, threshold=threshold)["n_active"]
     if train_logvar is not None and logvar is not None:
         nats, held = kl(train_codes, train_logvar)["kl"], kl(codes, logvar)["kl"]
         on_seen, on_unseen = -seen["reconstruction_bce"] - nats, -unseen["reconstruction_bce"] - held
@@ -100,5 +101,6 @@ def generalisation(
         **found,
         "n_train": seen["n_images"],
         "n_held_out": unseen["n_images"],
+        "n_active": active,
         "settings": {"threshold": threshold},
     }
