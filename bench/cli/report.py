@@ -11,6 +11,7 @@ import typer
 from bench.cli.common import load_plugins, say_what_is_missing
 from bench.cli.options import Mixed, Plugins, Quiet, Reports, Results, Study
 from bench.files import write_out
+from bench.formatting import escape_csv
 
 
 def aggregate(
@@ -27,7 +28,9 @@ def aggregate(
     load_plugins(plugin, path)
     with opened_study(path, mixed=mixed) as read:
         say_what_is_missing(read)
-        table = read.runs.to_csv(index=False, lineterminator="\n")
+        texts = read.runs.select_dtypes(exclude=["number", "bool"])
+        harmless = texts.map(lambda value: escape_csv(value) if isinstance(value, str) else value)
+        table = read.runs.assign(**harmless).to_csv(index=False, lineterminator="\n")
     if out is None:
         typer.echo(table, nl=False)
         return

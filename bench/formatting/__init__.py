@@ -7,6 +7,7 @@ From outside: everything that this package imports here.
 """
 
 from bench.formatting.escape import (
+    escape_csv,
     escape_html,
     escape_markdown,
     escape_mathtext,
@@ -33,6 +34,7 @@ __all__ = [
     "csv_table",
     "decimals_for",
     "duration",
+    "escape_csv",
     "escape_html",
     "escape_markdown",
     "escape_mathtext",

@@ -25,6 +25,15 @@ _TEX = str.maketrans({
 #: What moves a terminal's cursor, colours it or turns its text around, but for newlines and tabs; halves of characters.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+#: What a spreadsheet takes for a formula, unless it is a number.
+_FORMULA = re.compile(r"\s*[=+\-@]|[\t\r\n]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def escape_csv(text: str) -> str:
+    """A text that a spreadsheet would take for a formula, with an apostrophe before it; a number stays as it is."""
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
 
 def escape_markdown(text: str) -> str:
     """What Markdown would take for markup, with a backslash before it."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
-from bench.formatting.escape import escape_html
+from bench.formatting.escape import escape_csv, escape_html
 
 #: A bar that ends a cell: one with an even number of backslashes before it.
 _BAR = re.compile(r"(?<!\\)((?:\\\\)*)\|")
@@ -85,7 +85,10 @@ def latex_table(head: Sequence[str], groups: Iterable[Sequence[Sequence[str]]], 
 
 
 def csv_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table in CSV: numbers with all their digits, texts quoted where they must be, nothing for None and NaN."""
+    """A table in CSV: numbers with all their digits, texts quoted where they must be, nothing for None and NaN.
+
+    A text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
@@ -112,7 +115,7 @@ def _markdown_cell(text: str) -> str:
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, str):
         # The writer quotes newlines only, but a reader takes a carriage return for one.
-        return value.replace("\r\n", "\n").replace("\r", "\n")
+        return escape_csv(value.replace("\r\n", "\n").replace("\r", "\n"))
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import tempfile
@@ -230,8 +231,8 @@ def _page(
     has_page = (folder / "report.html").exists()
     blocks = [
         f"# {escape_name(study.name)}",
-        f"> **{meta['notice']}**" if meta.get("notice") else "",
-        meta.get("description", ""),
+        f"> **{escape_name(meta['notice'])}**" if meta.get("notice") else "",
+        escape_name(meta.get("description", "")),
         "[report.html](report.html) has all this and every run, to be opened in a browser." if has_page else "",
     ]
     bold = f"**{PARTIAL}**"
@@ -260,13 +261,19 @@ def _page(
     lines = troubles(study)
     if lines:
         blocks += ["## Diverged and failed runs", "\n".join(f"- {_line(line)}" for line in lines)]
-    blocks += ["## Reproduce", f"```\n{command(study)}\n```"]
+    blocks += ["## Reproduce", _fenced(command(study))]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def _line(text: str) -> str:
-    """A text with names from outside on one line, without HTML; it may hold Markdown of ours."""
-    return " ".join(text.splitlines()).replace("<", "\\<")
+    """A text with names from outside on one line, without HTML and links; it may hold other Markdown of ours."""
+    return " ".join(text.splitlines()).replace("<", "\\<").replace("](", "]\\(")
+
+
+def _fenced(code: str) -> str:
+    """A block of code between more backticks than stand in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+    return f"{fence}\n{code}\n{fence}"
 
 
 def _claims(claims: Sequence[Mapping[str, str]]) -> str:

@@ -13,7 +13,7 @@ from matplotlib import cbook
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.formatting import escape_mathtext, escape_name, escape_terminal, escape_tex
+from bench.formatting import escape_csv, escape_mathtext, escape_name, escape_terminal, escape_tex
 
 #: Any text, surrogates too, and more often what some medium takes for a command.
 TEXT = st.text(st.characters()) | st.text("$\\|*_`<>[]&%#{}~^\n\r\t\x1b\x9b\x00\u202e\u2028ab ", max_size=20)
@@ -89,3 +89,18 @@ def test_texts_are_one_line_of_balanced_tex(text):
     assert bare.count("{") == bare.count("}")
     assert not re.search(r"(?<!\\)[#%&]", escaped)
     assert not any(unicodedata.category(c) in ("Cc", "Cs") and c != "\t" for c in escaped)
+
+
+@given(TEXT)
+def test_no_text_is_a_formula_to_a_spreadsheet(text):
+    escaped = escape_csv(text)
+    assert escaped in (text, f"'{text}")
+    try:
+        float(escaped)
+    except ValueError:
+        assert not escaped.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+
+
+@pytest.mark.parametrize("text", ["-0.05", "+1", "-1e-05", "beta_vae", "a=b", ""])
+def test_numbers_and_names_are_left_alone_in_csv(text):
+    assert escape_csv(text) == text

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 
 from helpers.synthetic import draw_curves, draw_scores
 
@@ -20,7 +21,11 @@ NAMES = (
     "two\nlines",
     r"\end{tabular} & 50 % #_^~",
     "<script>alert(1)",
+    "=HYPERLINK(1)",
+    "[x](javascript:alert(1)) ![y](https://example.org/y.png)",
 )
+#: All of it in one text, such as a study's description.
+SENTENCE = "=1 <img src=x onerror=alert(1)> " + " ".join(NAMES)
 
 
 def cells(line):
@@ -42,7 +47,9 @@ def check_tables(text):
 
 @pytest.mark.slow
 def test_a_study_of_poisoned_names_is_reported(study_builder, bench):
-    builder = study_builder("toy", description="plain", commands=['bench run --method "$'], notice="")
+    builder = study_builder(
+        "toy", description=SENTENCE, commands=['bench run --method "$', f"bench run {SENTENCE}"], notice=SENTENCE
+    )
     builder.name = NAMES[3]
     builder.study()
     details = {
@@ -67,13 +74,17 @@ def test_a_study_of_poisoned_names_is_reported(study_builder, bench):
     text = (report / "report.md").read_text(encoding="utf-8")
     check_tables(text)
     assert "\x1b" not in text
-    assert "<script" not in text.replace(r"\<script", "")
+    shown = MarkdownIt().enable("table").render(text)
+    assert not re.search("<(script|img [^>]*(onerror|src=.http))|href=.(javascript|http)", shown)
     page = (report / "report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page
     assert len(list(report.glob("fig_*.pdf"))) > 5
     for table in report.glob("table_*.tex"):
         body = [line for line in table.read_text(encoding="utf-8").splitlines() if line.endswith(r"\\")]
         assert len({line.replace(r"\&", "").count("&") for line in body}) == 1
+    for table in report.glob("*.csv"):
+        rows = list(csv.reader(table.read_text(encoding="utf-8").splitlines(keepends=True)))
+        assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "@", "\t"))]
     for table in report.glob("table_*.csv"):
         assert len({len(row) for row in csv.reader(table.read_text(encoding="utf-8").splitlines(keepends=True))}) == 1
 
