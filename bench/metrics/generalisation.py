@@ -68,8 +68,8 @@ def generalisation(
     dict
         ``generalisation_gap``, the ELBO of training images minus that of held-out ones; ``reconstruction_gap``, the
         cross-entropy of held-out images minus that of training ones; ``held_out_elbo``, ``train_elbo``, ``train_bce``,
-        ``train_kl``, ``train_active_units``; ``n_active``, of held-out images; None where there is no KL; ``n_train``, ``n_held_out``: images;
-        ``settings``.
+        ``train_kl``, ``train_active_units``; None where there is no KL; ``n_train``, ``n_held_out``: images;
+        ``n_active``: active units of held-out images; ``settings``.
 
     Raises
     ------
