@@ -129,7 +129,8 @@ def resolve(
     settled = _settings_table(settings or [])
     given = {key: value for key, value in flags.items() if value is not None}
     plain, said = read_preset(chosen)
-    absent, may_be_absent = [], {parse_selection(item).name for item in if_present}
+    absent: list[str] = []
+    may_be_absent = {parse_selection(item).name for item in if_present}
     if if_present and not flags.get("datasets"):
         file["datasets"], absent = _present(file.get("datasets", plain["datasets"]), if_present, _merge(plain, file))
     about = {key: str(said.get(key, "")) for key in ("data_notice", "train_notice")}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.metric import Score, register_metric
+from bench.metric import Score, check_codes, register_metric
 from bench.metrics.active_units import active_units
 from bench.metrics.kl import kl
 from bench.metrics.reconstruction import reconstruction
@@ -81,6 +81,8 @@ def generalisation(
     The gap between training and held-out ELBO is that of Zhang, Hayes, Barber: Generalization Gap in Amortized
     Inference, NeurIPS 2022.
     """
+    for table in (train_codes, codes):
+        check_codes(table)
     seen, unseen = reconstruction(train_images, train_decoded), reconstruction(images, decoded)
     found: dict[str, float | None] = {
         "generalisation_gap": None,
