@@ -24,6 +24,10 @@ Input = Literal[
     "images",  #   (M, C, H, W) float32 in [0, 1], the first M rows
     "decoded",  #  (M, C, H, W) float32, decoder outputs (logits) at the posterior means of the same rows
     "generated",  #  (G, C, H, W) float32, decoder outputs (logits) of draws from N(0, I)
+    "train_codes",  #   (N', D) float64, posterior means of training images, where others are held out
+    "train_logvar",  #  (N', D) float64, posterior log-variances of the same
+    "train_images",  #  (M', C, H, W) float32 in [0, 1], training images, of the same rows as the first M' train_codes
+    "train_decoded",  # (M', C, H, W) float32, decoder outputs (logits) at the posterior means of the same rows
 ]
 
 #: Matplotlib's markers of one letter, but for those too small to see.

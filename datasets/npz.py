@@ -12,11 +12,12 @@ from bench.datasets._own import OwnImages, as_uint8
 from bench.errors import BenchError
 from bench.neutral import neutral
 from bench.npz import GIB, read_arrays
+from bench.rows import RowOptions
 
 
 @dataclass(frozen=True)
-class NpzOptions:
-    """Options of `NpzImages`.
+class NpzOptions(RowOptions):
+    """Options of `NpzImages`, beside those of `bench.rows.RowOptions`.
 
     Attributes
     ----------
@@ -38,6 +39,7 @@ class NpzOptions:
     max_memory: float = neutral(8.0)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.path:
             raise ValueError("path='': needs the .npz file that holds the images")
         if not 0 < self.max_memory < 1e6:

@@ -34,8 +34,8 @@ LOOSER = {
     "downstream_efficiency": 5e-3,  # the same, above and below the line
 }
 SIZES = (3, 4, 8, 8)
-#: Inputs for metrics that need this among others, and for no others.
-ONLY_FOR = {"prior": "decoder_codes", "labelled": "labels"}
+#: Codes that only metrics are scored on which take this input.
+ONLY_FOR = {"prior": "decoder_codes", "labelled": "labels", "split": "train_images"}
 
 #: Named arrays that belong together.
 Arrays = dict[str, NDArray[Any]]
@@ -80,6 +80,15 @@ def inputs() -> dict[str, Arrays]:
     given["labelled"] = {
         "codes": noise(26, 900, 4) + np.eye(4)[np.arange(900) % 3] / 2,
         "labels": np.arange(900) % 3,
+    }
+    given["split"] = {
+        **{name: value.astype(np.float32) for name, value in (pictures | made).items()},
+        "codes": 4 * noise(40, 256, 4),
+        "logvar": noise(41, 256, 4) - 1,
+        "train_codes": 4 * noise(42, 128, 4),
+        "train_logvar": noise(43, 128, 4) - 1.25,
+        "train_images": (noise(44, 6, 3, 16, 16) + 0.5).astype(np.float32),
+        "train_decoded": (8 * noise(45, 6, 3, 16, 16)).astype(np.float32),
     }
     sources = noise(30, 64, 2)
     given["gaussian"] = {

@@ -18,8 +18,8 @@ from bench.config.study import StudySpec, one_line
 from bench.config.tuned import Winners, check_conditions, check_seeds, tuned_hyper
 from bench.config.tuning import check_tuning, trials_of, tried
 from bench.config.wanted_kl import KLs, UnknownKLError
-from bench.data.order import Order
-from bench.dataset import load_dataset, quoting_hint, resolve_options
+from bench.data.order import order_of
+from bench.dataset import has_row_options, load_dataset, quoting_hint, resolve_options
 from bench.errors import BenchError
 from bench.method import shared_hyper
 from bench.method_kinds import StagedMethod
@@ -34,6 +34,8 @@ Table = dict[str, Any]
 
 #: What is measured beside the core metrics where images have class labels.
 PROBE = "linear_probe"
+#: Metric of what held-out images cost more than training ones; measured wherever there are such.
+GAP = "generalisation"
 
 
 def expand(
@@ -74,9 +76,9 @@ def expand(
     kls = KLs(find_kl)
     runs: dict[str, RunSpec] = {}
     for dataset in datasets:
-        here = _with_probe(study, dataset, evaluation)
-        for (name, values), seed in itertools.product(_settings(study, dataset, here, kls), study.seeds):
-            spec = _run_spec(study, dataset, name, values, seed, here, kls)
+        measured = _measured(study, dataset, evaluation)
+        for (name, values), seed in itertools.product(_settings(study, dataset, measured, kls), study.seeds):
+            spec = _run_spec(study, dataset, name, values, seed, measured, kls)
             runs.setdefault(spec.digest, spec)
     for spec in {_kind(spec): spec for spec in runs.values()}.values():
         _check_fit(spec)
@@ -91,13 +93,13 @@ def expand(
     return list(runs.values())
 
 
-def _with_probe(study: StudySpec, dataset: DatasetSpec, evaluation: EvaluationSpec) -> EvaluationSpec:
-    """The metrics on a data set: the group ``core`` takes in the linear probe where images have class labels."""
-    if "core" not in study.evaluation.metrics or PROBE in evaluation.metrics:
-        return evaluation
-    if load_dataset(dataset.name, dataset.all_options).labels(np.zeros(1, dtype=np.int64)) is None:
-        return evaluation
-    metrics = evaluation.metrics | {PROBE: find_metric(PROBE).version}
+def _measured(study: StudySpec, dataset: DatasetSpec, evaluation: EvaluationSpec) -> EvaluationSpec:
+    """The metrics on a data set: with the gap where images are held out, with the probe where they have classes."""
+    added = [GAP] if _holds_out(dataset) else []
+    if "core" in study.evaluation.metrics:
+        labels = load_dataset(dataset.name, dataset.all_options).labels(np.zeros(1, dtype=np.int64))
+        added += [] if labels is None else [PROBE]
+    metrics = evaluation.metrics | {name: find_metric(name).version for name in added}
     return evaluation.model_copy(update={"metrics": dict(sorted(metrics.items()))})
 
 
@@ -112,6 +114,11 @@ def study_datasets(study: StudySpec) -> list[DatasetSpec]:
     if not study.datasets:
         raise BenchError("no datasets are chosen; see `bench list datasets`")
     return [spec for item in study.datasets for spec in _dataset_specs(study, parse_selection(item))]
+
+
+def _holds_out(dataset: DatasetSpec) -> bool:
+    """Whether images are held out: by the option of `bench.rows`, not by a plug-in's of the same name."""
+    return has_row_options(dataset.name) and bool(dataset.options.get("split"))
 
 
 def with_trials(study: StudySpec, specs: Sequence[RunSpec]) -> StudySpec:
@@ -196,8 +203,8 @@ def _check_fit(spec: RunSpec) -> None:
         raise BenchError("device 'cuda': torch sees no GPU here; leave out train.device, or use 'cpu'")
     if spec.train.precision == "tf32" and spec.train.device != "cuda":
         raise BenchError("precision 'tf32' is a GPU's; use 'bfloat16' or 'float32', or train.device=cuda")
-    Order(spec.seed, len(dataset), spec.train.batch_size)
-    check_assembly(spec, dataset.image_shape, len(dataset))
+    order_of(dataset, spec.seed, spec.train.batch_size)
+    check_assembly(spec, dataset.image_shape, dataset.n_train)
 
 
 def _run_spec(

@@ -2,12 +2,14 @@
 
 from bench.metrics.active_units import active_units as active_units
 from bench.metrics.beta_vae_score import beta_vae_score as beta_vae_score
+from bench.metrics.coverage import coverage as coverage
 from bench.metrics.dci import dci as dci
 from bench.metrics.dcimig import dcimig as dcimig
 from bench.metrics.downstream import downstream as downstream
 from bench.metrics.elbo import elbo as elbo
 from bench.metrics.factor_vae_score import factor_vae_score as factor_vae_score
 from bench.metrics.fairness import fairness as fairness
+from bench.metrics.generalisation import generalisation as generalisation
 from bench.metrics.generation import generation as generation
 from bench.metrics.inference import inference as inference
 from bench.metrics.infomec import infomec as infomec

@@ -29,6 +29,10 @@ REASONS = {
     "decoded": "there is no decoder",
     "decoder_codes": "there is no decoder",
     "generated": "nothing was decoded from the prior",
+    "train_codes": "no images are held out: the data set's option split does that",
+    "train_logvar": "the codes carry no noise",
+    "train_images": "there are no training images",
+    "train_decoded": "there is no decoder",
 }
 
 
@@ -265,6 +269,10 @@ def _try(metric: Metric) -> None:
         "decoded": images,
         "decoder_codes": rng.normal(size=(240, 4)),
         "generated": images,
+        "train_codes": rng.normal(size=(240, 4)),
+        "train_logvar": np.zeros((240, 4)),
+        "train_images": images,
+        "train_decoded": images,
     }
     try:
         metric.function(*(tables[need] for need in metric.inputs), **metric.options, rng=rng)

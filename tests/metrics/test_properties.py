@@ -153,6 +153,8 @@ def tables(draw: st.DrawFn, *, plain: bool = False, least: int = 1) -> Table:
             "true_mean": 0.9 * sources,
             "true_covariance": np.tile(0.1 * np.eye(f), (n, 1, 1)),
             "decoder_codes": table + random.normal(size=table.shape),
+            "train_codes": table + random.normal(size=table.shape),
+            "train_logvar": logvar,
             **pictures(random, scale),
         }
     )
@@ -162,7 +164,8 @@ def pictures(random: np.random.Generator, scale: float) -> dict[str, Any]:
     size = (int(random.integers(1, 4)), int(random.choice([1, 3])), *random.integers(11, 16, size=2))
     images = random.choice([random.random(size), np.rint(random.random(size)), np.zeros(size)])
     decoded, generated = ((scale * random.normal(size=size)).astype(np.float32) for _ in range(2))
-    return {"images": images.astype(np.float32), "decoded": decoded, "generated": generated}
+    made = {"images": images.astype(np.float32), "decoded": decoded, "generated": generated}
+    return made | {"train_images": made["images"][::-1], "train_decoded": generated}
 
 
 def call(name: str, table: Table) -> dict[str, Any] | str:
