@@ -17,8 +17,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import BenchError
 from bench.info import DatasetInfo
 from bench.registry import DATASETS
+from bench.rows import RowOptions, correlated_columns, draw_correlated, is_held_out
 from bench.seeds import stream
 from bench.selectors import QUOTING, Selection
 from bench.settings import validate_dataclass
@@ -47,6 +49,8 @@ class Dataset(ABC):
     factor_sizes : tuple of int
         Number of values of each factor, in the order of `factor_names`. The images are the full grid in C order
         (last factor fastest) unless `factors` and `index` are overridden.
+    label_names : tuple of str
+        Names of the classes of `labels`: class k is called ``label_names[k]``. Empty where they have none.
     image_shape : tuple of int
         ``(channels, height, width)``.
     image_max : int
@@ -67,6 +71,7 @@ class Dataset(ABC):
     Options: ClassVar[type] = NoOptions
     factor_names: tuple[str, ...] = ()
     factor_sizes: tuple[int, ...] = ()
+    label_names: tuple[str, ...] = ()
     image_shape: tuple[int, int, int]
     image_max: int = 255
     likelihood: Likelihood = "bernoulli"
@@ -78,6 +83,11 @@ class Dataset(ABC):
 
     def __init__(self, options: Any) -> None:
         self.options = options
+
+    @property
+    def _called(self) -> str:
+        """What error messages call it."""
+        return f"dataset '{next((item.name for item in DATASETS if item.value is type(self)), type(self).__name__)}'"
 
     def __len__(self) -> int:
         return int(np.prod(self.factor_sizes, dtype=np.int64))
@@ -107,6 +117,13 @@ class Dataset(ABC):
             return np.zeros((len(index), 0), dtype=np.int64)
         return np.stack(np.unravel_index(index, self.factor_sizes), axis=1).astype(np.int64)
 
+    def labels(self, index: Index) -> NDArray[np.int64] | None:
+        """Class of the given rows, shape (n,), from 0; None where images have none.
+
+        A class isn't a factor: it is for data whose factors aren't known, such as digits.
+        """
+        return None
+
     def sources(self, index: Index) -> NDArray[np.float64] | None:
         """Factors of the given rows as reals of unit variance, shape (n, n_factors), where `factors` cut them."""
         return None
@@ -124,6 +141,55 @@ class Dataset(ABC):
         rows: Index = np.ravel_multi_index(tuple(factors.T), self.factor_sizes).astype(np.int64)
         return rows
 
+    def training_rows(self) -> Index | None:
+        """Rows that are trained on, ascending, often ones repeated; None: every row once. See `bench.rows`.
+
+        Raises
+        ------
+        BenchError
+            Unknown factors, or a split that leaves nothing to train on.
+        """
+        return self._rows_by_use[0]
+
+    def held_out_rows(self) -> Index | None:
+        """Rows that are never trained on, ascending, on which scores are taken; None: no split is set.
+
+        Raises
+        ------
+        BenchError
+            As `training_rows`, or if no image is held out.
+        """
+        return self._rows_by_use[1]
+
+    @property
+    def n_train(self) -> int:
+        """Number of images that an epoch of the training has."""
+        rows = self.training_rows()
+        return len(self) if rows is None else len(rows)
+
+    @functools.cached_property
+    def _rows_by_use(self) -> tuple[Index | None, Index | None]:
+        options = self.options
+        if not isinstance(options, RowOptions) or not (options.split or options.correlated):
+            return None, None
+        rows, held = np.arange(len(self), dtype=np.int64), None
+        if options.split:
+            out = is_held_out(rows, options.split)
+            rows, held = rows[~out], rows[out]
+            for some, what in ((rows, "to train on"), (held, "held out")):
+                if len(some) < 2:
+                    raise BenchError(
+                        f"{self._called}: split={options.split} of {len(self)} images leaves {len(some)} {what}"
+                    )
+        if options.correlated:
+            try:
+                a, b, strength = correlated_columns(options.correlated, self.factor_names, self.factor_sizes)
+            except ValueError as error:
+                raise BenchError(f"{self._called}: {error}") from None
+            classes, sizes = self.factors(rows), self.factor_sizes
+            rows = rows[draw_correlated(classes[:, a], classes[:, b], (sizes[a], sizes[b]), strength)]
+        return rows, held
+
     def fingerprint(self) -> str:
         """SHA-256 (hex) that identifies the data; part of a run's identity."""
         digest = hashlib.sha256(json.dumps([self.image_shape, self.image_max, self.factor_sizes]).encode())
@@ -137,8 +203,18 @@ class Dataset(ABC):
 
 
 def sample_rows(dataset: Dataset, n: int) -> Index:
-    """Rows of the evaluation sample: fixed, the same for every method and seed; all rows if there are at most n."""
-    return stream(0, "evaluation").permutation(len(dataset))[:n]
+    """Rows of the evaluation sample: fixed, the same for every method and seed; all rows if there are at most n.
+
+    Where a split is set they are held-out ones, else any.
+    """
+    held = dataset.held_out_rows()
+    return stream(0, "evaluation").permutation(len(dataset) if held is None else held)[:n]
+
+
+def sample_training_rows(dataset: Dataset, n: int) -> Index:
+    """Rows of a fixed sample of the images as they are trained on, as `sample_rows`."""
+    rows = dataset.training_rows()
+    return stream(0, "evaluation:training").permutation(len(dataset) if rows is None else rows)[:n]
 
 
 def register_dataset(
@@ -199,6 +275,11 @@ def resolve_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     return validate_dataclass(entry.value.Options, options, where=f"dataset '{name}'", what="option")
 
 
+def has_row_options(name: str) -> bool:
+    """Whether a data set has the options of `bench.rows.RowOptions`; not known of a plug-in that isn't loaded."""
+    return name in DATASETS and issubclass(DATASETS.get(name).value.Options, RowOptions)
+
+
 def quoting_hint(selection: Selection, names: Iterable[str]) -> str:
     """What to add to an error about data sets where the selection may be a file's name that commas cut into pieces.
 
@@ -227,6 +308,7 @@ def load_dataset(name: str, options: dict[str, Any]) -> Dataset:
 def _load(name: str, options: str) -> Dataset:
     value = DATASETS.get(name).value
     dataset: Dataset = value(value.Options(**_tuples(json.loads(options))))
+    dataset.training_rows()  # which refuses what can't be: unknown factors, a split that leaves nothing
     return dataset
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -15,6 +15,7 @@ Input = Literal[
     "codes",  #    (N, D) float64, posterior means
     "logvar",  #   (N, D) float64, posterior log-variances
     "factors",  #  (N, F) int64, factor classes
+    "labels",  #  (N,) int64, class of the image
     "covariance",  #  (N, D, D) float64, posterior covariances
     "sources",  #  (N, F) float64, the factors as real numbers of unit variance
     "true_mean",  #  (N, F) float64, mean of the sources given the data, where that is Gaussian
@@ -23,6 +24,10 @@ Input = Literal[
     "images",  #   (M, C, H, W) float32 in [0, 1], the first M rows
     "decoded",  #  (M, C, H, W) float32, decoder outputs (logits) at the posterior means of the same rows
     "generated",  #  (G, C, H, W) float32, decoder outputs (logits) of draws from N(0, I)
+    "train_codes",  #   (N', D) float64, posterior means of training images, where others are held out
+    "train_logvar",  #  (N', D) float64, posterior log-variances of the same
+    "train_images",  #  (M', C, H, W) float32 in [0, 1], training images, of the same rows as the first M' train_codes
+    "train_decoded",  # (M', C, H, W) float32, decoder outputs (logits) at the posterior means of the same rows
 ]
 
 #: Matplotlib's markers of one letter, but for those too small to see.
@@ -166,4 +171,13 @@ class FigureInfo(Info):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkInfo(Info):
-    """Of a network."""
+    """Of a network.
+
+    Attributes
+    ----------
+    fits : callable or None
+        Whether images of a shape (C, H, W) are of a size that it is made for. Where another network refuses images,
+        its message names the first one in lists that fits them; None is never named.
+    """
+
+    fits: Callable[[tuple[int, int, int]], bool] | None = None

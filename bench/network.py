@@ -46,15 +46,30 @@ def register_network(name: str, *, version: int = 1, **info: Any) -> Callable[[N
     return NETWORKS.register(name, version=version, **info)
 
 
+def square(size: int) -> Callable[[ImageShape], bool]:
+    """Whether images are of ``size`` by ``size`` pixels, whatever their channels."""
+    return lambda shape: shape[1:] == (size, size)
+
+
+def nearest(shape: ImageShape) -> str:
+    """Name of the first network that says it fits images of this shape: a convolutional one where there is one.
+
+    ``mlp``, which takes any, comes last.
+    """
+    names = [entry.name for entry in NETWORKS if entry.info.fits is not None and entry.info.fits(shape)]
+    return next(iter(names), "mlp")
+
+
 def require_size(name: str, shape: ImageShape, size: int) -> None:
     """Refuse images of any other size than ``size`` by ``size`` pixels, whatever their channels.
 
     Raises
     ------
     BenchError
-        In one line that names a network for all sizes.
+        In one line that names a network for images of this shape.
     """
     if shape[1:] != (size, size):
         raise BenchError(
-            f"network '{name}' is for {size}x{size} images, the dataset's are {shape[2]}x{shape[1]}; try 'mlp'"
+            f"network '{name}' is for {size}x{size} images, the dataset's are {shape[2]}x{shape[1]}; "
+            f"try '{nearest(shape)}'"
         )

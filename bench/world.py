@@ -20,6 +20,7 @@ from pydantic import SkipValidation
 from bench.dataset import Dataset, Images, Index
 from bench.levels import chosen_classes
 from bench.neutral import neutral
+from bench.rows import RowOptions, row_settings
 
 Size = Literal[28, 32, 64, 96]
 
@@ -30,7 +31,7 @@ BLOCK = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorldOptions:
+class WorldOptions(RowOptions):
     """Options of every `World`; a subclass has a field for each factor, ``floor_hue: Levels = neutral("all")``.
 
     Attributes
@@ -49,6 +50,7 @@ class WorldOptions:
     grey: bool = neutral(False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, total in self.full.items():
             chosen = chosen_classes(name, getattr(self, name), total)
             object.__setattr__(self, name, "all" if len(chosen) == total else chosen)
@@ -143,7 +145,8 @@ class World(Dataset):
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of `identity` and the options; hashing every image of some worlds would take minutes."""
-        chosen = {key: value for key, value in asdict(self.options).items() if key not in self.paths}
+        apart = {*self.paths, *row_settings(self.options)}
+        chosen = {key: value for key, value in asdict(self.options).items() if key not in apart}
         head = [self.identity(), chosen, self.image_shape, self.image_max, self.factor_sizes]
         return hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()
 

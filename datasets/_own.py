@@ -134,9 +134,9 @@ class OwnImages(Dataset):
         """Factor classes of the given rows, shape (n, n_factors)."""
         return super().factors(index) if self._classes is None else self._classes[index]
 
-    def labels(self, rows: Index) -> NDArray[np.int64] | None:
+    def labels(self, index: Index) -> NDArray[np.int64] | None:
         """Class labels of the given rows, shape (n,), or None where there are none."""
-        return None if self._labels is None else self._labels[rows]
+        return None if self._labels is None else self._labels[index]
 
     def index(self, factors: NDArray[np.int64]) -> Index:
         """Rows of the given factor classes, shape (n,); the first one where several images share them.
@@ -166,12 +166,15 @@ class OwnImages(Dataset):
         return rows
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of images and factors as they are used, whatever the file's layout."""
+        """SHA-256 (hex) of images, factors and labels as they are used, whatever the file's layout."""
         head = [self.image_shape, self.image_max, self.factor_names, self.factor_sizes]
         digest = hashlib.sha256(json.dumps(head).encode())
         digest.update(self._pixels.data)
         if self._classes is not None:
             digest.update(self._classes.data)
+        if self._labels is not None:
+            digest.update(json.dumps(["labels", self.label_names]).encode())
+            digest.update(self._labels.data)
         return digest.hexdigest()
 
     def _set_factors(self, factors: NDArray[Any] | None, sizes: tuple[int, ...]) -> None:
@@ -213,20 +216,26 @@ class OwnImages(Dataset):
 
     def _set_labels(self, labels: NDArray[Any] | None, names: NDArray[Any] | None) -> None:
         if labels is None:
+            if names is not None:
+                raise BenchError(f"{self.path}: has 'label_names' but no 'labels'")
             return
         if labels.shape != (len(self),) or labels.dtype.kind not in "iu":
             needs = f"needs integers of shape ({len(self)},)"
             raise BenchError(f"{self.path}: 'labels' are {labels.dtype} of shape {labels.shape}; {needs}")
+        values, classes = np.unique(labels, return_inverse=True)
+        self._labels = classes.reshape(-1).astype(np.int64)
         if names is None:
-            values, classes = np.unique(labels, return_inverse=True)
-            self._labels, self.label_names = classes.astype(np.int64), tuple(map(str, values.tolist()))
+            self.label_names = tuple(map(str, values.tolist()))
             return
-        if names.dtype.kind not in "US" or names.ndim != 1:
-            raise BenchError(f"{self.path}: 'label_names' are {names.dtype} of shape {names.shape}; needs strings")
-        if labels.min() < 0 or labels.max() >= len(names):
-            outside = labels.min() if labels.min() < 0 else labels.max()
-            raise BenchError(f"{self.path}: 'labels' hold {outside}; 'label_names' are {len(names)}, from 0")
-        self._labels, self.label_names = labels.astype(np.int64), _texts(names)
+        texts = names.dtype.kind in "US" and names.ndim == 1
+        if texts and values[0] >= 0 and values[-1] < len(names):
+            self._labels = labels.astype(np.int64)  # places among the names, some of which no image may have
+        elif not texts or names.shape != values.shape:
+            needs = f"needs {len(values)} strings, one a class that 'labels' hold"
+            raise BenchError(f"{self.path}: 'label_names' are {names.dtype} of shape {names.shape}; {needs}")
+        self.label_names = _texts(names)
+        if len(set(self.label_names)) < len(names):
+            raise BenchError(f"{self.path}: 'label_names' repeat: {', '.join(self.label_names)}")
 
 
 def _texts(names: NDArray[Any]) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ class CelebA(FileWorld):
         """Blocks (n, 3, size, size)."""
         return face_images(paths[0], self.total, side=self.options.size)
 
-    def labels(self, rows: Index) -> NDArray[np.int64] | None:
+    def labels(self, index: Index) -> NDArray[np.int64] | None:
         """Whether each face has the attribute, 0 or 1, shape (n,).
 
         Raises
@@ -73,7 +73,7 @@ class CelebA(FileWorld):
         BenchError
             No such attribute; a list of other faces.
         """
-        return self._labels[rows]
+        return self._labels[index]
 
     @functools.cached_property
     def _labels(self) -> NDArray[np.int64]:

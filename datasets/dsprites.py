@@ -19,6 +19,7 @@ from bench.datasets._dsprites_render import FACTORS, VALUES, crop, render
 from bench.errors import BenchError
 from bench.levels import Levels, chosen_classes
 from bench.neutral import neutral
+from bench.rows import RowOptions, without_rows
 
 #: SHA-256 of all 737,280 images, rendered at 64 px, as packed bits.
 GOLDEN = "3a228f4037ef3d42a42588e0e01f1078aa2df13cfa17584e88c95ed9fb5672da"
@@ -27,8 +28,8 @@ QUERY = (2, 5, 0, 0)
 
 
 @dataclass(frozen=True)
-class DSpritesOptions:
-    """Options of `DSprites`.
+class DSpritesOptions(RowOptions):
+    """Options of `DSprites`, beside those of `bench.rows.RowOptions`.
 
     Each factor takes ``"all"``; an integer n for n levels spread evenly, classes ``floor(i m / n)`` of its m;
     a slice ``"start:stop:step"`` of the classes; or class numbers, as a sequence or ``"0,4,8"``. Whatever the
@@ -57,6 +58,7 @@ class DSpritesOptions:
     window: str = neutral("")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, total in FACTORS.items():
             object.__setattr__(self, name, chosen_classes(name, getattr(self, name), total))
         if str(self.size) not in ("64", "32"):
@@ -169,7 +171,7 @@ class DSprites(Dataset):
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of packed images and grid shape; of the images alone for the full rendered set."""
-        if self.options == DSpritesOptions():
+        if without_rows(self.options) == DSpritesOptions():
             return GOLDEN
         digest = hashlib.sha256(json.dumps([self.image_shape, self.image_max, self.factor_sizes]).encode())
         digest.update(self.packed().data)

@@ -116,6 +116,8 @@ def parse_mixing(text: str) -> Floats:
 class LinearGaussianOptions:
     """Options of `LinearGaussianData`; what is left to the case is filled in.
 
+    There is no split and no correlation (`bench.rows`): the closed forms hold for all data, of independent factors.
+
     Attributes
     ----------
     case : {"S0", "S1", "S2", "L0", "L1"}

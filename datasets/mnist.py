@@ -95,9 +95,9 @@ class Mnist(FileWorld):
         """Blocks (n, 1, 28, 28)."""
         return idx_images(paths[0], self.count())
 
-    def labels(self, rows: Index) -> NDArray[np.int64] | None:
+    def labels(self, index: Index) -> NDArray[np.int64] | None:
         """Class of each image, shape (n,)."""
-        return self._labels[rows]
+        return self._labels[index]
 
     @functools.cached_property
     def _labels(self) -> NDArray[np.int64]:

@@ -12,11 +12,12 @@ from bench.datasets._own import OwnImages, as_uint8
 from bench.errors import BenchError
 from bench.neutral import neutral
 from bench.npz import GIB, read_arrays
+from bench.rows import RowOptions
 
 
 @dataclass(frozen=True)
-class NpzOptions:
-    """Options of `NpzImages`.
+class NpzOptions(RowOptions):
+    """Options of `NpzImages`, beside those of `bench.rows.RowOptions`.
 
     Attributes
     ----------
@@ -38,6 +39,7 @@ class NpzOptions:
     max_memory: float = neutral(8.0)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.path:
             raise ValueError("path='': needs the .npz file that holds the images")
         if not 0 < self.max_memory < 1e6:
@@ -62,8 +64,9 @@ class NpzImages(OwnImages):
 
     The file holds ``images``, of shape (N, H, W), (N, H, W, C) or (N, C, H, W) with at most four channels,
     `uint8`, `bool` or floating point in [0, 1] (rounded to 256 levels); optionally ``factors``, integers of
-    shape (N, F), and ``factor_names``, F strings; ``labels``, N integers, and ``label_names``, strings. Factor
-    values may be any integers: they are numbered from 0 in ascending order. Images of only two values, 0 and 1,
+    shape (N, F), and ``factor_names``, F strings; optionally ``labels``, whole numbers of shape (N,), the class of each
+    image, and ``label_names``, a string per class. Values of factors and labels may be any integers: they are numbered
+    from 0 in ascending order, but for labels that are places among `label_names`. Images of only two values, 0 and 1,
     are binary. Pickled objects are refused.
 
     Raises

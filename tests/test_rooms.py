@@ -15,12 +15,12 @@ from helpers.paths import ROOT
 
 #: Packages and the modules at the root, in the order of the flow: each may import what stands before it.
 FLOW = (
-    "errors", "seeds", "arrays", "formatting", "files", "npz", "shares", "tunable", "info", "registry", "provenance",
-    "selectors", "neutral", "levels", "settings", "schema", "train_settings", "spec", "stats", "analytic", "factors",
-    "metric", "dataset", "world", "data", "file_world", "nn", "network", "networks", "objective", "method",
-    "method_kinds", "assembly", "controllers", "metrics", "config", "training", "evaluation", "results", "external",
-    "sharing", "execution", "tuning", "claims", "figures", "reporting", "comparison", "api", "testing", "check",
-    "speed", "cli", "__main__",
+    "errors", "seeds", "arrays", "formatting", "files", "npz", "shares", "tunable", "info", "registry",
+    "provenance", "selectors", "neutral", "levels", "rows", "settings", "schema", "train_settings", "spec", "stats",
+    "analytic", "factors", "metric", "dataset", "world", "data", "file_world", "nn", "network", "networks", "objective",
+    "method", "method_kinds", "assembly", "controllers", "metrics", "config", "training", "evaluation", "results",
+    "external", "sharing", "execution", "tuning", "claims", "figures", "reporting", "comparison", "api", "testing",
+    "check", "speed", "cli", "__main__",
 )  # fmt: skip
 #: What contributors add to: its files stand outside of the flow, and may import all that a method or data set needs.
 CONTRIBUTED = {"methods", "datasets"}

@@ -104,3 +104,13 @@ def test_a_world_without_factors_says_how_many_images_it_has() -> None:
     photos = Photos(WorldOptions(size=96))
     assert (len(photos), photos.factor_names, photos.factors(np.arange(3)).shape) == (7, (), (3, 0))
     assert photos.images(np.arange(2)).shape == (2, 1, 96, 96)
+
+
+def test_what_is_trained_on_changes_no_image_of_a_world() -> None:
+    plain = Tiny(TinyOptions())
+    rows = Tiny(TinyOptions(split=0.4, correlated="hue:shape:0.2"))
+    assert rows.fingerprint() == plain.fingerprint() != Tiny(TinyOptions(hue=2)).fingerprint()
+    held, seen = rows.held_out_rows(), rows.training_rows()
+    assert held is not None
+    assert seen is not None
+    assert not set(held) & set(seen)

@@ -30,6 +30,7 @@ def score(
     factors: Any = None,
     *,
     logvar: Any = None,
+    labels: Any = None,
     factor_names: Sequence[str] = (),
     metrics: Sequence[str] | str = "all",
     seed: int = 0,
@@ -44,6 +45,8 @@ def score(
         Values of the factors in the same rows: whole numbers, strings, categories.
     logvar : array-like of shape (N, D), optional
         Log-variances of the posteriors, without which metrics of the code's noise aren't applicable.
+    labels : array-like of shape (N,), optional
+        Class of the image in the same rows, whole numbers: for the linear probe.
     factor_names : sequence of str
         For messages; by default a DataFrame's columns.
     metrics : sequence of str, or str
@@ -75,7 +78,7 @@ def score(
     except TypeError:
         raise BenchError(f"seed={seed!r}: give a whole number") from None
     named = tuple(factor_names) or tuple(map(str, getattr(factors, "columns", ())))
-    given = {"codes": codes, "logvar": logvar, "factors": factors}
+    given = {"codes": codes, "logvar": logvar, "factors": factors, "labels": labels}
     item = represent({name: _array(name, value) for name, value in given.items() if value is not None}, named)
     chosen = [part for text in ([metrics] if isinstance(metrics, str) else metrics) for part in split_list(text)]
     (scored,) = score_all([item], chosen, seed=seed)

@@ -264,11 +264,14 @@ def _homes(run: str, results: Path) -> tuple[list[Path], list[str]]:
 
 def _print_run(folder: Path) -> None:
     from bench.results.record import look, read_json
+    from bench.results.scored_on import scored_on
 
     if isinstance(found := look(folder), list):
         say(f"bench: warning: {found[0].error(folder)}", err=True)
     parts = [part for part in ("spec", "result", "provenance") if (folder / f"{part}.json").exists()]
     records = {part: read_json(folder / f"{part}.json", ()) for part in parts}
+    for line in scored_on(records["spec"]) if "spec" in records else ():
+        say(line, err=True)
     print(json.dumps(records, indent=1, sort_keys=True, ensure_ascii=False))  # noqa: T201
 
 

@@ -92,7 +92,7 @@ def fetch(
         for file, path in data.places():
             if offline and not path.exists():
                 raise BenchError(f"{path}: isn't there, and --offline allows no download")
-            with Progress(*columns, console=Console(stderr=True)) as bars:
+            with Progress(*columns, console=Console(stderr=True), transient=True, disable=path.exists()) as bars:
                 bar = bars.add_task(file.name, total=None)
 
                 def tell(now: int, total: int, bars: Progress = bars, bar: TaskID = bar) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -44,23 +46,23 @@ def run_all(
         As `bench.execution.run.run_study` and `bench.execution.calibration.calibrate`.
     """
     command = shlex.join(["bench", *sys.argv[1:]])
-    signal.signal(signal.SIGTERM, _interrupt)
     if asked.waits is not None and not quiet:
         say(f"{console.waits_for(asked.waits)}: they are trained now, and stay in {results / STUDY}")
     try:
-        outcomes = execute(
-            asked,
-            results,
-            n_jobs=jobs,
-            rerun=rerun,
-            repair=repair,
-            plugins=plugin or [],
-            command=command,
-            mixed=mixed,
-            reuse=reuse,
-            watcher=Progress(quiet=quiet),
-            settled=lambda: None if quiet else console.print_shares(asked.known),
-        )
+        with _stopped_by_signals():
+            outcomes = execute(
+                asked,
+                results,
+                n_jobs=jobs,
+                rerun=rerun,
+                repair=repair,
+                plugins=plugin or [],
+                command=command,
+                mixed=mixed,
+                reuse=reuse,
+                watcher=Progress(quiet=quiet),
+                settled=lambda: None if quiet else console.print_shares(asked.known),
+            )
     except KeyboardInterrupt:
         typer.echo("\nbench: stopped; finished runs are kept, the same command goes on from here", err=True)
         raise typer.Exit(130) from None
@@ -89,5 +91,28 @@ def report_all(
         return False
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Stop once, and cleanly, on Ctrl-C, SIGTERM or a terminal that closes; ``nohup`` keeps its word.
+
+    Once stopped, the process heeds no more of them: Ctrl-C again, while workers are stopped and Python itself ends,
+    would hasten nothing and leave a traceback.
+    """
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    heeded = [number for number in numbers if before[number] not in (signal.SIG_IGN, None)]
+
+    def interrupt(*_: object) -> NoReturn:
+        for number in heeded:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in heeded:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            if signal.getsignal(number) is interrupt:
+                signal.signal(number, before[number])

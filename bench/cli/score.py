@@ -19,7 +19,7 @@ FORMATS = (".md", ".csv", ".json")
 def score(
     codes: Annotated[
         Optional[list[Path]],  # noqa: UP045  (typer reads the annotation at run time)
-        typer.Argument(help="Files with codes: .npy, or .npz with logvar, factors or index where known."),
+        typer.Argument(help="Files with codes: .npy, or .npz with logvar, factors, labels or index where known."),
     ] = None,
     metric: Annotated[
         Optional[list[str]],  # noqa: UP045

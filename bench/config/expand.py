@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
@@ -17,8 +18,8 @@ from bench.config.study import StudySpec, one_line
 from bench.config.tuned import Winners, check_conditions, check_seeds, tuned_hyper
 from bench.config.tuning import check_tuning, trials_of, tried
 from bench.config.wanted_kl import KLs, UnknownKLError
-from bench.data.order import Order
-from bench.dataset import load_dataset, quoting_hint, resolve_options
+from bench.data.order import order_of
+from bench.dataset import has_row_options, load_dataset, quoting_hint, resolve_options
 from bench.errors import BenchError
 from bench.method import shared_hyper
 from bench.method_kinds import StagedMethod
@@ -30,6 +31,11 @@ from bench.spec import ENGINE_VERSION, DatasetSpec, EvaluationSpec, MethodSpec, 
 from bench.train_settings import TrainSettings
 
 Table = dict[str, Any]
+
+#: What is measured beside the core metrics where images have class labels.
+PROBE = "linear_probe"
+#: Metric of what held-out images cost more than training ones; measured wherever there are such.
+GAP = "generalisation"
 
 
 def expand(
@@ -70,8 +76,9 @@ def expand(
     kls = KLs(find_kl)
     runs: dict[str, RunSpec] = {}
     for dataset in datasets:
-        for (name, values), seed in itertools.product(_settings(study, dataset, evaluation, kls), study.seeds):
-            spec = _run_spec(study, dataset, name, values, seed, evaluation, kls)
+        measured = _measured(study, dataset, evaluation)
+        for (name, values), seed in itertools.product(_settings(study, dataset, measured, kls), study.seeds):
+            spec = _run_spec(study, dataset, name, values, seed, measured, kls)
             runs.setdefault(spec.digest, spec)
     for spec in {_kind(spec): spec for spec in runs.values()}.values():
         _check_fit(spec)
@@ -86,6 +93,16 @@ def expand(
     return list(runs.values())
 
 
+def _measured(study: StudySpec, dataset: DatasetSpec, evaluation: EvaluationSpec) -> EvaluationSpec:
+    """The metrics on a data set: with the gap where images are held out, with the probe where they have classes."""
+    added = [GAP] if _holds_out(dataset) else []
+    if "core" in study.evaluation.metrics:
+        labels = load_dataset(dataset.name, dataset.all_options).labels(np.zeros(1, dtype=np.int64))
+        added += [] if labels is None else [PROBE]
+    metrics = evaluation.metrics | {name: find_metric(name).version for name in added}
+    return evaluation.model_copy(update={"metrics": dict(sorted(metrics.items()))})
+
+
 def study_datasets(study: StudySpec) -> list[DatasetSpec]:
     """The data sets of a study, with their options resolved.
 
@@ -97,6 +114,11 @@ def study_datasets(study: StudySpec) -> list[DatasetSpec]:
     if not study.datasets:
         raise BenchError("no datasets are chosen; see `bench list datasets`")
     return [spec for item in study.datasets for spec in _dataset_specs(study, parse_selection(item))]
+
+
+def _holds_out(dataset: DatasetSpec) -> bool:
+    """Whether images are held out: by the option of `bench.rows`, not by a plug-in's of the same name."""
+    return has_row_options(dataset.name) and bool(dataset.options.get("split"))
 
 
 def with_trials(study: StudySpec, specs: Sequence[RunSpec]) -> StudySpec:
@@ -181,8 +203,8 @@ def _check_fit(spec: RunSpec) -> None:
         raise BenchError("device 'cuda': torch sees no GPU here; leave out train.device, or use 'cpu'")
     if spec.train.precision == "tf32" and spec.train.device != "cuda":
         raise BenchError("precision 'tf32' is a GPU's; use 'bfloat16' or 'float32', or train.device=cuda")
-    Order(spec.seed, len(dataset), spec.train.batch_size)
-    check_assembly(spec, dataset.image_shape, len(dataset))
+    order_of(dataset, spec.seed, spec.train.batch_size)
+    check_assembly(spec, dataset.image_shape, dataset.n_train)
 
 
 def _run_spec(

@@ -11,6 +11,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, mode
 from bench.config.preset_files import presets, read_preset
 from bench.config.tuned import Winners
 from bench.config.tuning import TuningSettings
+from bench.dataset import load_dataset, resolve_options
 from bench.errors import BenchError, did_you_mean
 from bench.files import read_toml
 from bench.registry import DATASETS, METHODS
@@ -104,7 +105,7 @@ def resolve(
     preset : str, optional
         Name of a preset; by default the study file's, else "quick".
     study_file : Path, optional
-        TOML of the same schema.
+        TOML of the same schema; ``datasets_if_present`` are run as well where their files are there.
     settings : list of str, optional
         ``table.key=value`` with table ``train``, ``evaluation``, a method or a dataset.
     **flags
@@ -119,6 +120,7 @@ def resolve(
     # What a run recorded in its study.toml isn't part of what was asked for.
     file.pop("record", None)
     at = file.pop("at", {})
+    if_present = file.pop("datasets_if_present", [])
     chosen = preset or file.get("preset") or "quick"
     if chosen not in presets():
         raise BenchError(f"unknown preset '{chosen}'{did_you_mean(str(chosen), presets())}; see `bench list presets`")
@@ -127,6 +129,10 @@ def resolve(
     settled = _settings_table(settings or [])
     given = {key: value for key, value in flags.items() if value is not None}
     plain, said = read_preset(chosen)
+    absent: list[str] = []
+    may_be_absent = {parse_selection(item).name for item in if_present}
+    if if_present and not flags.get("datasets"):
+        file["datasets"], absent = _present(file.get("datasets", plain["datasets"]), if_present, _merge(plain, file))
     about = {key: str(said.get(key, "")) for key in ("data_notice", "train_notice")}
     filed = _merge(plain, file)
     merged = filed
@@ -146,13 +152,35 @@ def resolve(
         words = [f"preset '{chosen}' changed: {changes}"] if changes else []
         words += _preset_words(_validated(plain, where), spec, **about)
         spec = spec.model_copy(update={"description": f"'{chosen}' with changes"} if changes else {})
+    words += [f"left out, since they aren't on this machine: {', '.join(absent)}"] if absent else []
     spec = spec.model_copy(update={"notice": "; ".join(words)} | _about_tuning(spec))
     _check_terms(spec, settled)
     for name in spec.method:
         METHODS.get(name)
     for name in spec.dataset:
-        DATASETS.get(name)
+        if name not in may_be_absent:
+            DATASETS.get(name)
     return spec
+
+
+def _present(chosen: list[str], more: list[str], study: Table) -> tuple[list[str], list[str]]:
+    """Data sets of a study: those chosen, and of the others those that are there; and the names of the rest."""
+    found, absent = list(chosen), []
+    for item in more:
+        selection = parse_selection(item)
+        if selection.name not in DATASETS:
+            absent.append(selection.name)
+            continue
+        values = {key: values[0] for key, values in selection.values.items()}
+        options = study.get("dataset", {}).get(selection.name, {}) | values
+        resolve_options(selection.name, options)  # which raises: a mistake isn't a missing file
+        try:
+            load_dataset(selection.name, options).fingerprint()
+        except BenchError:
+            absent.append(selection.name)
+        else:
+            found.append(item)
+    return found, absent
 
 
 def _about_tuning(spec: StudySpec) -> Table:

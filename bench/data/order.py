@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.dataset import Index
+from bench.dataset import Dataset, Index
 from bench.errors import BenchError
 from bench.seeds import stream
 
@@ -12,7 +12,7 @@ from bench.seeds import stream
 class Order:
     """Which images make up the batch of a step: a function of (seed, stream, step), so it needs no checkpoint.
 
-    Each epoch is a fresh permutation of the whole set; the last, partial batch is dropped.
+    Each epoch is a fresh permutation of all images to train on; the last, partial batch is dropped.
 
     Parameters
     ----------
@@ -22,6 +22,8 @@ class Order:
     batch_size : int
     name : str
         Stream; "data" is shared by all methods of a seed.
+    rows : ndarray of shape (n,), int64, optional
+        The images of an epoch, if they aren't rows 0 to n - 1.
 
     Raises
     ------
@@ -29,9 +31,11 @@ class Order:
         If there are fewer images than fit into one batch.
     """
 
-    def __init__(self, seed: int, n: int, batch_size: int, name: str = "data") -> None:
+    def __init__(self, seed: int, n: int, batch_size: int, name: str = "data", *, rows: Index | None = None) -> None:
         if batch_size > n:
-            raise BenchError(f"batch_size={batch_size} is larger than the dataset ({n} images)")
+            which = "dataset" if rows is None else "part of the dataset that is trained on"
+            raise BenchError(f"batch_size={batch_size} is larger than the {which} ({n} images)")
+        self.rows = rows
         self.seed, self.n, self.batch_size, self.name = seed, n, batch_size, name
         self._epoch = -1
         self._permutation: Index = np.zeros(0, dtype=np.int64)
@@ -41,7 +45,8 @@ class Order:
         epoch, batch = divmod(step - 1, self.n // self.batch_size)
         if epoch != self._epoch:
             self._epoch = epoch
-            self._permutation = stream(self.seed, f"{self.name}:{epoch}").permutation(self.n)
+            places = stream(self.seed, f"{self.name}:{epoch}").permutation(self.n)
+            self._permutation = places if self.rows is None else self.rows[places]
         return self._permutation[batch * self.batch_size : (batch + 1) * self.batch_size]
 
     def block(self, first: int, last: int) -> Index:
@@ -56,3 +61,14 @@ class Order:
             parts.append(rows.reshape(n_steps, self.batch_size))
             step += n_steps
         return np.concatenate(parts)
+
+
+def order_of(dataset: Dataset, seed: int, batch_size: int, name: str = "data") -> Order:
+    """The order in which a run of this seed sees what of a data set is trained on.
+
+    Raises
+    ------
+    BenchError
+        As `Order`.
+    """
+    return Order(seed, dataset.n_train, batch_size, name, rows=dataset.training_rows())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data.images import Gathers, ImageStore
-from bench.dataset import Dataset, Index, sample_rows
+from bench.dataset import Dataset, Index, sample_rows, sample_training_rows
 from bench.metrics.measure import REASONS, Evaluation, find_metric, measure
 from bench.nn.networks import VAE
 from bench.seeds import stream
@@ -22,6 +22,9 @@ CHUNK = 256
 #: Draws from the prior that are decoded for the metrics of them, and their stream.
 GENERATED = 1_000
 PRIOR = "evaluation:prior"
+#: Inputs of metrics that data which are no images don't have, and those that are about training images.
+OF_TRAINING = {"train_codes", "train_logvar", "train_images", "train_decoded"}
+OF_IMAGES = {"images", "decoded", "generated", *OF_TRAINING}
 
 
 def encode_images(vae: VAE, store: Gathers, rows: Index, device: str = "cpu") -> tuple[NDArray[Any], NDArray[Any]]:
@@ -99,6 +102,8 @@ def inputs_of(run: TrainedRun, dataset: Dataset, store: ImageStore) -> tuple[dic
         inputs["logvar"] = logvar
     if dataset.factor_names:
         inputs["factors"] = dataset.factors(rows)
+    if (labels := dataset.labels(rows)) is not None:
+        inputs["labels"] = labels
     if (sources := dataset.sources(rows)) is not None:
         inputs["sources"] = sources
         if spread is None and model.method.stochastic:
@@ -108,11 +113,13 @@ def inputs_of(run: TrainedRun, dataset: Dataset, store: ImageStore) -> tuple[dic
         if (posterior := dataset.posterior(rows)) is not None:
             inputs["true_mean"], inputs["true_covariance"] = posterior
     if dataset.likelihood == "gaussian_unit":
-        reasons |= dict.fromkeys(("images", "decoded", "generated"), "the data are no images")
-        asked -= {"generated"}
+        reasons |= dict.fromkeys(OF_IMAGES, "the data are no images")
+        asked -= OF_IMAGES
     elif {"images", "decoded", "generated"} & asked:
         inputs["images"] = store.gather(rows[part]).cpu().numpy()
         inputs["decoded"] = decode(model, decoder_input(model, mean[part], logvar[part]))
+    if OF_TRAINING & asked:
+        inputs |= _of_training(run, dataset, store)
     if "decoder_codes" in asked:
         inputs["decoder_codes"] = decoder_input(model, mean, logvar)
     if "generated" in asked:
@@ -122,3 +129,18 @@ def inputs_of(run: TrainedRun, dataset: Dataset, store: ImageStore) -> tuple[dic
         else:
             reasons["generated"] = REASONS["logvar"]
     return inputs, reasons
+
+
+def _of_training(run: TrainedRun, dataset: Dataset, store: ImageStore) -> dict[str, NDArray[Any]]:
+    """Training images; where others are held out, their codes and reconstructions, too, of as many as are scored."""
+    spec, model = run.spec.evaluation, run.model
+    rows = sample_training_rows(dataset, spec.n_codes)
+    part = slice(min(spec.n_images, len(rows)))
+    inputs: dict[str, NDArray[Any]] = {"train_images": store.gather(rows[part]).cpu().numpy()}
+    if dataset.held_out_rows() is None:
+        return inputs
+    mean, logvar = encode(model, store, rows)
+    inputs |= {"train_codes": mean, "train_decoded": decode(model, decoder_input(model, mean[part], logvar[part]))}
+    if model.method.stochastic and covariance(model, logvar[:1]) is None:
+        inputs["train_logvar"] = logvar
+    return inputs

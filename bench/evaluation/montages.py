@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from bench.data.images import ImageStore
 from bench.dataset import Dataset, sample_rows
-from bench.evaluation.codes import decode, decoder_input, encode
+from bench.evaluation.codes import CHUNK, decode, decoder_input, encode
 from bench.training.state import Model
 
 #: Values of a latent along a traversal: -3 to 3 in steps of 2/3, as the DynamicVAE authors' figures have.
@@ -47,8 +47,16 @@ def write(model: Model, dataset: Dataset, store: ImageStore, folder: Path) -> No
     varied = np.tile(codes[None, :, None, :], (len(order), 1, len(TRAVERSAL), 1))
     for row, latent in enumerate(order):
         varied[row, :, :, latent] = TRAVERSAL
-    images = expit(decode(model, varied.reshape(-1, codes.shape[1])))
+    flat = varied.reshape(-1, codes.shape[1])
+    # Part by part: as floats, the images of many latents would take gigabytes.
+    images = np.concatenate([as_bytes(expit(decode(model, flat[k : k + CHUNK]))) for k in range(0, len(flat), CHUNK)])
     _save(grid(images.reshape(len(order), -1, *images.shape[1:])), folder / "traversals.png")
+
+
+def as_bytes(images: NDArray[Any]) -> Bytes:
+    """Images in [0, 1] in 256 levels."""
+    levels: Bytes = np.rint(255 * images).astype(np.uint8)
+    return levels
 
 
 def grid(images: NDArray[Any]) -> Bytes:
@@ -56,7 +64,7 @@ def grid(images: NDArray[Any]) -> Bytes:
 
     Parameters
     ----------
-    images : ndarray of shape (rows, columns, C, H, W), float in [0, 1]
+    images : ndarray of shape (rows, columns, C, H, W), float in [0, 1] or uint8
 
     Returns
     -------
@@ -64,7 +72,7 @@ def grid(images: NDArray[Any]) -> Bytes:
     """
     rows, columns, channels, height, width = images.shape
     canvas = np.full((rows, height + 1, columns, width + 1, channels), 200, dtype=np.uint8)
-    canvas[:, :height, :, :width] = np.rint(255 * images).astype(np.uint8).transpose(0, 3, 1, 4, 2)
+    canvas[:, :height, :, :width] = (images if images.dtype == np.uint8 else as_bytes(images)).transpose(0, 3, 1, 4, 2)
     return canvas.reshape(rows * (height + 1), columns * (width + 1), channels)[:-1, :-1]
 
 

@@ -25,7 +25,7 @@ from bench.training import torch_setup
 from bench.training.trained import TrainedRun
 
 #: Inputs too large to be sent to another process for what their metrics take: these are measured at home.
-STAYS = {"images", "decoded", "generated"}
+STAYS = {"images", "decoded", "generated", "train_images", "train_decoded"}
 
 #: Times that a part may be lost with its process before it is measured at home.
 LOSSES = 2

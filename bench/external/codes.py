@@ -18,7 +18,9 @@ from bench.npz import GIB, read_arrays
 from bench.selectors import parse_selection
 
 #: Arrays that `read_codes` knows.
-ARRAYS = ("codes", "logvar", "factors", "index", "factor_names")
+ARRAYS = ("codes", "logvar", "factors", "labels", "index", "factor_names")
+#: Those that metrics are given.
+GIVEN = ("codes", "logvar", "factors", "labels")
 #: What a file's arrays may take in memory unless the user allows more, GiB.
 MAX_MEMORY = 2.0
 
@@ -81,10 +83,11 @@ def read_codes(path: Path, dataset: Dataset | None = None, *, max_memory: float 
     Parameters
     ----------
     path : Path
-        Arrays ``codes`` (N, D); optionally ``logvar`` (N, D), and either ``factors`` (N, F) with ``factor_names``
-        (F,), or ``index`` (N,), rows of `dataset`. A file of one table, whatever its name, holds codes alone.
+        Arrays ``codes`` (N, D); optionally ``logvar`` (N, D), and either ``factors`` (N, F) with ``factor_names`` (F,)
+        and ``labels`` (N,), classes of the images, or ``index`` (N,), rows of `dataset`. A file of one table, whatever
+        its name, holds codes alone.
     dataset : Dataset, optional
-        Gives the factors. Without ``index``, row n of the codes is image n of it.
+        Gives factors and labels. Without ``index``, row n of the codes is image n of it.
     max_memory : float
         GiB that the arrays may take; what the file says of itself is checked before anything is read.
 
@@ -108,23 +111,26 @@ def read_codes(path: Path, dataset: Dataset | None = None, *, max_memory: float 
     elif not first:
         raise BenchError(f"{where}: codes must have shape (n_samples, n_latents), not {arrays[first].shape}")
     _known(list(arrays), where)
-    inputs: dict[str, NDArray[Any]] = {name: arrays[name] for name in ("codes", "logvar", "factors") if name in arrays}
+    inputs: dict[str, NDArray[Any]] = {name: arrays[name] for name in GIVEN if name in arrays}
     _check_codes(inputs, where)
     names = _factor_names(arrays.get("factor_names"), where)
     rows = None
     if dataset is not None:
-        if "factors" in arrays:
-            raise BenchError(f"{where}: 'factors' and --dataset both say what the images show; give one of them")
+        for name in {"factors", "labels"} & set(arrays):
+            raise BenchError(f"{where}: '{name}' and --dataset both say what the images show; give one of them")
         rows = _rows(where, arrays.get("index"), dataset, len(inputs["codes"]))
         names = dataset.factor_names
         if names:
             inputs["factors"] = dataset.factors(rows)
+        if (labels := dataset.labels(rows)) is not None:
+            inputs["labels"] = labels
     elif "index" in arrays:
         raise BenchError(f"{where}: 'index' counts rows of a dataset; say which with --dataset")
     names = _check_factors(inputs, names, where)
     reasons = {
         "logvar": "the file has no 'logvar'",
         "factors": "the dataset has no factors" if dataset is not None else "the file has no 'factors'",
+        "labels": "the dataset has no class labels" if dataset is not None else "the file has no 'labels'",
         "images": "codes alone are measured",
     }
     source = {"file": path.name, "sha256": sha256(path)}
@@ -137,7 +143,7 @@ def represent(arrays: Mapping[str, NDArray[Any]], factor_names: Sequence[str] = 
     Parameters
     ----------
     arrays : mapping of str to ndarray
-        ``codes`` (N, D), optionally ``logvar`` (N, D) and ``factors`` (N, F).
+        ``codes`` (N, D), optionally ``logvar`` (N, D), ``factors`` (N, F) and ``labels`` (N,).
     factor_names : sequence of str
 
     Raises
@@ -150,7 +156,7 @@ def represent(arrays: Mapping[str, NDArray[Any]], factor_names: Sequence[str] = 
     if "factors" in inputs and len(inputs["factors"]) != len(inputs["codes"]):
         raise BenchError(f"score: {len(inputs['factors']):,} rows of factors for {len(inputs['codes']):,} codes")
     names = _check_factors(inputs, tuple(factor_names), "score")
-    reasons = {key: f"no {key} are given" for key in ("logvar", "factors", "images")}
+    reasons = {key: f"no {key} are given" for key in ("logvar", "factors", "labels", "images")}
     return Representation("codes", inputs, names, reasons)
 
 
@@ -187,6 +193,10 @@ def _check_codes(inputs: dict[str, NDArray[Any]], where: str) -> None:
         # NumPy would make numbers of strings that look like some.
         if name in inputs and inputs[name].dtype.kind not in "fiub":
             raise BenchError(f"{where}: {name!r} must be real numbers, they are {inputs[name].dtype}")
+    labels = inputs.get("labels")
+    if labels is not None and (labels.shape != codes.shape[:1] or labels.dtype.kind not in "biu"):
+        needs = f"whole numbers of shape ({len(codes)},), one a row of the codes"
+        raise BenchError(f"{where}: 'labels' must be {needs}, they are {labels.dtype} of shape {labels.shape}")
     logvar = inputs.get("logvar", codes)
     if logvar.shape != codes.shape:
         raise BenchError(f"{where}: 'logvar' must have the shape of the codes, {codes.shape}, not {logvar.shape}")

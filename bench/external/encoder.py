@@ -63,6 +63,8 @@ def encode_with(target: str, dataset: Dataset, n_codes: int) -> Representation:
     warning = _unsteady(lambda part: _encode(function, target, images(part))[0], inputs["codes"], rows)
     if dataset.factor_names:
         inputs["factors"] = dataset.factors(rows)
+    if (labels := dataset.labels(rows)) is not None:
+        inputs["labels"] = labels
     reasons = {"logvar": "the encoder gives no log-variances", "images": "an encoder alone is measured"}
     source = {"encoder": target, "rows": len(rows)}
     return Representation(target, inputs, dataset.factor_names, reasons, source, warning, rows=rows)

@@ -67,6 +67,8 @@ def encode_with_weights(
     inputs |= {"images": store.gather(rows[part]).numpy(), "decoded": decode_codes(vae, mean[part])}
     if dataset.factor_names:
         inputs["factors"] = dataset.factors(rows)
+    if (labels := dataset.labels(rows)) is not None:
+        inputs["labels"] = labels
     for name in ("codes", "logvar", "decoded"):
         if not np.isfinite(inputs[name]).all():
             raise BenchError(f"{state.where}: {name} of these images by network '{network}' are NaN or infinite")

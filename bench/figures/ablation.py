@@ -26,6 +26,7 @@ from bench.figures.axes import (
 from bench.figures.palette import CYCLE, Dashes
 from bench.registry import FIGURES, METHODS
 from bench.results.labels import method_settings, printed_name
+from bench.results.likelihood import reconstruction_term
 from bench.results.study import Study
 
 #: Lines in a panel at most; a method with more configurations gets a row for each setting that was varied.
@@ -34,7 +35,7 @@ MOST_LINES = 8
 SPLIT_FROM = 6  #: Characters of a line of the legend.
 WIDTH = 24
 
-COLUMNS = {"reconstruction": "Reconstruction (nats)", "kl": "KL (nats)", "beta": "beta"}
+COLUMNS = ("reconstruction", "kl", "beta")
 
 
 @FIGURES.register("ablation", version=1, order=11)
@@ -77,7 +78,8 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     grid = figure.subplots(len(rows), 4, squeeze=False, sharex="col", width_ratios=widths, height_ratios=heights)
     for line, (method, group) in zip(grid, rows, strict=True):
         _row(line, study, dataset, method, group)
-    for axes, title in zip(grid[0], COLUMNS.values(), strict=False):
+    titles = (reconstruction_term(study, dataset), "KL (nats)", "beta")
+    for axes, title in zip(grid[0], titles, strict=False):
         axes.set_title(title)
     for axes in grid[-1, :3]:
         axes.set_xlabel("Steps")

@@ -12,8 +12,10 @@ from bench.figures.traversals import STEPS
 from bench.registry import FIGURES
 from bench.results.study import Study
 
-#: Pixels of a frame for one of the montage's: as many as make it this wide, but at least two.
+#: Pixels of a frame for one of the montage's: as many as make it this wide, but at least two; one for images of more
+#: than 64 pixels, whose cells have more than this with their gap.
 WIDTH, LEAST = 240, 2
+LARGE = 65
 #: Steps of grey above black, which make a GIF a third as long and can hardly be seen.
 LEVELS = 15
 
@@ -46,12 +48,12 @@ def _draw(study: Study, dataset: str) -> dict[str, Animation] | None:
 
 
 def _film(montage: Montage, n_latents: int) -> Animation:
-    columns, _, width = montage.grid(n_latents)
+    columns, height, width = montage.grid(n_latents)
     pixels = (255 // LEVELS * np.rint(LEVELS * montage.pixels)).astype(np.uint8)
     frames = []
     for value in [*range(STEPS), *range(STEPS - 2, 0, -1)]:
         starts = [(block + value) * width for block in range(0, columns, STEPS)]
         frame = np.concatenate([pixels[:, start : start + width - 1] for start in starts], axis=1)
-        zoom = max(LEAST, WIDTH // frame.shape[1])
+        zoom = 1 if max(height, width) > LARGE + 1 else max(LEAST, WIDTH // frame.shape[1])
         frames.append(Image.fromarray(frame.repeat(zoom, axis=0).repeat(zoom, axis=1)))
     return Animation(tuple(frames))

@@ -21,6 +21,7 @@ from bench.figures.axes import (
 )
 from bench.figures.palette import GREY, looks
 from bench.registry import FIGURES
+from bench.results.likelihood import reconstruction_term
 from bench.results.study import Study
 
 
@@ -56,7 +57,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     figure = new_figure(DOUBLE, 4.1 + 0.16 * rows)
     panels = figure.subplots(2, 2, sharex=True)
     titles = {
-        "reconstruction": "Reconstruction (nats)",
+        "reconstruction": reconstruction_term(study, dataset),
         "kl": "KL (nats)",
         "error": "Set point minus KL (nats)",
         "beta": "beta (weight on the KL)",

@@ -18,10 +18,11 @@ from bench.figures.axes import DOUBLE, SINGLE, cell, far_out, legend_below, new_
 from bench.figures.palette import Look, looks
 from bench.registry import FIGURES, METHODS
 from bench.results.labels import printed_name
+from bench.results.likelihood import reconstruction_in_short, reconstruction_score
 from bench.results.study import Study
 from bench.results.summary import score_info
 
-RATE, DISTORTION = "kl", "reconstruction_bce"
+RATE = "kl"
 #: Light to dark with the score, readable in grey.
 COLOURS = "cividis_r"
 
@@ -48,7 +49,8 @@ def rate_distortion(study: Study) -> Figure | dict[str, Figure]:
 
 
 def _draw(study: Study, dataset: str) -> Figure | None:
-    labels = [label for label in trained(study, dataset) if cell(study, dataset, label, DISTORTION)]
+    measure = reconstruction_score(study, dataset)
+    labels = [label for label in trained(study, dataset) if cell(study, dataset, label, measure)]
     placed = [label for label in labels if cell(study, dataset, label, RATE)]
     if not placed:
         return None
@@ -70,7 +72,11 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         first = look[own[0]]
         every = sorted(_points(study, dataset, own, score))
         points = [point for point in every if point[0] <= limits[0] and point[1] <= limits[1]]
-        outside += [f"{method} (KL {point[0]:.0f}, BCE {point[1]:.0f})" for point in every if point not in points]
+        outside += [
+            f"{method} (KL {point[0]:.0f}, {reconstruction_in_short(study, dataset, point[1])})"
+            for point in every
+            if point not in points
+        ]
         if _one_sweep(study, dataset, own):
             axes.plot([p[0] for p in points], [p[1] for p in points], color=first.colour, linewidth=0.8, zorder=2)
         for rate, distortion, across, up, value in points:
@@ -91,7 +97,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
             _line(axes, study, dataset, label, look[label])
             handles[label] = Line2D([], [], **look[label].line, linewidth=1, label=label)
     axes.set_xlabel("Rate: " + score_info(RATE).label)
-    axes.set_ylabel("Distortion: " + score_info(DISTORTION).label)
+    axes.set_ylabel("Distortion: " + score_info(measure).label)
     # Points that lie close together leave a margin of their own size, which from zero is none.
     axes.set_xlim(0, 1.04 * axes.get_xlim()[1])
     axes.set_ylim(0, 1.04 * axes.get_ylim()[1])
@@ -122,9 +128,9 @@ def _methods(study: Study, dataset: str, labels: list[str]) -> dict[str, str]:
 def _points(
     study: Study, dataset: str, labels: list[str], score: str | None
 ) -> list[tuple[float, float, list[list[float]] | None, list[list[float]] | None, float | None]]:
-    points = []
+    points, measure = [], reconstruction_score(study, dataset)
     for label in labels:
-        rate, distortion = cell(study, dataset, label, RATE), cell(study, dataset, label, DISTORTION)
+        rate, distortion = cell(study, dataset, label, RATE), cell(study, dataset, label, measure)
         if rate is None or distortion is None:
             continue
         found = cell(study, dataset, label, score) if score else None
@@ -143,6 +149,6 @@ def _spread(found: Mapping[str, Any]) -> list[list[float]] | None:
 
 
 def _line(axes: Axes, study: Study, dataset: str, label: str, look: Look) -> None:
-    distortion = cell(study, dataset, label, DISTORTION)
+    distortion = cell(study, dataset, label, reconstruction_score(study, dataset))
     if distortion is not None:
         axes.axhline(float(distortion["mean"]), **look.line, linewidth=1, zorder=1)

@@ -29,10 +29,10 @@ from bench.figures.axes import (
 )
 from bench.figures.palette import GREY, Look, looks
 from bench.registry import FIGURES
+from bench.results.likelihood import reconstruction_in_short, reconstruction_score
 from bench.results.study import Study
 from bench.results.summary import score_info
 
-RECONSTRUCTION = "reconstruction_bce"
 #: How the Pareto front is drawn.
 FRONT: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.5)), "linewidth": 1.0}
 DISENTANGLEMENT = ("mig", "dci_disentanglement", "factor_vae_score")
@@ -62,11 +62,12 @@ def tradeoff(study: Study) -> Figure | dict[str, Figure]:
 
 def _draw(study: Study, dataset: str) -> Figure | None:
     labels, look = trained(study, dataset), looks(study)
+    measure = reconstruction_score(study, dataset)
     scores = [s for s in DISENTANGLEMENT if any(cell(study, dataset, label, s) for label in labels)]
     labels = [
         label
         for label in labels
-        if cell(study, dataset, label, RECONSTRUCTION) and any(cell(study, dataset, label, s) for s in scores)
+        if cell(study, dataset, label, measure) and any(cell(study, dataset, label, s) for s in scores)
     ]
     if not scores or not labels:
         return None
@@ -74,7 +75,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     figure = new_figure(SINGLE if len(scores) == 1 else DOUBLE, 2.5 + 0.16 * rows)
     panels = figure.subplots(1, len(scores), sharex=True, squeeze=False)[0]
     control = control_label(study, dataset)
-    errors = {label: float(found["mean"]) for label in labels if (found := cell(study, dataset, label, RECONSTRUCTION))}
+    errors = {label: float(found["mean"]) for label in labels if (found := cell(study, dataset, label, measure))}
     fence = far_out(errors.values())
     outside = [label for label, error in errors.items() if error > fence]
     ringed = missed(study, dataset) & set(labels)
@@ -92,14 +93,14 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         axes.set_xlabel("Reconstruction")
         better(axes, higher=True, axis="y")
         better(axes, higher=False, axis="x")
-        axes.set_xlabel(f"{axes.get_xlabel()}\n{score_info(RECONSTRUCTION).label}")
+        axes.set_xlabel(f"{axes.get_xlabel()}\n{score_info(measure).label}")
         axes.margins(0.08)
         # Scores start at 0; the DCI of tiny samples can fall a little below.
         lowest = min(float(study.runs[score].min()), 0.0)
         axes.set_ylim(bottom=1.08 * lowest)
         axes.xaxis.set_major_locator(MaxNLocator(5))
     if outside:
-        inside = pd.concat([runs_of(study, dataset, label)[RECONSTRUCTION] for label in labels if label not in outside])
+        inside = pd.concat([runs_of(study, dataset, label)[measure] for label in labels if label not in outside])
         margin = 0.08 * float(inside.max() - inside.min())
         panels[0].set_xlim(float(inside.min()) - margin, float(inside.max()) + margin)
     handles = [
@@ -122,12 +123,13 @@ def _draw(study: Study, dataset: str) -> Figure | None:
 
 
 def _points(axes: Axes, study: Study, dataset: str, label: str, score: str, look: Look) -> None:
-    x, y = cell(study, dataset, label, RECONSTRUCTION), cell(study, dataset, label, score)
+    measure = reconstruction_score(study, dataset)
+    x, y = cell(study, dataset, label, measure), cell(study, dataset, label, score)
     if x is None or y is None:
         return
     runs = runs_of(study, dataset, label)
     axes.plot(
-        runs[RECONSTRUCTION], runs[score], look.marker, color=look.colour, markersize=3, alpha=0.3,
+        runs[measure], runs[score], look.marker, color=look.colour, markersize=3, alpha=0.3,
         markeredgewidth=0,
     )  # fmt: skip
     bars = [[[max(item["mean"] - item["low"], 0)], [max(item["high"] - item["mean"], 0)]] for item in (x, y)]
@@ -157,7 +159,8 @@ def pareto(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _front(axes: Axes, study: Study, dataset: str, labels: list[str], score: str) -> None:
-    pairs = [(cell(study, dataset, label, RECONSTRUCTION), cell(study, dataset, label, score)) for label in labels]
+    measure = reconstruction_score(study, dataset)
+    pairs = [(cell(study, dataset, label, measure), cell(study, dataset, label, score)) for label in labels]
     front = pareto((float(x["mean"]), float(y["mean"])) for x, y in pairs if x is not None and y is not None)
     axes.plot(*zip(*front, strict=True), drawstyle="steps-post", zorder=4, **FRONT)
 
@@ -172,10 +175,10 @@ def _band(axes: Axes, study: Study, dataset: str, control: str, score: str) -> N
 
 
 def _named(study: Study, dataset: str, label: str, *, off: bool) -> str:
-    kl, bce = cell(study, dataset, label, "kl"), cell(study, dataset, label, RECONSTRUCTION)
+    kl, error = (cell(study, dataset, label, score) for score in ("kl", reconstruction_score(study, dataset)))
     facts = [] if kl is None else [f"KL {kl['mean']:.1f} nats"]
-    if off and bce is not None:
-        facts.append(f"off the axis: BCE {bce['mean']:.0f}")
+    if off and error is not None:
+        facts.append(f"off the axis: {reconstruction_in_short(study, dataset, float(error['mean']))}")
     # Each fact stays on one line of the legend.
     kept = [fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts]
     return f"{label} ({', '.join(kept)})" if kept else label

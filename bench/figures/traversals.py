@@ -12,7 +12,7 @@ from bench.results.study import Study
 
 #: Images per query: each latent goes from -3 to 3 in steps of 2/3.
 STEPS = 10
-#: Methods above which they are spread over pages, and how many those hold.
+#: Methods above which they are spread over pages, and how many those hold; fewer of images that are higher than wide.
 MOST, ON_PAGE = 5, 4
 
 
@@ -42,9 +42,11 @@ def _draw(study: Study, dataset: str) -> Figure | dict[str, Figure] | None:
     montages = read_montages(study, dataset, shown(study, dataset), "traversals.png")
     if not montages:
         return None
-    if len(montages) <= MOST:
+    _, height, width = montages[0].grid(study.specs[montages[0].run]["network"]["latent_dim"])
+    most, on_page = (max(1, round(number * min(1.0, width / height))) for number in (MOST, ON_PAGE))
+    if len(montages) <= most:
         return _page(study, montages)
-    pages = [montages[start : start + ON_PAGE] for start in range(0, len(montages), ON_PAGE)]
+    pages = [montages[start : start + on_page] for start in range(0, len(montages), on_page)]
     return {f"page-{number}": _page(study, page) for number, page in enumerate(pages, 1)}
 
 

@@ -160,6 +160,15 @@ def small_codes(codes: Floats) -> list[str]:
     return [SMALL] if 0 < spread.max() < 0.1 else []
 
 
+def error_of_share(n_right: float, n: int) -> float:
+    """Standard error of a share of `n` draws.
+
+    One right and one wrong are added, so that no mistake in few draws isn't no error.
+    """
+    share = (n_right + 1) / (n + 2)
+    return float(np.sqrt(share * (1 - share) / (n + 2)))
+
+
 def count_active(codes: Floats) -> int:
     """Count the latents that aren't constant in the sample."""
     return int((codes != codes[0]).any(axis=0).sum())

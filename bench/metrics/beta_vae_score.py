@@ -8,10 +8,7 @@ import numpy as np
 
 from bench.metric import Floats, Ints, Score, check_codes, register_metric
 from bench.metrics._samples import count_active, cut_continuous, left_out, per_factor, scorable_factors, small_codes
-from bench.metrics.factor_vae_score import _Slices
-
-#: Points worked on at once: 10 MB at 64 pairs of 10 codes. Part of the draw order, hence not a setting.
-CHUNK = 2_000
+from bench.metrics._slices import CHUNK, Slices
 
 
 @register_metric(
@@ -85,7 +82,7 @@ def beta_vae_score(
     if standardise:
         spread = np.where((table != table[0]).any(axis=0), table.std(axis=0), 0.0)
         table = table / np.where(spread > 0, spread, 1.0)
-    slices = [_Slices(classes[:, k]) for k in columns]
+    slices = [Slices(classes[:, k]) for k in columns]
     train, seen = _points(table, slices, n_train, batch_size, rng)
     test, unseen = _points(table, slices, n_test, batch_size, rng)
     if (seen == seen[0]).all():
@@ -151,7 +148,7 @@ def fit_logistic(features: Floats, target: Ints, **options: Any) -> tuple[Any, b
 
 
 def _points(
-    codes: Floats, slices: list[_Slices], n_points: int, batch_size: int, rng: np.random.Generator
+    codes: Floats, slices: list[Slices], n_points: int, batch_size: int, rng: np.random.Generator
 ) -> tuple[Floats, Ints]:
     """Draw points, shape (n_points, D), and the factor each pair of theirs shares, shape (n_points,)."""
     points = np.empty((n_points, codes.shape[1]))

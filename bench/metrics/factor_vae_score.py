@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metric import Floats, Ints, Score, check_codes, register_metric
+from bench.metric import Floats, Score, check_codes, register_metric
 from bench.metrics._samples import cut_continuous, left_out, per_factor, scorable_factors, share_of_scale
+from bench.metrics._slices import CHUNK, Slices
 from bench.metrics.mig_sampled import check_posteriors
-
-#: Votes worked on at once: 10 MB at 64 rows of 10 codes. Part of the draw order, hence not a setting.
-CHUNK = 2_000
 
 
 @register_metric(
@@ -97,7 +95,7 @@ def factor_vae_score(
     takes_part = (share_of_scale(table, sigma) > prune_threshold**2) & (spread > 0)
     active = np.flatnonzero(takes_part)
     n_latents, n_factors = table.shape[1], classes.shape[1]
-    slices = [_Slices(classes[:, k]) for k in columns]
+    slices = [Slices(classes[:, k]) for k in columns]
     result = {
         "standard_deviation": spread.tolist(),
         "n_active": len(active),
@@ -147,24 +145,8 @@ def factor_vae_score(
     }
 
 
-class _Slices:
-    """Rows of a table sorted by the value of one factor."""
-
-    def __init__(self, column: Ints) -> None:
-        _, label, self.counts = np.unique(column, return_inverse=True, return_counts=True)
-        self.label: NDArray[np.intp] = label
-        self.order = np.argsort(label, kind="stable")
-        self.starts = np.cumsum(self.counts) - self.counts
-
-    def draw(self, anchors: Ints, batch_size: int, rng: np.random.Generator) -> Ints:
-        """Draw `batch_size` rows with the value of each anchor row, shape (len(anchors), batch_size)."""
-        value = self.label[anchors]
-        place = rng.integers(0, self.counts[value][:, None], size=(len(anchors), batch_size))
-        return np.asarray(self.order[self.starts[value][:, None] + place])
-
-
 def _votes(
-    codes: Floats, slices: list[_Slices], n_votes: int, batch_size: int, rng: np.random.Generator
+    codes: Floats, slices: list[Slices], n_votes: int, batch_size: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Cast votes and count pairs of (code that varied least, factor held fixed), shape (codes, factors)."""
     counts = np.zeros((codes.shape[1], len(slices)), dtype=np.int64)

@@ -19,6 +19,7 @@ from bench.selectors import parse_selection
 #: Why a metric that needs an input has no value where there is none.
 REASONS = {
     "factors": "the dataset has no factors",
+    "labels": "the dataset has no class labels",
     "logvar": "the codes carry no noise",
     "covariance": "the codes carry no noise",
     "sources": "the dataset's factors are classes",
@@ -28,6 +29,10 @@ REASONS = {
     "decoded": "there is no decoder",
     "decoder_codes": "there is no decoder",
     "generated": "nothing was decoded from the prior",
+    "train_codes": "no images are held out: the data set's option split does that",
+    "train_logvar": "the codes carry no noise",
+    "train_images": "there are no training images",
+    "train_decoded": "there is no decoder",
 }
 
 
@@ -257,12 +262,17 @@ def _try(metric: Metric) -> None:
         "codes": factors[:, [0, 1, 2, 0]] + rng.normal(size=(240, 4)),
         "logvar": np.zeros((240, 4)),
         "factors": factors,
+        "labels": factors[:, 0],
         "sources": factors.astype(np.float64),
         "covariance": np.broadcast_to(np.eye(4), (240, 4, 4)),
         "images": images,
         "decoded": images,
         "decoder_codes": rng.normal(size=(240, 4)),
         "generated": images,
+        "train_codes": rng.normal(size=(240, 4)),
+        "train_logvar": np.zeros((240, 4)),
+        "train_images": images,
+        "train_decoded": images,
     }
     try:
         metric.function(*(tables[need] for need in metric.inputs), **metric.options, rng=rng)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from bench.network import VAE, ImageShape, register_network, require_size
+from bench.network import VAE, ImageShape, register_network, require_size, square
 from bench.nn.layers import Conv, ConvTranspose, FromPlanes, Layers, Linear, ToPlanes
 
 
-@register_network("B", version=2)
+@register_network("B", version=2, fits=square(64))
 def b(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     """Net B of Burgess et al. 2018: four convolutions of 32, two dense layers of 256; 502,005 parameters (1x64x64).
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from bench.network import VAE, ImageShape, register_network, require_size
+from bench.network import VAE, ImageShape, register_network, require_size, square
 from bench.nn.layers import Conv, ConvTranspose, FromPlanes, Layers, Linear, ToPlanes
 
 
-@register_network("H", version=2)
+@register_network("H", version=2, fits=square(64))
 def h(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     """Net H of the ControlVAE and DynamicVAE code: five convolutions to 256 features; 763,285 parameters (1x64x64).
 

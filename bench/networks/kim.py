@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from bench.network import VAE, ImageShape, register_network, require_size
+from bench.network import VAE, ImageShape, register_network, require_size, square
 from bench.nn.layers import Conv, ConvTranspose, FromPlanes, Layers, ToPlanes
 
 
-@register_network("kim", version=2)
+@register_network("kim", version=2, fits=square(64))
 def kim(n_runs: int, shape: ImageShape, latent_dim: int) -> VAE:
     """FactorVAE's net: as H with 128 features on grey images (497,045 parameters), 256 on colour (765,335).
 

@@ -17,7 +17,7 @@ from PIL import Image
 from bench.figures.axes import slug
 from bench.figures.frames import halved
 from bench.formatting import escape_html, html_table
-from bench.reporting import controllers, front_tables, published, run_rows, tuning
+from bench.reporting import across, controllers, front_tables, published, run_rows, tuning
 from bench.reporting.fronts import FrontRow
 from bench.reporting.summary import PARTIAL, command, facts, troubles
 from bench.reporting.tables import Table, printed
@@ -57,6 +57,7 @@ def page(
     claims: Sequence[Mapping[str, str]] = (),
     missing: Sequence[str] = (),
     of_tuning: Sequence[tuning.Section] = (),
+    over_all: Sequence[across.Across] = (),
 ) -> str:
     """Write the page of a study.
 
@@ -84,6 +85,8 @@ def page(
         What the report lacks because it raised, a line each.
     of_tuning : sequence of Section
         What is to be said of tuning.
+    over_all : sequence of Across
+        Ranks over all data sets.
 
     Returns
     -------
@@ -112,6 +115,8 @@ def page(
         fronts={data: (front_tables.front_tables(rows), front_tables.notes(rows)) for data, rows in fronts.items()},
         tables=[(table, *printed(table), of_factors.get(table.dataset, ())) for table in tables],
         of_tuning=[(each.heading, [_block(block) for block in each.blocks]) for each in of_tuning],
+        over_all=across.printed(over_all) if over_all else None,
+        of_ranks=across.notes(over_all) if over_all else (),
         controllers=controllers.printed(study) if controllers.rows(study) else None,
         of_controllers=controllers.HOW_TO_READ,
         strays=controllers.stray(study),

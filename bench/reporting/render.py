@@ -16,16 +16,17 @@ from bench.errors import BenchError, in_words, reason
 from bench.figures.axes import slug
 from bench.files import UTF_8
 from bench.formatting import escape_name, escape_terminal, markdown_table
-from bench.reporting import controllers, figure_files, front_tables, published, tuning
+from bench.reporting import across, controllers, figure_files, front_tables, published, tuning
 from bench.reporting import page as reporting_page
 from bench.reporting.fronts import FrontRow, front_rows
 from bench.reporting.summary import PARTIAL, command, facts, troubles
 from bench.reporting.tables import Table, latex, make_table, markdown, to_csv
 from bench.results import per_factor
+from bench.results.scored_on import ON_HELD_OUT, ON_TRAINING, scored_on
 from bench.results.study import Study, read_study
 
 #: What a report writes; anything else in its folder is the user's and stays.
-OURS = ("report.md", "report.html", "controllers.csv", "fronts.csv", "table_", "fig_")
+OURS = ("report.md", "report.html", "across.csv", "controllers.csv", "fronts.csv", "table_", "fig_")
 
 HOW_TO_READ = """\
 - Every number is a mean over seeds ± its standard deviation, with the 95 % bootstrap interval of the mean in
@@ -37,9 +38,15 @@ HOW_TO_READ = """\
 - DCI's numbers belong to the predictor that is part of their name. Read D and C next to I factor by factor: a factor
   that can't be predicted above chance has importances all the same, and they mean nothing.
 - `untrained` is the study's network at its initialisation. A score near that row says nothing about training.
-- Scores are taken on images that the models were trained on, as in the papers: these data sets have no split.
+- {scored_on}
 - Diverged and failed runs are counted and listed, and have no part in the means.
 """
+
+
+def how_to_read(study: Study) -> str:
+    """What a reader must know of the numbers of a study."""
+    told = any(scored_on(spec) for spec in study.specs.values())
+    return HOW_TO_READ.replace("{scored_on}", ON_HELD_OUT if told else ON_TRAINING)
 
 
 def render(
@@ -61,7 +68,8 @@ def render(
         ``results/<study>``; the study may still be running.
     out_dir : Path
         ``reports/<study>``: ``report.md``, ``report.html``, ``table_<dataset>.{md,tex,csv}``,
-        ``fig_<name>.{png,pdf}``; ``controllers.csv`` of methods with a set point, and ``fronts.csv`` where methods ran
+        ``fig_<name>.{png,pdf}``; ``controllers.csv`` of methods with a set point,
+        ``across.csv`` of ranks over several data sets, and ``fronts.csv`` where methods ran
         over their strength.
         What an earlier report left there is replaced as a whole, other files stay.
     mixed : bool
@@ -158,6 +166,9 @@ def _write(
     if fronts:
         text = front_tables.to_csv([row for rows in fronts.values() for row in rows])
         (folder / "fronts.csv").write_bytes(text.encode(**UTF_8))
+    over_all = across.across(study)
+    if over_all:
+        (folder / "across.csv").write_bytes(across.to_csv(over_all).encode(**UTF_8))
     beside = published.compare(study)
     of_tuning = tuning.sections(study)
     for name, text in tuning.tables_of(of_tuning).items():
@@ -171,8 +182,8 @@ def _write(
             page = reporting_page.page(
                 study, tables, pictures, folder,
                 of_factors=of_factors, fronts=fronts, beside=beside,
-                how_to_read=HOW_TO_READ, claims=claims, missing=missing,
-                of_tuning=of_tuning,
+                how_to_read=how_to_read(study), claims=claims, missing=missing,
+                of_tuning=of_tuning, over_all=over_all,
             )  # fmt: skip
         except (BenchError, OSError):
             raise
@@ -181,7 +192,7 @@ def _write(
         else:
             (folder / "report.html").write_bytes(page.encode(**UTF_8))
     text = escape_terminal(
-        _page(study, tables, pictures, folder, of_factors, fronts, beside, claims, rest, missing, of_tuning)
+        _page(study, tables, pictures, folder, of_factors, fronts, beside, claims, rest, missing, of_tuning, over_all)
     )
     (folder / "report.md").write_bytes(text.encode(**UTF_8))
 
@@ -214,6 +225,7 @@ def _page(
     rest: str,
     missing: Sequence[str],
     of_tuning: Sequence[tuning.Section],
+    over_all: Sequence[across.Across],
 ) -> str:
     meta = study.meta
     has_page = (folder / "report.html").exists()
@@ -236,9 +248,11 @@ def _page(
         if rows := fronts.get(table.dataset):
             blocks += [f"### Fronts ({escape_name(table.dataset)})", front_tables.markdown(rows)]
             blocks += ["All comparisons as [CSV](fronts.csv)."]
+    if over_all:
+        blocks += ["## Over all data sets", across.markdown(over_all), "All ranks as [CSV](across.csv)."]
     blocks += _controllers(study)
     blocks += ["### Ours and published", published.markdown(beside)] if beside else []
-    blocks += ["### How to read it", HOW_TO_READ.strip()]
+    blocks += ["### How to read it", how_to_read(study).strip()]
     blocks += ["## Claims", _claims(claims)] if claims else []
     blocks += ["## Figures"]
     blocks += [_picture(folder, stem, caption) for stem, caption in pictures]

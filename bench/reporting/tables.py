@@ -22,8 +22,10 @@ from bench.formatting import (
     number,
 )
 from bench.metric import Score
+from bench.reporting.data_notes import data_notes
 from bench.results.fates import missing_set_points
 from bench.results.labels import CONTROL
+from bench.results.scored_on import scored_on
 from bench.results.study import Study
 from bench.results.summary import score_info
 from bench.stats import MIN_SEEDS, Summary, stands_above
@@ -101,9 +103,10 @@ def make_table(study: Study, dataset: str) -> Table:
         rows.append(Row(str(label), first["method"] == CONTROL, ok, diverged, failed, cells))
     best = {score: found for score, info in columns.items() if (found := _best(rows, score, info))}
     notes, marked = _footnotes(study, dataset, rows)
+    about = data_notes(study, dataset, columns)
     unmet = missing_set_points(study, dataset)
     notes += [f"{DOUBLE_DAGGER} {label}: {text}." for label, text in unmet.items()]
-    return Table(dataset, rows, columns, best, _notes(study, dataset, rows) + notes, marked, unmet)
+    return Table(dataset, rows, columns, best, _notes(study, dataset, rows) + about + notes, marked, unmet)
 
 
 def markdown(table: Table, *, intervals: bool = True) -> str:
@@ -215,7 +218,8 @@ def _best(rows: list[Row], score: str, info: Score) -> str | None:
 
 
 def _notes(study: Study, dataset: str, rows: list[Row]) -> list[str]:
-    notes = []
+    runs = study.runs.loc[study.runs["dataset_label"] == dataset, "run"]
+    notes = list(dict.fromkeys(line for run in runs for line in scored_on(study.specs[run])))
     if any(0 < row.n_ok < MIN_SEEDS for row in rows):
         notes.append(TOO_FEW)
     here = study.runs[(study.runs["dataset_label"] == dataset) & (study.runs["status"] != "failed")]

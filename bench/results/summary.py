@@ -101,6 +101,7 @@ def place(column: str) -> tuple[int, str, int, str]:
         scores = list(entry.info.scores)
         if base in scores:
             inputs, index = entry.info.inputs, scores.index(base)
-            kind = (0 if index == 0 else 2) if "decoded" in inputs else 4 if "factors" in inputs else 3
+            leads = index == 0 and "train_codes" not in inputs
+            kind = (0 if leads else 2) if "decoded" in inputs else 4 if "factors" in inputs else 3
             return 1 if base == "kl" else kind, entry.name, index, options
     return 5, column, 0, ""

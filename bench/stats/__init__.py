@@ -32,6 +32,7 @@ from bench.stats.intervals import (
     bootstrap_interval,
     iqm,
 )
+from bench.stats.mean_ranks import MeanRanks, mean_ranks
 from bench.stats.paired import (
     Comparison,
     compare_paired,
@@ -60,6 +61,7 @@ __all__ = [
     "Front",
     "FrontBand",
     "Interval",
+    "MeanRanks",
     "Permutation",
     "RankStability",
     "SpearmanMatrix",
@@ -84,6 +86,7 @@ __all__ = [
     "iqm",
     "mann_whitney",
     "matched_points",
+    "mean_ranks",
     "paired_difference",
     "paired_p",
     "permutation_paired",

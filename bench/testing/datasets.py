@@ -77,6 +77,21 @@ def index_and_factors_are_inverse(name: str, settings: Settings) -> None:
         require(np.array_equal(back, some), "index(factors(row)) isn't the row")
 
 
+def labels_are_classes(name: str, settings: Settings) -> None:
+    """Class labels, where there are any, are one whole number a row, from 0, and have names or none."""
+    dataset = load(name, settings)
+    some = rows(dataset)
+    labels, names = dataset.labels(some), dataset.label_names
+    if labels is None:
+        require(not names, "it has label_names and no labels")
+        return
+    require(labels.shape == (len(some),), f"labels are {labels.shape}, not {(len(some),)}")
+    require(labels.dtype == np.int64, f"labels are {labels.dtype}, not int64")
+    require(labels.min() >= 0, f"a label is {labels.min()}, below 0")
+    require(not names or labels.max() < len(names), f"a label is {labels.max()}, there are {len(names)} label_names")
+    require(len(set(names)) == len(names), "label_names repeat")
+
+
 def packed_bits_are_the_images(name: str, settings: Settings) -> None:
     """Packed bits, where there are any, are the images."""
     dataset = load(name, settings)
@@ -132,6 +147,7 @@ CHECKS: list[Check] = [
     images_are_as_described,
     rows_do_not_depend_on_their_company,
     index_and_factors_are_inverse,
+    labels_are_classes,
     packed_bits_are_the_images,
     fingerprint_repeats,
     resolved_options_are_a_fixed_point,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +28,10 @@ RUNS, BATCH, LATENTS = 2, 6, 3
 SHAPES: tuple[ImageShape, ...] = (
     *((1, 64, 64), (3, 64, 64), (1, 32, 32), (3, 32, 32)),
     *((1, 28, 28), (1, 128, 128), (3, 128, 128), (3, 224, 224)),
+    *((3, 28, 28), (1, 96, 96), (3, 96, 96), (3, 96, 64), (1, 28, 56)),
 )
+#: Pixels times channels above which it isn't looked at with other shapes: dense networks would take long.
+LARGE = 3 * 96 * 96
 #: A shape that images hardly ever have: what can't take it says so.
 ODD: ImageShape = (2, 7, 11)
 #: The method that a network is tried with.
@@ -96,6 +100,25 @@ def encodes_and_decodes(name: str, settings: Settings) -> None:
     _require_output("logits", vae.decode(mean), tuple(images.shape))
 
 
+def other_shapes_come_back_as_they_were(name: str, settings: Settings) -> None:
+    """Whatever it takes of grey and colour images of 28 to 96 pixels, square or not, it gives back in their shape."""
+    for shape in SHAPES:
+        if math.prod(shape) > LARGE:
+            continue
+        try:
+            vae = networks.build(name, 1, shape, LATENTS)
+        except BenchError:
+            continue
+        networks.initialise(vae, "he", [0], "vae")
+        images = torch.rand(1, 2, *shape, generator=torch_stream(0, "test"))
+        c, h, w = shape
+        try:
+            logits = outputs(vae, images)["logits"]
+        except RuntimeError as error:
+            raise ContractError(f"images of {c}x{h}x{w} are neither refused nor taken: {error}") from None
+        _require_output(f"logits of images of {c}x{h}x{w}", logits, (1, 2, *shape))
+
+
 def every_parameter_is_trained(name: str, settings: Settings) -> None:
     """Every parameter has a finite gradient."""
     vae, images = build(name)
@@ -160,6 +183,7 @@ CHECKS: list[Check] = [
     documents_itself,
     begins_with_the_run_axis,
     encodes_and_decodes,
+    other_shapes_come_back_as_they_were,
     every_parameter_is_trained,
     same_inputs_same_outputs,
     runs_do_not_mix,

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.data.chosen import training_images
 from bench.data.images import ImageStore
-from bench.data.order import Order
+from bench.data.order import Order, order_of
 from bench.dataset import Dataset
 from bench.method_kinds import ClosedFormMethod, StagedMethod
 from bench.spec import RunSpec
@@ -47,15 +48,15 @@ def train(
     """
     settings, method, log = training.specs[0].train, training.model.method, training.log
     if log.step == 0 and isinstance(method, ClosedFormMethod):
-        method.fit(training.model.vae, store, [spec.seed for spec in training.specs])
+        method.fit(training.model.vae, training_images(dataset, store), [spec.seed for spec in training.specs])
     last = settings.steps if until is None else min(until, settings.steps)
     if last <= log.step or log.over:
         return
     orders = [
-        [Order(spec.seed, store.n, settings.batch_size, name) for spec in training.specs]
+        [order_of(dataset, spec.seed, settings.batch_size, name) for spec in training.specs]
         for name in ("data", "data:second")[: method.n_batches]
     ]
-    forward = Forward(training, dataset.likelihood, store)
+    forward = Forward(training, dataset.likelihood, store, dataset.training_rows())
     staged = method if isinstance(method, StagedMethod) else None
     starts = staged.stage_starts() if staged else ()
     width = len(COLUMNS) + settings.latent_dim

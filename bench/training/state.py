@@ -122,7 +122,7 @@ def prepare(
 
 def prepare_for(specs: Sequence[RunSpec], dataset: Dataset) -> Training:
     """`prepare` for the images of a data set."""
-    return prepare(specs, dataset.image_shape, len(dataset), dataset.known_decoder())
+    return prepare(specs, dataset.image_shape, dataset.n_train, dataset.known_decoder())
 
 
 def build(

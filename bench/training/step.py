@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812  (the field's own alias)
 from torch import Tensor
 
 from bench.data.images import ImageStore
+from bench.dataset import Index
 from bench.method import Encoded, Terms
 from bench.method_kinds import Stage, StagedMethod
 from bench.nn import networks
@@ -24,10 +25,11 @@ from bench.training.state import Training
 class Forward:
     """One optimisation step; a class only to look things up once instead of at every step."""
 
-    def __init__(self, training: Training, likelihood: str, store: ImageStore) -> None:
+    def __init__(self, training: Training, likelihood: str, store: ImageStore, rows: Index | None = None) -> None:
         self.training = training
         self.likelihood = likelihood
         self.store = store
+        self.rows = rows
         self.device = training.specs[0].train.device
         precision = training.specs[0].train.precision
         self.encoder = in_precision(training.model.vae.encode, precision, self.device)
@@ -38,7 +40,7 @@ class Forward:
         self.frozen: tuple[Tensor, Tensor] | None = None
 
     def all_codes(self) -> tuple[Tensor, Tensor]:
-        """Means and log-variances of all training images, (R, N, K) each."""
+        """Means and log-variances of all images, (R, N, K) each, by row: also those that aren't trained on."""
         parts = []
         with torch.no_grad():
             for start in range(0, self.store.n, 1024):
@@ -47,6 +49,14 @@ class Forward:
                 parts.append(self.training.model.vae.encode(x))
         means, logvars = zip(*parts, strict=True)
         return torch.cat(means, dim=1), torch.cat(logvars, dim=1)
+
+    def training_codes(self) -> tuple[Tensor, Tensor]:
+        """Means and log-variances of the images of an epoch, (R, N, K) each."""
+        means, logvars = self.all_codes()
+        if self.rows is None:
+            return means, logvars
+        rows = torch.from_numpy(self.rows).to(means.device)
+        return means.index_select(1, rows), logvars.index_select(1, rows)
 
     def begin_stage(self, method: StagedMethod, step: int) -> None:
         """Let the method change what it wants to before this step."""
@@ -59,7 +69,7 @@ class Forward:
             t.model.vae.decoder.to(self.device)
             t.optimizers[0] = Adam(t.model.vae.parameters(), **t.specs[0].train.optimizer)
 
-        t.model.state = method.begin_stage(Stage(step, t.model.state, self.all_codes, fresh_decoder))
+        t.model.state = method.begin_stage(Stage(step, t.model.state, self.training_codes, fresh_decoder))
 
     def encode(self, x: Tensor, rows: Any, step: Any) -> Encoded:
         """Posteriors and samples of a batch; stored ones if the encoder is frozen."""

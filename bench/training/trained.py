@@ -77,6 +77,6 @@ def restore(spec: RunSpec, dataset: Dataset, file: Path) -> Model:
     BenchError
         If they aren't this network's.
     """
-    model = build([spec], dataset.image_shape, len(dataset), dataset.known_decoder())
+    model = build([spec], dataset.image_shape, dataset.n_train, dataset.known_decoder())
     load_weights(model, load_file(file))
     return model

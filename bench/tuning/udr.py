@@ -49,7 +49,7 @@ def measure(folder: Path, specs: Sequence[RunSpec]) -> None:
         for spec in runs:
             if not store.has_weights(spec.run_id):
                 raise BenchError(f"--rule udr: run {spec.run_id} has no weights; UDR needs those of every run")
-            model = build([spec], dataset.image_shape, len(dataset), dataset.known_decoder())
+            model = build([spec], dataset.image_shape, dataset.n_train, dataset.known_decoder())
             load_weights(model, load_file(store.checked(spec.run_id, WEIGHTS)))
             if model.method.stochastic:
                 mean, logvar = encode(model, images, rows)

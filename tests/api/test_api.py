@@ -186,6 +186,15 @@ def test_what_a_score_lacks_has_a_note():
     assert np.isnan(found.loc["mig", "value"])
 
 
+def test_class_labels_are_scored_beside_codes():
+    found = bench.score(10 * FACTORS, labels=FACTORS[:, 0] // 4, metrics="linear_probe,mig")
+    assert found.loc["linear_probe", "value"] == 1.0
+    assert found.loc["mig", "note"] == "no factors are given"
+    assert bench.score(FACTORS, metrics="linear_probe").loc["linear_probe", "note"] == "no labels are given"
+    with pytest.raises(BenchError, match=r"'labels' must be whole numbers of shape \(64,\)"):
+        bench.score(FACTORS, labels=FACTORS[:5, 0], metrics="linear_probe")
+
+
 def test_one_score_of_a_metric_can_be_undefined():
     table = bench.score(FACTORS, FACTORS[:, :1], metrics="infomec,mig")
     assert list(table.index[table["value"].isna()]) == ["infom"]

@@ -98,15 +98,35 @@ def test_status_show_aggregate_and_list(finished, bench, monkeypatch):
     assert sorted(row["run"] for row in again) == sorted(run)
 
 
-@pytest.mark.slow
-def test_interrupted_says_how_to_go_on_and_status_says_stopped(tmp_path):
+def started(folder):
+    """A study that takes minutes, in a process of its own that trains by now."""
     command = [sys.executable, "-m", "bench", "run", "--preset", "smoke", "-m", "vae", "--seeds", "0-0"]
     command += ["--set", "train.steps=200000", "--set", "train.log_every=100", "-j", "1", "--study", "s"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.glob("results/s/.tmp/*/progress")):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(folder.glob("results/s/.tmp/*/progress")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return process
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_signals_stop_it_once_however_often_they_come(tmp_path, name):
+    if not hasattr(signal, name):
+        pytest.skip(f"no {name} here")
+    with started(tmp_path) as process:
+        for _ in range(4):
+            process.send_signal(getattr(signal, name))
+            time.sleep(0.05)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in err) == (130, False), err
+    assert err.count("stopped; finished runs are kept") == 1
+
+
+@pytest.mark.slow
+def test_interrupted_says_how_to_go_on_and_status_says_stopped(tmp_path):
+    with started(tmp_path) as process:
         status = [sys.executable, "-m", "bench", "status", "s"]
         assert "in work, step" in subprocess.run(status, cwd=tmp_path, capture_output=True, text=True).stdout
         process.send_signal(signal.SIGINT)

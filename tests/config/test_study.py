@@ -155,8 +155,9 @@ def test_every_study_expands_at_smoke_and_quick(name):
         study = resolve(preset, study_file=find_study(name), seeds=[0])
         assert study.description
         assert not study.notice.startswith("preset"), "a study chooses methods, it doesn't change the preset"
-        # What a plain VAE has is known at the preset's own training settings.
-        find_kl = packaged_kl if study.train == resolve(preset).train else some_kl
+        # What a plain VAE has is known on the preset's own data at its own training settings.
+        plain = resolve(preset)
+        find_kl = packaged_kl if (study.train, study.datasets) == (plain.train, plain.datasets) else some_kl
         assert len(expand(study, find_kl)) > 2
 
 
@@ -220,3 +221,38 @@ def test_a_file_name_in_pieces_is_told_to_be_quoted(tmp_path, monkeypatch, text)
     with pytest.raises(BenchError) as caught:
         smoke(datasets=["npz[path=a.npz]"])
     assert str(caught.value) == "a.npz: no such file".replace("a.npz", str(tmp_path / "a.npz"))
+
+
+@pytest.mark.parametrize(("metrics", "probed"), [(["core"], True), (["mig"], False), (["all"], True)])
+def test_core_metrics_take_in_the_linear_probe_where_images_have_class_labels(tmp_path, metrics, probed):
+    images = np.random.default_rng(0).integers(0, 256, (64, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "with.npz", images=images, labels=np.arange(64) % 4)
+    np.savez(tmp_path / "without.npz", images=images)
+    files = [f"npz[path={tmp_path / name}.npz]" for name in ("with", "without")]
+    specs = smoke(methods=["vae"], datasets=files, evaluation={"metrics": metrics}, seeds=[0])
+    named = {spec.dataset.paths["path"].split("/")[-1]: "linear_probe" in spec.evaluation.metrics for spec in specs}
+    assert named == {"with.npz": probed, "without.npz": metrics == ["all"]}
+
+
+def test_data_sets_that_may_be_missing_are_left_out_and_named(tmp_path):
+    np.savez(tmp_path / "own.npz", images=np.eye(16, dtype=np.uint8).reshape(16, 4, 4))
+    file = tmp_path / "s.toml"
+    file.write_text(
+        f"""notice = "n"
+datasets = ["dsprites"]
+datasets_if_present = ["npz[path={tmp_path}/own.npz]", "no_such_data"]
+[dataset.no_such_data]
+size = 3
+"""
+    )
+    study = resolve("smoke", study_file=file)
+    assert study.datasets == ["dsprites", f"npz[path={tmp_path}/own.npz]"]
+    assert study.notice.endswith("left out, since they aren't on this machine: no_such_data")
+    assert resolve("smoke", study_file=file, datasets=["dsprites"]).datasets == ["dsprites"]
+
+
+def test_a_mistake_in_a_data_set_that_may_be_missing_is_no_absence(tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text('datasets_if_present = ["dsprites[sise=32]"]\n')
+    with pytest.raises(BenchError, match="unknown option 'sise'; did you mean 'size'"):
+        resolve("smoke", study_file=file)

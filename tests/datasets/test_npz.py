@@ -89,6 +89,33 @@ def test_factors_that_are_no_grid_are_looked_up(tmp_path):
         data.index(np.array([[3, 0]]))
 
 
+def test_labels_are_numbered_and_named(tmp_path):
+    given = {"images": grey(4, 8, 8), "labels": np.array([7, -1, 7, 3])}
+    data = load(save(tmp_path, **given))
+    assert data.label_names == ("-1", "3", "7")
+    assert data.labels(np.array([0, 1, 3])).tolist() == [2, 0, 1]
+    assert data.factor_sizes == ()
+    named = load(save(tmp_path, **given, label_names=np.array(["cat", "dog", "owl"])))
+    assert named.label_names == ("cat", "dog", "owl")
+    assert load(save(tmp_path, images=given["images"])).labels(np.arange(2)) is None
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"labels": np.zeros(3, dtype=int)}, "'labels' are int64 of shape (3,); needs integers of shape (4,)"),
+        ({"labels": np.zeros(4)}, "'labels' are float64 of shape (4,); needs integers"),
+        ({"labels": np.arange(4), "label_names": np.array(["a", "b"])}, "needs 4 strings, one a class that 'labels'"),
+        ({"labels": np.arange(4), "label_names": np.array(list("abca"))}, "'label_names' repeat: a, b, c, a"),
+        ({"label_names": np.array(["a"])}, "has 'label_names' but no 'labels'"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(tmp_path, arrays, message):
+    with pytest.raises(BenchError) as caught:
+        load(save(tmp_path, images=grey(4, 8, 8), **arrays))
+    assert message in str(caught.value)
+
+
 @pytest.mark.parametrize("sizes", ["2,3", " 2, 3", [2, 3], (2, 3)])
 def test_full_grid_without_factors(tmp_path, sizes):
     path = save(tmp_path, images=grey(6, 8, 8))

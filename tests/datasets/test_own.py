@@ -165,7 +165,10 @@ def test_hdf5_is_resized_and_made_grey(tmp_path):
         ({"other": [1]}, "has no array 'images'; it has: other"),
         ({"images": np.full((2, 8, 8), 1.5)}, r"floating-point values must lie in \[0, 1\]"),
         ({"images": pixels(2, 8, 8), "labels": [0]}, r"'labels' are int64 of shape \(1,\); needs integers"),
-        ({"images": pixels(2, 8, 8), "labels": [0, 2], "label_names": ["a"]}, "'labels' hold 2; 'label_names' are 1"),
+        (
+            {"images": pixels(2, 8, 8), "labels": [0, 2], "label_names": ["a"]},
+            "'label_names' are <U1 of shape .1,.; needs 2 strings",
+        ),
     ],
 )
 def test_an_hdf5_file_that_does_not_fit_is_one_line(tmp_path, arrays, message):

@@ -195,3 +195,13 @@ def test_codes_too_large_to_compute_with_are_refused(bench):
 @pytest.mark.parametrize("name", ["", "none.npz"])
 def test_what_is_no_file_is_said(name):
     assert ("no such file" if name else "no plain file") in refused(read_codes, Path(name))
+
+
+def test_class_labels_lie_beside_codes_or_come_with_the_dataset():
+    np.savez("codes.npz", codes=CODES, labels=FACTORS[:, 0])
+    assert read_codes(Path("codes.npz")).inputs["labels"].tolist() == FACTORS[:, 0].tolist()
+    np.savez("codes.npz", codes=CODES)
+    assert read_codes(Path("codes.npz")).reasons["labels"] == "the file has no 'labels'"
+    np.savez("codes.npz", codes=CODES, labels=FACTORS)
+    with pytest.raises(BenchError, match=r"'labels' must be whole numbers of shape \(240,\), one a row of the codes"):
+        read_codes(Path("codes.npz"))

@@ -46,6 +46,7 @@ def test_no_scores_of_metrics_that_are_gone(stored):
         ("beta_vae_score", {"beta_vae_score"}, {"batch_size": 48}),
         ("infomec", {"infom", "infoe", "infoc"}, {"n_samples": 760}),
         ("modularity", {"modularity", "explicitness"}, {"n_train": 500, "n_test": 250}),
+        ("downstream", {"downstream_accuracy", "downstream_efficiency"}, {"n_labels": 500, "n_test": 250}),
     ],
 )
 def test_tolerances_are_narrow_enough_to_see_a_small_change(stored, name, columns, options):

@@ -8,8 +8,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from bench.metrics import beta_vae_score
+from bench.metrics._slices import Slices
 from bench.metrics.beta_vae_score import _points, fit_logistic
-from bench.metrics.factor_vae_score import _Slices
 from helpers.factors import grid, standardised
 from helpers.rng import rng
 
@@ -43,16 +43,16 @@ def test_points_are_those_of_a_simulator_of_the_paper():
     codes = PERFECT @ rng(5).normal(size=(5, 4))
     a, b = (np.ravel_multi_index(tuple(v.T), SIZES) for v in (first, second))
     expected = np.abs(codes[a] - codes[b]).mean(axis=0)
-    points, labels = _points(codes, [_Slices(FACTORS[:, k])], 1250, 32, rng(6))
+    points, labels = _points(codes, [Slices(FACTORS[:, k])], 1250, 32, rng(6))
     assert (labels == 0).all()
     np.testing.assert_allclose(points.mean(axis=0), expected, rtol=0.02)
     # Negative control: pairs that share another factor, or none, are apart by another distance.
-    other, _ = _points(codes, [_Slices(FACTORS[:, 0])], 1250, 32, rng(6))
+    other, _ = _points(codes, [Slices(FACTORS[:, 0])], 1250, 32, rng(6))
     assert np.abs(other.mean(axis=0) / expected - 1).max() > 0.05
 
 
 def test_distance_of_a_code_to_its_pair_is_zero_where_the_factor_is_shared():
-    points, labels = _points(PERFECT, [_Slices(column) for column in FACTORS.T], 500, 16, rng())
+    points, labels = _points(PERFECT, [Slices(column) for column in FACTORS.T], 500, 16, rng())
     assert (points[np.arange(500), labels] == 0).all()
     assert np.bincount(labels, minlength=5).min() > 60
     assert (np.sort(points, axis=1)[:, 1] > 0).all()

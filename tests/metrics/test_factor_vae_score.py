@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.metrics import factor_vae_score
-from bench.metrics.factor_vae_score import _Slices
+from bench.metrics._slices import Slices
 from bench.registry import METRICS
 from helpers.factors import grid
 from helpers.rng import rng
@@ -114,7 +114,7 @@ def test_same_key_same_value():
 
 def test_rows_of_a_batch_share_the_value_and_all_rows_come_up():
     column = np.array([5, 1, 5, 9, 1, 5, 9])
-    part = _Slices(column)
+    part = Slices(column)
     anchors = np.repeat(np.arange(7), 40)
     rows = part.draw(anchors, 8, rng())
     np.testing.assert_array_equal(column[rows], np.broadcast_to(column[anchors][:, None], rows.shape))

@@ -32,6 +32,7 @@ OWN = {entry.name: entry for entry in METRICS if entry.value.__module__.startswi
 QUICK: dict[str, dict[str, Any]] = {
     "beta_vae_score": {"n_train": 100, "n_test": 50, "batch_size": 8},
     "factor_vae_score": {"n_votes_train": 100, "n_votes_test": 50, "batch_size": 8},
+    "z_max_variance": {"n_votes_train": 100, "n_votes_test": 50, "batch_size": 8},
     "elbo": {"n_samples": 50},
 }
 ROWS = ("codes", "logvar", "factors", "sources", "covariance", "true_mean", "true_covariance")
@@ -152,6 +153,8 @@ def tables(draw: st.DrawFn, *, plain: bool = False, least: int = 1) -> Table:
             "true_mean": 0.9 * sources,
             "true_covariance": np.tile(0.1 * np.eye(f), (n, 1, 1)),
             "decoder_codes": table + random.normal(size=table.shape),
+            "train_codes": table + random.normal(size=table.shape),
+            "train_logvar": logvar,
             **pictures(random, scale),
         }
     )
@@ -161,7 +164,8 @@ def pictures(random: np.random.Generator, scale: float) -> dict[str, Any]:
     size = (int(random.integers(1, 4)), int(random.choice([1, 3])), *random.integers(11, 16, size=2))
     images = random.choice([random.random(size), np.rint(random.random(size)), np.zeros(size)])
     decoded, generated = ((scale * random.normal(size=size)).astype(np.float32) for _ in range(2))
-    return {"images": images.astype(np.float32), "decoded": decoded, "generated": generated}
+    made = {"images": images.astype(np.float32), "decoded": decoded, "generated": generated}
+    return made | {"train_images": made["images"][::-1], "train_decoded": generated}
 
 
 def call(name: str, table: Table) -> dict[str, Any] | str:
@@ -279,14 +283,18 @@ INVARIANT = {
     "active_units": (rows, latents, mirror, shift, constant),
     "beta_vae_score": (),
     "dci": (larger_names, scale),
+    "dcimig": (rows, latents, names, larger_names, factors, scale, constant, repeated),
+    "downstream": (),
     "elbo": (),
     "factor_vae_score": (names, larger_names, scale),
+    "fairness": (larger_names, scale),
     "generation": (),
     "inference": (rows,),
     "infomec": (larger_names, scale),
     "irs": (rows, latents, names, larger_names, factors, scale, mirror, shift, constant),
     "kl": (rows, latents, mirror, repeated),
     "mig": (rows, latents, names, larger_names, factors, scale, constant, repeated),
+    "mig_sup": (rows, latents, names, larger_names, factors, scale, constant, repeated),
     "mig_sampled": (rows, latents, names, larger_names, factors, scale, mirror, shift, repeated),
     "modularity": (larger_names, scale),
     "mutual_information": (rows, latents, scale, repeated),
@@ -296,6 +304,7 @@ INVARIANT = {
     "sap": (latents, mirror),
     "ssim": (),
     "total_correlation": (rows, latents, scale, mirror, shift, constant),
+    "z_max_variance": (names, larger_names, scale, mirror),
 }
 
 

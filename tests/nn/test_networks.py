@@ -11,7 +11,12 @@ from torch import nn
 from bench.errors import BenchError
 from bench.nn import layers, networks
 
-SHAPES = {"H": (1, 64, 64), "B": (1, 64, 64), "kim": (1, 64, 64), "mlp": (1, 32, 32)}
+SHAPES = {
+    **{"H": [(1, 64, 64), (3, 64, 64)], "B": [(1, 64, 64), (3, 64, 64)], "kim": [(1, 64, 64), (3, 64, 64)]},
+    "conv": [(1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 64, 96), (1, 96, 96)],
+    "mlp": [(1, 32, 32), (3, 96, 64)],
+}
+EVERY = [(name, shape) for name, shapes in SHAPES.items() for shape in shapes]
 
 
 @pytest.mark.parametrize(
@@ -22,6 +27,7 @@ SHAPES = {"H": (1, 64, 64), "B": (1, 64, 64), "kim": (1, 64, 64), "mlp": (1, 32,
         ("B", (1, 64, 64), 502_005),
         ("kim", (1, 64, 64), 497_045),
         ("kim", (3, 64, 64), 765_335),
+        ("B", (3, 64, 64), 502_005 + 2 * 2 * 32 * 16 + 2),  # two more channels at either end, and their biases
     ],
 )
 def test_parameter_counts_of_the_papers(name, shape, count):
@@ -29,24 +35,66 @@ def test_parameter_counts_of_the_papers(name, shape, count):
     assert sum(p.numel() for p in vae.parameters()) == count
 
 
+@pytest.mark.parametrize(
+    ("shape", "count"),
+    [
+        ((1, 28, 28), 1_683_669),
+        ((1, 32, 32), 633_045),
+        ((3, 32, 32), 635_095),
+        # Net H's, but for the biases before the first transposed convolution: 64 * 4 * 4 instead of 64.
+        ((1, 64, 64), 763_285 + 64 * 4 * 4 - 64),
+        ((3, 64, 64), 765_335 + 64 * 4 * 4 - 64),
+        ((1, 96, 96), 1_420_885),
+        ((3, 96, 64), 1_028_951),
+    ],
+)
+def test_parameter_counts_of_the_convolutional_network(shape, count):
+    vae = networks.build("conv", 1, shape, 10)
+    assert sum(p.numel() for p in vae.parameters()) == count
+
+
+@pytest.mark.parametrize(
+    ("shape", "sides"),
+    [
+        ((1, 28, 28), [(14, 14), (7, 7)]),
+        ((1, 32, 32), [(16, 16), (8, 8), (4, 4)]),
+        ((3, 64, 96), [(32, 48), (16, 24), (8, 12), (4, 6)]),
+        ((1, 96, 96), [(48, 48), (24, 24), (12, 12), (6, 6)]),
+    ],
+)
+def test_depth_of_the_convolutional_network_follows_the_size(shape, sides):
+    vae = networks.build("conv", 1, shape, 10)
+    networks.initialise(vae, "he", [0], "vae")
+    seen = []
+    for module in vae.modules():
+        if isinstance(module, layers.Conv | layers.ConvTranspose):
+            module.register_forward_hook(lambda _module, _given, out: seen.append(tuple(out.shape[1:])))
+    with torch.no_grad():
+        vae.decode(vae.encode(torch.zeros(1, 2, *shape))[0])
+    n = len(sides)
+    widths = [32] * (n - n // 2) + [64] * (n // 2)
+    down = [(width, *side) for width, side in zip(widths, sides, strict=True)]
+    assert seen == [*down, *down[-2::-1], shape]
+
+
 def test_parameter_count_of_the_discriminator():
     dense = nn.Sequential(*networks.dense(1, [10, *[1000] * 5, 2], nn.LeakyReLU(0.2)))
     assert sum(p.numel() for p in dense.parameters()) == 4_017_002
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_runs_in_lockstep_equal_single_runs(name):
+@pytest.mark.parametrize(("name", "shape"), EVERY)
+def test_runs_in_lockstep_equal_single_runs(name, shape):
     seeds = [3, 5, 8]
     torch.manual_seed(0)
-    x = torch.rand(3, 4, *SHAPES[name], dtype=torch.float64)
-    together = networks.build(name, 3, SHAPES[name], 6).double()
+    x = torch.rand(3, 4, *shape, dtype=torch.float64)
+    together = networks.build(name, 3, shape, 6).double()
     networks.initialise(together, "he", seeds, "vae")
     mean, logvar = together.encode(x)
     logits = together.decode(mean)
     assert mean.shape == logvar.shape == (3, 4, 6)
     assert logits.shape == x.shape
     for run, seed in enumerate(seeds):
-        alone = networks.build(name, 1, SHAPES[name], 6).double()
+        alone = networks.build(name, 1, shape, 6).double()
         networks.initialise(alone, "he", [seed], "vae")
         own_mean, _ = alone.encode(x[run : run + 1])
         torch.testing.assert_close(own_mean[0], mean[run], rtol=0, atol=1e-12)
@@ -112,6 +160,22 @@ def test_initialisation_depends_on_seed_and_role_only():
 def test_a_network_that_does_not_fit_says_so():
     with pytest.raises(BenchError, match="network 'H' is for 64x64 images, the dataset's are 32x32"):
         networks.build("H", 1, (1, 32, 32), 10)
+
+
+@pytest.mark.parametrize(
+    ("shape", "instead"),
+    [((1, 28, 28), "conv"), ((3, 96, 96), "conv"), ((3, 96, 64), "conv"), ((1, 50, 50), "mlp"), ((1, 64, 1), "mlp")],
+)
+def test_a_network_that_does_not_fit_names_one_that_does(shape, instead):
+    with pytest.raises(BenchError, match=f"the dataset's are {shape[2]}x{shape[1]}; try '{instead}'$"):
+        networks.build("H", 1, shape, 10)
+    networks.build(instead, 1, shape, 10)
+
+
+@pytest.mark.parametrize("shape", [(1, 30, 30), (1, 160, 120), (3, 218, 178), (1, 4, 4), (2, 7, 11)])
+def test_the_convolutional_network_refuses_sides_that_do_not_halve(shape):
+    with pytest.raises(BenchError, match=f"sides halve .* the dataset's are {shape[2]}x{shape[1]}; try 'mlp'$"):
+        networks.build("conv", 1, shape, 10)
 
 
 def test_unknown_network():

@@ -47,6 +47,12 @@ BROKEN = {
     "too many outputs": ("2 * latent_dim]", "2 * latent_dim + 2]", "encodes images", "mean has shape (2, 6, 4), not"),
     "flat logits": (", nn.Unflatten(2, shape)", "", "decodes codes", "logits has shape"),
     "a tuple": ("VAE(encoder, decoder, latent_dim)", "encoder, decoder", "encodes images", "tuple, not bench.network"),
+    "grey only": (
+        "Unflatten(2, shape)",
+        "Unflatten(2, (1, *shape[1:]))",
+        "in their shape",
+        "neither refused nor taken",
+    ),
     "an idle layer": (
         "Flatten(2), ",
         "Flatten(2), Idle(n_runs, 1, 1), ",

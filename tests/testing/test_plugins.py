@@ -264,6 +264,18 @@ BROKEN_DATASETS = {
         "doesn't hold the bits",
     ),
     "no licence": ('licence = "none"', 'licence = ""', "licence", "is empty"),
+    "classes without a name": (
+        "    def images",
+        "    label_names = ('a',)\n\n    def labels(self, index):\n        return index % 2\n\n    def images",
+        "Class labels",
+        "there are 1 label_names",
+    ),
+    "a table of classes": (
+        "    def images",
+        "    def labels(self, index):\n        return index[:, None]\n\n    def images",
+        "Class labels",
+        "labels are (8, 1), not (8,)",
+    ),
     "shows what isn't there": (
         "    def images",
         "    def query_indices(self):\n        return np.array([8])\n\n    def images",
