@@ -17,13 +17,14 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from bench.data.rows_file import RowsFile
 from bench.data.source import DataFile, cache_folder, checked, data_folder
 from bench.dataset import Index
 from bench.errors import BenchError, reason
 from bench.files import fsync, json_text, read_json, sha256, write_text
 from bench.world import World
 
-#: Up to this many bytes the images of a data set are in memory; above it they are laid out in a file that is mapped.
+#: Up to this many bytes images are in memory; above it they are laid out in a file whose rows are read.
 IN_MEMORY = 256 * 2**20
 
 
@@ -64,7 +65,7 @@ class FileWorld(World):
         BenchError
             A file that isn't there, isn't what it should be, or can't be laid out.
         """
-        return np.asarray(self._native[rows])
+        return self._native[rows]
 
     def identity(self) -> str:
         """SHA-256 of the files' own."""
@@ -110,7 +111,7 @@ class FileWorld(World):
 
     @property
     def laid_out(self) -> Path:
-        """Where the images are or would be laid out, to be mapped; a record of the same name, ``.json``, beside it."""
+        """Where the images are or would be laid out; a record of the same name, ``.json``, beside it."""
         return cache_folder() / self.folder / f"{self.detail()}.u8"
 
     def prepare(self) -> Path:
@@ -183,7 +184,7 @@ class FileWorld(World):
         return [status.st_size, status.st_mtime_ns]
 
     @functools.cached_property
-    def _native(self) -> NDArray[np.uint8]:
+    def _native(self) -> NDArray[np.uint8] | RowsFile:
         record = self._recorded()
         if record is None:
             _ = self.checksums
@@ -202,7 +203,7 @@ class FileWorld(World):
             record = self._recorded()
             if record is None:
                 raise BenchError(f"{self.laid_out}: was taken away, or its files changed, while it was laid out")
-        return _mapped(self.laid_out, record)
+        return RowsFile(self.laid_out, tuple(int(size) for size in record["shape"]))
 
 
 def lay_out(
@@ -243,10 +244,3 @@ def lay_out(
 def _check(block: NDArray[Any], shape: tuple[int, ...], where: object) -> None:
     if block.dtype != np.uint8 or block.shape[1:] != shape[1:]:
         raise BenchError(f"{where}: images are {block.dtype} of shape {block.shape[1:]}; needs uint8 {shape[1:]}")
-
-
-def _mapped(path: Path, record: Mapping[str, Any]) -> NDArray[np.uint8]:
-    shape = tuple(int(size) for size in record["shape"])
-    if not path.is_file() or path.stat().st_size != math.prod(shape):
-        raise BenchError(f"{path}: isn't what {path.stem}.json says; delete both, they are made again")
-    return np.memmap(path, dtype=np.uint8, mode="r", shape=shape)

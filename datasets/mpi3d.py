@@ -63,7 +63,7 @@ class Mpi3D(FileWorld):
     """MPI3D: 1,036,800 colour images of an object on a robot's arm, 64x64 pixels, over seven factors; three domains.
 
     A fourth variant, "complex", has 460,800 images; no address or checksum of its file has been verified. 12 GB
-    unpacked: the images are laid out once in a file that is mapped, and never in memory together.
+    unpacked: the images are laid out once in a file whose rows are read, and never in memory together.
     """
 
     folder = "mpi3d"

@@ -136,7 +136,7 @@ def path_(
 
 @app.command()
 def prepare(names: Names, plugin: Plugins = None) -> None:
-    """Unpack images once into a file that is mapped afterwards."""
+    """Unpack images once into a file whose rows are read afterwards."""
     from bench.cli.console import out
 
     load_plugins(plugin)

@@ -34,7 +34,7 @@ class ImageStore:
     ----------
     dataset : Dataset
         Bit-packed if the dataset gives `packed`, else uint8; float32 if that takes at most `UNPACK_LIMIT`. Of more than
-        `HOLD_LIMIT` bytes nothing is held: those of each batch are asked of the dataset, which may map a file.
+        `HOLD_LIMIT` bytes nothing is held: those of each batch are asked of the dataset, which may read a file.
     """
 
     def __init__(self, dataset: Dataset) -> None:
