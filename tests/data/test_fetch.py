@@ -16,6 +16,8 @@ from bench.data.remote import fetch
 from bench.data.source import DataFile, checked
 from bench.errors import BenchError
 
+pytest.importorskip("pooch", reason="downloads need the extra 'download'")
+
 CONTENT = np.random.default_rng(0).bytes(700_000)
 SHA = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 MD5 = f"md5:{hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()}"
