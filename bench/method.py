@@ -244,7 +244,7 @@ def register_method(
         Lengths in points of the line's strokes and gaps by turns, ``()`` for a solid line.
     published : mapping, optional
         By dataset, what the authors' code sets otherwise than this file's defaults, as
-        ``{"train": {...}, "hyper": {...}}``; it is what ``--terms as_published`` runs.
+        ``{"train": {...}, "hyper": {...}}``; it is what ``--hyper published`` runs.
     tuning : mapping of str to Range, optional
         The range of each hyper-parameter that is worth tuning, ``{"beta": Log(1, 16)}``; `bench tune` draws from it.
         Without any the method is run as it is where others are tuned.

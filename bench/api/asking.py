@@ -76,7 +76,7 @@ def ask(
     datasets: Texts | None = None,
     metrics: Texts | None = None,
     seeds: int | Sequence[int] | str | None = None,
-    terms: str | None = None,
+    hyper: str | None = None,
     settings: Mapping[str, Any] | Sequence[str] | None = None,
     name: str | None = None,
     results: Path = Path("results"),
@@ -103,10 +103,10 @@ def ask(
         "datasets": _split(datasets),
         "evaluation": {"metrics": chosen} if chosen is not None else None,
         "seeds": _seeds(seeds),
-        "terms": terms,
+        "hyper": hyper,
     }
     if tuned is not None:
-        flags |= {"tuned": read_winners(Path(tuned)).model_dump(mode="json"), "terms": terms or "tuned"}
+        flags |= {"tuned": read_winners(Path(tuned)).model_dump(mode="json"), "hyper": hyper or "tuned"}
     if tuning is not None:
         flags |= {"tuning": dict(tuning), "seeds": _tuning_seeds(seeds)}
     file = _find(str(study)) if study is not None else None

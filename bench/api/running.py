@@ -26,7 +26,7 @@ def run(
     datasets: Sequence[str] | str | None = None,
     metrics: Sequence[str] | str | None = None,
     seeds: int | Sequence[int] | str | None = None,
-    terms: str | None = None,
+    hyper: str | None = None,
     tuned: str | Path | None = None,
     settings: Mapping[str, Any] | Sequence[str] | None = None,
     name: str | None = None,
@@ -54,9 +54,11 @@ def run(
         As on the command line: ``"beta_vae[beta=1,4]"``, ``"all"``, globs. By default the study's.
     seeds : int, sequence of int, or str, optional
         A count (seeds 0 to n - 1), the seeds themselves, or text such as "0-4".
-    terms : {"equal", "as_published", "tuned"}, optional
+    hyper : {"shared", "published", "tuned"}, optional
+        Who chose the hyper-parameters: one setting that all methods share (the default), each method's authors, or
+        `bench tune`.
     tuned : str or Path, optional
-        What `bench tune` wrote: each method as in this file and at its default, on terms "tuned".
+        What `bench tune` wrote: each method as in this file and, beside it, at its default. Implies ``hyper="tuned"``.
     settings : mapping or sequence of str, optional
         ``{"train.steps": 1000, "beta_vae.beta": 2}``, or lines as ``--set`` takes them.
     name : str, optional
@@ -100,7 +102,7 @@ def run(
         load_plugin(file)
     root = Path(results)
     asked = ask(
-        study, preset=preset, methods=methods, datasets=datasets, metrics=metrics, seeds=seeds, terms=terms,
+        study, preset=preset, methods=methods, datasets=datasets, metrics=metrics, seeds=seeds, hyper=hyper,
         settings=settings, name=name, results=root, tuned=tuned,
     )  # fmt: skip
     if rerun not in ("", "diverged", "all"):

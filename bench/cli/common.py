@@ -25,7 +25,7 @@ def resolve_study(
     seeds: str | None,
     study: str | None,
     plugin: list[Path] | None,
-    terms: str | None,
+    hyper: str | None,
     results: Path,
     *,
     tuned: Path | None = None,
@@ -33,7 +33,7 @@ def resolve_study(
 ) -> Asked:
     """The study that these options ask for, its runs, and the name of its folder.
 
-    `tuned` is a file of winners, which puts the study on tuned terms; `tuning` makes it one that tries settings.
+    `tuned` is a file of winners, and the study then runs them; `tuning` makes it a study that tries settings.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def resolve_study(
 
     load_plugins(plugin)
     return ask(
-        config, preset=preset, methods=method, datasets=dataset, metrics=metric, seeds=seeds, terms=terms,
+        config, preset=preset, methods=method, datasets=dataset, metrics=metric, seeds=seeds, hyper=hyper,
         settings=settings, name=study, results=results, tuned=tuned, tuning=tuning,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from bench.cli.common import load_plugins, resolve_study, say
 from bench.cli.options import (
     Config,
     Datasets,
+    Hyper,
     Jobs,
     Json,
     Methods,
@@ -29,7 +30,6 @@ from bench.cli.options import (
     Settings,
     Study,
     StudyName,
-    Terms,
     Tuned,
 )
 from bench.errors import BenchError, did_you_mean
@@ -68,7 +68,7 @@ def run(
     metric: Metrics = None,
     seeds: Seeds = None,
     preset: Preset = None,
-    terms: Terms = None,
+    hyper: Hyper = None,
     tuned: Tuned = None,
     set_: Settings = None,
     study: StudyName = None,
@@ -97,7 +97,7 @@ def run(
     from bench.sharing.opening import locate
 
     asked = resolve_study(
-        preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results, tuned=tuned
+        preset, config, set_, method, dataset, metric, seeds, study, plugin, hyper, results, tuned=tuned
     )
     name = asked.name
     if rerun not in (None, "diverged", "all"):
@@ -128,7 +128,7 @@ def plan(
     metric: Metrics = None,
     seeds: Seeds = None,
     preset: Preset = None,
-    terms: Terms = None,
+    hyper: Hyper = None,
     tuned: Tuned = None,
     set_: Settings = None,
     study: StudyName = None,
@@ -143,12 +143,14 @@ def plan(
     from bench.cli import console
 
     asked = resolve_study(
-        preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results, tuned=tuned
+        preset, config, set_, method, dataset, metric, seeds, study, plugin, hyper, results, tuned=tuned
     )
     if print_config:
         import tomli_w
 
-        typer.echo(tomli_w.dumps(asked.study.model_dump(mode="json")), nl=False)
+        from bench.config.hyper_choice import current_spelling
+
+        typer.echo(tomli_w.dumps(current_spelling(asked.study.model_dump(mode="json"))), nl=False)
     else:
         console.print_plan(asked, results / asked.name, as_json=json)
 

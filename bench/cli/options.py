@@ -28,10 +28,14 @@ Metrics = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--metric", help="all, a name or a glob; repeatable."),
 ]
-Terms = Annotated[
+Hyper = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
-        "--terms", help="equal: all methods share network, init, batches, optimiser, steps; as_published; tuned."
+        "--hyper",
+        "--terms",
+        help="Hyper-parameters: shared (default: network, initialisation, batches, optimiser and steps are the same for "
+        "all methods), published (each method's own, from its authors' code) or tuned (by `bench tune`). --terms is "
+        "the former name, with equal for shared and as_published for published.",
     ),
 ]
 Tuned = Annotated[

@@ -11,14 +11,15 @@ from typing import Any
 
 import pandas as pd
 
+from bench.config.hyper_choice import STORED_KEY, hyper_choice
 from bench.config.plain_kl import plain_kl_in_words, read_plain_kls
 from bench.formatting import duration, number, ranges
 from bench.results.fates import NOT_RECORDED, fates
 from bench.results.labels import CONTROL, Spec, method_settings
 from bench.results.plugins import changed_plugins, missing_plugins, study_plugins, unknown_things
 from bench.results.record import read_json
+from bench.results.shared_settings import own_network, sharing
 from bench.results.study import Study
-from bench.results.terms import own_network, sharing
 from bench.selectors import parse_selection
 
 PARTIAL = "partial: the study isn't finished"
@@ -37,10 +38,9 @@ def facts(study: Study) -> list[tuple[str, str]]:
     lines = [("Runs", ", ".join(counts) + (f" ({PARTIAL})" if missing else ""))]
     if meta.get("preset"):
         lines.append(("Preset", str(meta["preset"])))
-    if meta.get("terms"):
-        lines.append(
-            ("Terms", f"{meta['terms'].replace('_', ' ')}: {sharing(study.specs[run] for run in runs['run'])}")
-        )
+    if meta.get(STORED_KEY):
+        shared = sharing(study.specs[run] for run in runs["run"])
+        lines.append(("Hyper-parameters", f"{hyper_choice(meta)}: {shared}"))
     if meta.get("plain_kl"):
         kls = read_plain_kls(meta["plain_kl"], study.name).values()
         lines.append(("Set points", f"asked for as shares of {plain_kl_in_words(kls)}"))

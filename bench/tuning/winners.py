@@ -22,7 +22,7 @@ from bench.tuning.rules import bound_of, choose
 from bench.tuning.trials import Trials
 
 HEADER = """\
-# What `bench tune` chose. Run it on fresh seeds with: bench run --terms tuned --tuned {name}
+# What `bench tune` chose. Run it on fresh seeds with: bench run --tuned {name}
 # `value` is the best of several settings on the tuning seeds, hence too good: fresh seeds say what a setting is worth.
 """
 #: Libraries that decide which points are drawn, and the numbers.

@@ -239,7 +239,7 @@ def test_own_images_without_factors(bench, tmp_path):
     words = ["-d", "npz[path=own.npz]", "--preset", "smoke", "-m", "vae", "--seeds", "0-0"]
     code, out, _ = bench("run", *words, "--set", "train.steps=20", "-j", "1")
     assert code == 0, out
-    assert "terms: equal: one method is trained\n" in out
+    assert "hyper-parameters: shared: one method is trained\n" in out
     report = next(Path("reports").glob("*/report.md")).read_text()
     assert "n codes 80, n images 80" in report
     result = json.loads(next(Path("results").glob("*/runs/npz-vae*/result.json")).read_text())

@@ -10,21 +10,21 @@ from bench.results.study import read_study
 from helpers.synthetic import Build
 
 
-def test_terms_name_what_the_runs_share(study_builder: Build) -> None:
+def test_hyper_parameters_say_what_the_runs_share(study_builder: Build) -> None:
     builder = study_builder(terms="equal")
     builder.run("vae", 0, {"kl": 1.0})
     builder.run("beta_vae", 0, {"kl": 1.0})
     own = builder.run("pca", 0, {"kl": 1.0}, hyper={}, steps=0)
     study = read_study(builder.study())
     said = dict(facts(study))
-    assert said["Terms"] == (
-        "equal: all trained methods share network, initialisation, data order, optimiser and steps; "
+    assert said["Hyper-parameters"] == (
+        "shared: all trained methods share network, initialisation, data order, optimiser and steps; "
         "PCA builds a network of its own"
     )
     assert "network conv32 (2×) / its own (1×)" in said["Training"]
     assert "network its own" in dict(run_facts(study, own))["Training"]
     builder.run("factor_vae", 0, {"kl": 1.0}, batch_size=32)
-    assert "they differ in data order" in dict(facts(read_study(builder.study())))["Terms"]
+    assert "they differ in data order" in dict(facts(read_study(builder.study())))["Hyper-parameters"]
 
 
 @pytest.mark.parametrize(
