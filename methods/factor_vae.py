@@ -53,7 +53,7 @@ class FactorVAE(Method):
     implementation that the ControlVAE authors evaluate (discriminator of 5 hidden layers of 1000, LeakyReLU 0.2,
     4,017,002 parameters; Adam 1e-4, betas 0.5 and 0.9; gamma 10). Known deviations: both losses are taken before
     either optimiser steps (with one step between them the discriminator would learn from codes of other weights). One
-    way back through the discriminator serves both losses: `bench.nn.discriminator`.
+    backward pass through the discriminator serves both losses: `bench.nn.discriminator`.
     """
 
     n_batches = 2
@@ -75,7 +75,7 @@ class FactorVAE(Method):
         return self.discriminator
 
     def module_optimizer(self) -> dict[str, Any]:
-        """Adam of the discriminator; its rate is shared by the runs in lockstep."""
+        """Adam of the discriminator; its rate is shared by the batched runs."""
         return {"lr": float(self.hyper.discriminator_lr[0]), "betas": (0.5, 0.9)}
 
     def loss(self, terms: Terms, state: State, step: int) -> Objective:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.api.asking import Asked, ask
+from bench.api.request import StudyRequest, make_request
 from bench.api.study import Study, load_study
 from bench.errors import BenchError
 from bench.execution.calibration import calibrate
@@ -101,14 +101,14 @@ def run(
     for file in files:
         load_plugin(file)
     root = Path(results)
-    asked = ask(
+    request = make_request(
         study, preset=preset, methods=methods, datasets=datasets, metrics=metrics, seeds=seeds, hyper=hyper,
         settings=settings, name=name, results=root, tuned=tuned,
     )  # fmt: skip
     if rerun not in ("", "diverged", "all"):
         raise BenchError(f"rerun={rerun!r}: it is 'diverged', 'all' or ''")
     outcomes = execute(
-        asked,
+        request,
         root,
         n_jobs=n_jobs,
         rerun=rerun,
@@ -122,7 +122,7 @@ def run(
     failed = [outcome.run for outcome in outcomes if outcome.state == "failed"]
     if failed:
         warnings.warn(f"{len(failed)} of {len(outcomes)} runs failed: see `failures` of the study", stacklevel=2)
-    return load_study(root / asked.name, mixed=mixed)
+    return load_study(root / request.name, mixed=mixed)
 
 
 def _several(paths: Sequence[str | Path] | str | Path) -> Sequence[str | Path]:
@@ -130,7 +130,7 @@ def _several(paths: Sequence[str | Path] | str | Path) -> Sequence[str | Path]:
 
 
 def execute(
-    asked: Asked,
+    request: StudyRequest,
     results: Path,
     *,
     n_jobs: int,
@@ -147,7 +147,7 @@ def execute(
 
     Parameters
     ----------
-    asked : Asked
+    request : StudyRequest
         Its `specs` are known afterwards.
     results : Path
     n_jobs, rerun, repair, plugins, command, mixed, reuse, watcher
@@ -160,14 +160,16 @@ def execute(
     BenchError
         As `bench.execution.run.run_study` and `bench.execution.calibration.calibrate`.
     """
-    if asked.waits is not None:
-        calibrate(asked.study, asked.waits, results, n_jobs=n_jobs, plugins=plugins, command=command, watcher=watcher)
-        asked.specs, asked.waits = asked.expanded(), None
+    if request.waits is not None:
+        calibrate(
+            request.study, request.waits, results, n_jobs=n_jobs, plugins=plugins, command=command, watcher=watcher
+        )
+        request.specs, request.waits = request.expanded(), None
     settled()
     return run_study(
-        asked.study,
-        asked.specs,
-        results / asked.name,
+        request.study,
+        request.specs,
+        results / request.name,
         n_jobs=n_jobs,
         rerun=rerun,
         repair=repair,
@@ -175,7 +177,7 @@ def execute(
         command=command,
         mixed=mixed,
         # A calibration's runs of the plain VAE may be wanted here, too.
-        reuse=[*reuse, *asked.known.calibrations],
-        plain_kl=asked.known.used.values(),
+        reuse=[*reuse, *request.known.calibrations],
+        plain_kl=request.known.used.values(),
         watcher=watcher,
     )

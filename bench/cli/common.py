@@ -11,7 +11,7 @@ from bench.errors import BenchError
 from bench.formatting import escape_terminal
 
 if TYPE_CHECKING:
-    from bench.api.asking import Asked
+    from bench.api.request import StudyRequest
     from bench.results.study import Study
 
 
@@ -30,7 +30,7 @@ def resolve_study(
     *,
     tuned: Path | None = None,
     tuning: dict[str, Any] | None = None,
-) -> Asked:
+) -> StudyRequest:
     """The study that these options ask for, its runs, and the name of its folder.
 
     `tuned` is a file of winners, and the study then runs them; `tuning` makes it a study that tries settings.
@@ -40,10 +40,10 @@ def resolve_study(
     BenchError
         For whatever is wrong with an option, in one line.
     """
-    from bench.api.asking import ask
+    from bench.api.request import make_request
 
     load_plugins(plugin)
-    return ask(
+    return make_request(
         config, preset=preset, methods=method, datasets=dataset, metrics=metric, seeds=seeds, hyper=hyper,
         settings=settings, name=study, results=results, tuned=tuned, tuning=tuning,
     )  # fmt: skip

@@ -22,7 +22,7 @@ from bench.formatting import escape_terminal, ranges
 from bench.results.store import Store
 
 if TYPE_CHECKING:
-    from bench.api.asking import Asked
+    from bench.api.request import StudyRequest
     from bench.config.wanted_kl import UnknownKLError
     from bench.execution.calibration import KnownKLs
     from bench.results.study import Study
@@ -86,22 +86,24 @@ def waits_for(unknown: UnknownKLError) -> str:
     )
 
 
-def print_plan(asked: Asked, folder: Path, *, as_json: bool) -> None:
+def print_plan(request: StudyRequest, folder: Path, *, as_json: bool) -> None:
     """Print the resolved runs, whether they are done, and which will miss their set point.
 
     Where set points wait for other runs, those come first.
     """
     from bench.execution import forecast
 
-    study, specs, store = asked.study, asked.specs, Store(folder)
-    if asked.waits is not None:
+    study, specs, store = request.study, request.specs, Store(folder)
+    if request.waits is not None:
         from bench.execution.calibration import calibration_runs
 
         if as_json:
-            raise asked.waits
-        out.print(f"{waits_for(asked.waits)}, in {asked.known.calibration.path}:")
-        _print_groups(calibration_runs(asked.waits.plain))
-        out.print(f"then {asked.waits.n_runs} runs of preset '{study.preset}' in {folder}: {', '.join(study.methods)}")
+            raise request.waits
+        out.print(f"{waits_for(request.waits)}, in {request.known.calibration.path}:")
+        _print_groups(calibration_runs(request.waits.plain))
+        out.print(
+            f"then {request.waits.n_runs} runs of preset '{study.preset}' in {folder}: {', '.join(study.methods)}"
+        )
         return
     if as_json:
         rows = [{"run": s.run_id, "done": store.is_done(s.run_id), **s.model_dump(mode="json")} for s in specs]
@@ -111,7 +113,7 @@ def print_plan(asked: Asked, folder: Path, *, as_json: bool) -> None:
     out.print(f"{len(specs)} runs of preset '{study.preset}', {done} done in {folder}")
     if study.notice:
         out.print(f"note: {study.notice}")
-    print_shares(asked.known)
+    print_shares(request.known)
     _print_groups(specs)
     for line in forecast.warnings(specs, store):
         out.print(f"warning: {line}")
@@ -133,7 +135,7 @@ def _print_groups(specs: Sequence[RunSpec]) -> None:
 
 def print_status(folder: Path, *, as_json: bool) -> None:
     """Print one status word per planned run, and how many missed their set points."""
-    from bench.results.fates import ARRIVED, fate
+    from bench.results.control_outcomes import ARRIVED, control_outcome
 
     store = Store(folder)
     store.check_schema()
@@ -144,7 +146,7 @@ def print_status(folder: Path, *, as_json: bool) -> None:
         elif store.is_done(run):
             result = store.result(run)
             status = "done" if result["status"] == "ok" else str(result["status"])
-            missed = fate(result.get("control"))
+            missed = control_outcome(result.get("control"))
             words[run] = f"{status}, {missed}" if missed not in ("", ARRIVED) else status
         else:
             step = store.progress(run)
@@ -161,9 +163,9 @@ def print_status(folder: Path, *, as_json: bool) -> None:
         out.print(f"{run:<60} {word}")
     counts = Counter(word.split(",")[0] for word in words.values())
     out.print(f"{len(words)} planned: " + ", ".join(f"{n} {word}" for word, n in sorted(counts.items())))
-    strays = Counter(word.partition(", ")[2] for word in words.values() if word.startswith("done, "))
-    if strays:
-        out.print("set points missed: " + ", ".join(f"{n} {word}" for word, n in sorted(strays.items())))
+    not_met = Counter(word.partition(", ")[2] for word in words.values() if word.startswith("done, "))
+    if not_met:
+        out.print("set points missed: " + ", ".join(f"{n} {word}" for word, n in sorted(not_met.items())))
 
 
 def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None:

@@ -36,8 +36,8 @@ from bench.errors import BenchError, did_you_mean
 from bench.files import UTF_8
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"disbench {__version__}")
         raise typer.Exit
 
@@ -96,17 +96,17 @@ def run(
     from bench.cli.running import report_all, run_all
     from bench.sharing.opening import locate
 
-    asked = resolve_study(
+    request = resolve_study(
         preset, config, set_, method, dataset, metric, seeds, study, plugin, hyper, results, tuned=tuned
     )
-    name = asked.name
+    name = request.name
     if rerun not in (None, "diverged", "all"):
         raise BenchError(f"--rerun {rerun}{did_you_mean(rerun, ['diverged', 'all'])}; it is diverged or all")
     if dry_run:
-        console.print_plan(asked, results / name, as_json=False)
+        console.print_plan(request, results / name, as_json=False)
         return
     _, failed = run_all(
-        asked,
+        request,
         results,
         jobs=jobs,
         repair=repair,
@@ -142,7 +142,7 @@ def plan(
     """Print what `run` would do with the same options, fully resolved."""
     from bench.cli import console
 
-    asked = resolve_study(
+    request = resolve_study(
         preset, config, set_, method, dataset, metric, seeds, study, plugin, hyper, results, tuned=tuned
     )
     if print_config:
@@ -150,9 +150,9 @@ def plan(
 
         from bench.config.hyper_choice import current_spelling
 
-        typer.echo(tomli_w.dumps(current_spelling(asked.study.model_dump(mode="json"))), nl=False)
+        typer.echo(tomli_w.dumps(current_spelling(request.study.model_dump(mode="json"))), nl=False)
     else:
-        console.print_plan(asked, results / asked.name, as_json=json)
+        console.print_plan(request, results / request.name, as_json=json)
 
 
 @app.command()

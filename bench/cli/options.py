@@ -33,8 +33,8 @@ Hyper = Annotated[
     typer.Option(
         "--hyper",
         "--terms",
-        help="Hyper-parameters: shared (default: network, initialisation, batches, optimiser and steps are the same for "
-        "all methods), published (each method's own, from its authors' code) or tuned (by `bench tune`). --terms is "
+        help="Hyper-parameters: shared (default: all methods have the same network, initialisation, batches, optimiser "
+        "and steps), published (each method's own, from its authors' code) or tuned (by `bench tune`). --terms is "
         "the former name, with equal for shared and as_published for published.",
     ),
 ]

@@ -48,7 +48,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Failure:
-    """What a metric raised elsewhere, as text: not every exception survives the way back."""
+    """What a metric raised elsewhere, as text: not every exception survives being sent back."""
 
     message: str
     trace: str

@@ -31,7 +31,7 @@ class Plan:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether a run that is left is for a GPU: one process then has it, and its runs go in lockstep."""
+        """Whether a run that is left is for a GPU: one process then has it, and its runs are batched."""
         return any(spec.train.device == "cuda" for spec in self.left)
 
     def workers(self, n_jobs: int) -> int:

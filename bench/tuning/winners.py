@@ -35,7 +35,7 @@ def winners_of(study: Study, trials: Trials) -> Winners:
     Raises
     ------
     BenchError
-        If every setting of every method is in trouble.
+        If every setting of every method has failed runs.
     """
     chosen, bound = choose(trials), bound_of(trials)
     if not chosen:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from bench.api.asking import ask
+from bench.api.request import make_request
 from bench.config.expand import expand, with_trials
 from bench.config.study import StudySpec, resolve
 from bench.config.tuned import Winners, read_winners, settings_that_matter
@@ -94,7 +94,7 @@ def test_what_can_not_be_tuned_is_refused_in_one_line(methods, tuning, words):
 def test_tuning_seeds_begin_where_nothing_is_judged():
     given = {None: [1000, 1001, 1002], "2": [1000, 1001], 1: [1000], "1005-1006": [1005, 1006], (1004,): [1004]}
     for seeds, wanted in given.items():
-        assert ask("smoke", methods="vae", seeds=seeds, tuning={}).study.seeds == wanted
+        assert make_request("smoke", methods="vae", seeds=seeds, tuning={}).study.seeds == wanted
     with pytest.raises(BenchError, match="seeds 0-1: tuning seeds begin at 1000"):
         expand(resolve("smoke", methods=["beta_vae"], seeds=[0, 1, 1000], tuning={}))
 
