@@ -13,7 +13,7 @@ ARRIVED, MISSED, NOT_RECORDED = "arrived", "never arrived", "not recorded"
 
 
 def control_outcome(record: Mapping[str, Any] | None) -> str:
-    """`ARRIVED`, `MISSED`, or where a run latched, from a `bench.results.control.controller_record`; empty without one."""
+    """`ARRIVED`, `MISSED` or where a run latched, from a `bench.results.control.controller_record`; "" without one."""
     if not record:
         return ""
     if record["latched"]:
