@@ -61,7 +61,19 @@ class FactorVAE(Method):
 
     @dataclass(frozen=True)
     class Hyper:
-        """gamma: weight on the TC; discriminator_*: its width, hidden layers and learning rate."""
+        """Hyper-parameters.
+
+        Attributes
+        ----------
+        gamma : float
+            Weight on the total correlation.
+        discriminator_width : int
+            Units of each hidden layer of the discriminator.
+        discriminator_layers : int
+            Number of its hidden layers.
+        discriminator_lr : float
+            Its learning rate.
+        """
 
         gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
         discriminator_width: Annotated[int, Field(ge=1)] = 1000

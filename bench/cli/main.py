@@ -181,24 +181,30 @@ def list_(
     json: Json = False,
 ) -> None:
     """List what there is to choose from."""
-    from bench.cli import console
+    from bench.cli import listing
 
     load_plugins(plugin)
-    console.print_list(kind, pattern, results, as_json=json)
+    listing.print_list(kind, pattern, results, as_json=json)
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A run's id, or the name of a method, dataset, metric or network.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A run's id; a method, dataset, metric, network or figure; or a table of a study file: study, train, "
+            "evaluation, tuning."
+        ),
+    ],
     results: Results = Path("results"),
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
-    """Show one run's result and provenance, or one thing's documentation and settings."""
-    from bench.cli import console
+    """Show a run's result and provenance, or a method's (data set's, metric's, ...) documentation and settings."""
+    from bench.cli import listing
 
     load_plugins(plugin)
-    console.print_one(name, results, as_json=json)
+    listing.print_one(name, results, as_json=json)
 
 
 app.command()(report.aggregate)

@@ -26,7 +26,17 @@ NOT_CHANGES = ("preset", "description", "notice", "methods", "controls", "seeds"
 
 
 class EvaluationSettings(StrictModel):
-    """Sample sizes and metrics."""
+    """Sample sizes and metrics.
+
+    Attributes
+    ----------
+    n_codes : int
+        Images whose codes the metrics are given; all of them if the data set has fewer.
+    n_images : int
+        Images of these that are decoded, for the metrics of reconstruction.
+    metrics : list of str
+        Names, groups or globs of metrics (`bench list metrics`), with options in brackets.
+    """
 
     n_codes: int = Field(15_000, ge=2)
     n_images: int = Field(5_000, ge=1)
@@ -34,10 +44,40 @@ class EvaluationSettings(StrictModel):
 
 
 class StudySpec(StrictModel):
-    """A study as asked for; `expand` turns it into run specs.
+    """A study as its file and the command line describe it; `expand` turns it into run specs.
 
-    `figures` are those of its report, all by default. A study with `tuning` tries settings of its methods; one with
-    `hyper` "tuned" runs what `tuned` says was chosen.
+    Attributes
+    ----------
+    preset : str
+        Preset whose settings hold where the study says nothing (`bench list presets`).
+    description : str
+        What the study is, in a sentence.
+    notice : str
+        What a reader of its report must know.
+    methods : list of str
+        Methods that are compared: names, globs or "all", with hyper-parameters as ``name[key=value]``.
+    controls : list of str
+        Methods that are run beside them as baselines.
+    datasets : list of str
+        Data sets, ``name[option=value]``.
+    hyper : {"shared", "published", "tuned"}
+        Who chose the hyper-parameters: one setting for all methods, each method's authors, or `bench tune`.
+    seeds : list of int
+        Each method is trained once for each seed.
+    train : table
+        Training; see `bench show train`.
+    evaluation : table
+        Evaluation; see `bench show evaluation`.
+    method : tables by name
+        Hyper-parameters of methods other than their defaults.
+    dataset : tables by name
+        Options of data sets other than their defaults.
+    figures : list of str
+        Figures of the report; all if empty.
+    tuning : table
+        Makes it a study that tries settings of its methods; see `bench show tuning`.
+    tuned : table
+        What tuning chose; with ``hyper = "tuned"`` the study runs it.
     """
 
     preset: str = ""

@@ -148,6 +148,13 @@ def test_list(bench, kind):
     assert json.loads(bench("list", kind, "--json")[1])[0]["summary"]
 
 
+def test_show_describes_a_table_of_a_study_file(bench):
+    code, out, _ = bench("show", "train")
+    assert code == 0
+    assert "\n  batch_size = 64             Images per step.\n" in out
+    assert json.loads(bench("show", "tuning", "--json")[1])["settings"]["draws"] == 16
+
+
 def test_show_a_method_with_its_settings(bench):
     code, out, _ = bench("show", "dynamic_vae")
     assert code == 0

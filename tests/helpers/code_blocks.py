@@ -46,7 +46,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def commands(code: str) -> list[list[str]]:
-    """Words of each command of a shell block: lines put together, without comments, variables and ``> file``; ``&&`` divides."""
+    """Words of each command of a shell block, without comments, variables and ``> file``."""
     found: list[list[str]] = []
     for line in code.replace("\\\n", " ").splitlines():
         words: list[str] = []
