@@ -10,9 +10,12 @@ class BenchError(Exception):
     """Something the user can put right; the command line prints its one line and exits with 2."""
 
 
-def in_words(error: Exception) -> str:
+def in_words(error: BaseException) -> str:
     """What a record says of an error: a `BenchError`'s own words, the type before those of any other."""
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception as another:
+        return f"{type(error).__name__}, which can't say what it is: its own text raises {type(another).__name__}"
     if isinstance(error, BenchError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -244,7 +244,7 @@ def load_plugin(path: Path) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise BenchError(f"plug-in '{path}' can't be imported: {in_words(error)}") from error
 

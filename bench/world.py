@@ -25,6 +25,8 @@ Size = Literal[28, 32, 64, 96]
 
 #: Images that are looked at to tell versions of a world apart.
 PROBE = 256
+#: Native images that are in memory at a time: they may be many times as large as what is made of them.
+BLOCK = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,11 @@ class World(Dataset):
 
     def images(self, index: Index) -> Images:
         """Images of the given rows; see `bench.dataset.Dataset.images`."""
-        return resized(self.native(self.rows_of_whole_grid(index)), self.options.size, grey=self.options.grey)
+        images = np.empty((len(index), *self.image_shape), dtype=np.uint8)
+        for start in range(0, len(index), BLOCK):
+            native = self.native(self.rows_of_whole_grid(index[start : start + BLOCK]))
+            images[start : start + BLOCK] = resized(native, self.options.size, grey=self.options.grey)
+        return images
 
     def identity(self) -> str:
         """What tells these native images from others: a checksum of some of them, spread evenly over the whole.

@@ -47,6 +47,14 @@ def test_a_sub_grid_holds_rows_of_the_whole(options: dict[str, Any]) -> None:
     assert tiny.images(index).shape[1:] == tiny.image_shape
 
 
+def test_images_do_not_depend_on_the_blocks_they_are_made_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = Tiny(TinyOptions(size=28, grey=True))
+    whole = tiny.images(np.arange(12))
+    monkeypatch.setattr("bench.world.BLOCK", 5)
+    assert np.array_equal(tiny.images(np.arange(12)), whole)
+    assert tiny.images(np.arange(0)).shape == (0, 1, 28, 28)
+
+
 def test_all_classes_are_left_out_of_a_spec_however_they_are_written() -> None:
     for value in ("all", 4, "0:4", [3, 2, 1, 0]):
         assert validate_dataclass(TinyOptions, {"hue": value}, where="", what="option") == {"size": 64}

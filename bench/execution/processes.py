@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -10,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from loky import ProcessPoolExecutor
@@ -17,6 +19,13 @@ from loky.process_executor import TerminatedWorkerError
 
 #: How often one task may be in flight while a worker is killed before it is given up.
 MAX_KILLS = 3
+#: What a signal usually tells.
+REASONS = {
+    "SIGKILL": ", as where memory runs out",
+    "SIGSEGV": ", a crash in compiled code",
+    "SIGABRT": ", a crash in compiled code",
+    "SIGFPE": ", a crash in compiled code",
+}
 #: What tells glibc to keep freed blocks.
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_MMAP_MAX_": "0"}
 
@@ -27,6 +36,13 @@ class Result(Protocol):
     @property
     def locked(self) -> bool:
         """Whether another process has the work, so that it must be asked for again."""
+
+
+@dataclass(frozen=True)
+class _Killed:
+    """Instead of a result, how the worker ended."""
+
+    how: str
 
 
 Task = TypeVar("Task")
@@ -51,7 +67,7 @@ def run_all(
     *,
     n_jobs: int,
     threads: int,
-    on_killed: Callable[[Task], Out],
+    on_killed: Callable[[Task, str], Out],
     poll_s: float = 2.0,
 ) -> Iterator[Out]:
     """Run batches of tasks in worker processes and yield the tasks' results as they come.
@@ -69,13 +85,14 @@ def run_all(
     n_jobs, threads : int
         Processes, and threads in each.
     on_killed : callable
-        Called in this process with a task that keeps getting its worker killed; gives its result.
+        Called in this process with a task that keeps getting its worker killed, and how it ended, such as "SIGSEGV, a
+        crash in compiled code"; gives its result.
     poll_s : float
         How long to wait before a task that another process holds is asked for again.
     """
     suspects: list[Task] = []
     for task, result in _drain(function, batches, n_jobs=n_jobs, threads=threads, poll_s=poll_s):
-        if result is None:
+        if isinstance(result, _Killed):
             suspects.append(task)
         else:
             yield result
@@ -83,9 +100,9 @@ def run_all(
     for task in suspects:
         for _ in range(MAX_KILLS - 1):
             (_, result), *_ = _drain(function, [(task,)], n_jobs=1, threads=threads, poll_s=poll_s)
-            if result is not None:
+            if not isinstance(result, _Killed):
                 break
-        yield on_killed(task) if result is None else result
+        yield on_killed(task, result.how) if isinstance(result, _Killed) else result
 
 
 def _drain(
@@ -95,8 +112,8 @@ def _drain(
     n_jobs: int,
     threads: int,
     poll_s: float,
-) -> Iterator[tuple[Task, Out | None]]:
-    """Run batches and yield each task with its result, or with None if its worker was killed."""
+) -> Iterator[tuple[Task, Out | _Killed]]:
+    """Run batches and yield each task with its result, or with how its worker was killed."""
     queue = deque((0.0, batch) for batch in batches)
     flying: dict[Future[Sequence[Out]], tuple[Task, ...]] = {}
     executor: ProcessPoolExecutor | None = None
@@ -117,16 +134,29 @@ def _drain(
                     if held := tuple(task for task, result in pairs if result.locked):
                         queue.append((time.monotonic() + poll_s, held))
                     yield from ((task, result) for task, result in pairs if not result.locked)
-            except TerminatedWorkerError:
+            except TerminatedWorkerError as error:
                 if executor is not None:
                     executor.shutdown(wait=True, kill_workers=True)
                 executor = None
-                yield from ((task, None) for batch in flying.values() for task in batch)
+                ended = _Killed(_exit_in_words(str(error)))
+                yield from ((task, ended) for batch in flying.values() for task in batch)
                 flying.clear()
     finally:
         # In flight when we are interrupted: the work since the last checkpoint is lost, nothing else.
         if executor is not None:
             executor.shutdown(wait=True, kill_workers=True)
+
+
+def _exit_in_words(text: str) -> str:
+    """The exit code or signal that loky names at the end of its message, as ``{SIGKILL(-9)}`` or ``{EXIT(3)}``."""
+    codes = re.search(r"exit codes? .*?\{(.*)\}", text)
+    if codes is None:
+        return "an unknown exit code"
+    # Workers that idle are stopped with the one that ended by itself, and come as SIGTERM.
+    found = codes[1].split(", ")
+    code = next((each for each in found if not each.startswith("SIGTERM")), found[0])
+    name, _, value = code.rstrip(")").partition("(")
+    return f"exit code {value}" if name == "EXIT" else f"{name}{REASONS.get(name, '')}"
 
 
 def start_worker() -> None:

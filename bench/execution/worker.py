@@ -1,4 +1,8 @@
-"""A batch of runs in a worker process: claimed, trained, evaluated and committed."""
+"""A batch of runs in a worker process: claimed, trained, evaluated and committed.
+
+Whatever a run raises fails that run alone, ``sys.exit()`` and `KeyboardInterrupt` included: a worker leaves Ctrl-C to
+its parent, so these come from a plug-in.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +43,7 @@ def execute_batch(tasks: Sequence[Task]) -> list[Outcome]:
             pool = held.enter_context(metric_pool.processes(first.measurers, first.spec.train.threads))
             try:
                 tools = load(first.spec, pool, first.plugins, first.checkpoint_s)
-            except Exception as error:
+            except BaseException as error:
                 done |= {attempt.spec.run_id: _record(store, attempt.task, error) for attempt in attempts}
             else:
                 done |= _carry_out(store, attempts, tools)
@@ -66,7 +70,7 @@ def _carry_out(store: Store, attempts: Sequence[Attempt], tools: Tools) -> dict[
         # An error in one of them stops them all: below each is trained alone, and only that one fails.
         try:
             train_group.train(together, tools)
-        except Exception as error:
+        except BaseException as error:
             for attempt in together:
                 if attempt.trained is None and not attempt.alone_because:
                     attempt.alone_because = f"training it beside others failed: {in_words(error)}"
@@ -99,11 +103,11 @@ def _recorded(store: Store, task: Task, done: dict[str, Outcome]) -> Iterator[No
     """Turn an error into a record and an outcome of this run."""
     try:
         yield
-    except Exception as error:
+    except BaseException as error:
         done[task.spec.run_id] = _record(store, task, error)
 
 
-def _record(store: Store, task: Task, error: Exception) -> Outcome:
+def _record(store: Store, task: Task, error: BaseException) -> Outcome:
     message = explain(error, store.path) if isinstance(error, OSError) else in_words(error)
     return _failed(store, task, message, "".join(traceback.format_exception(error)))
 
@@ -116,7 +120,7 @@ def _failed(store: Store, task: Task, message: str, trace: str = "") -> Outcome:
     return Outcome(task.spec.run_id, "failed", message)
 
 
-def killed(task: Task) -> Outcome:
-    """Record a run whose worker was killed as often as it may be."""
-    message = f"its worker process was killed {processes.MAX_KILLS} times (out of memory?)"
+def killed(task: Task, how: str) -> Outcome:
+    """Record a run whose worker was killed as often as it may be; `how` as `processes.run_all` says it."""
+    message = f"its worker process ended {processes.MAX_KILLS} times without a word, the last time with {how}"
     return _failed(Store(task.path), task, message)

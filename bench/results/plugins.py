@@ -48,7 +48,9 @@ def load_recorded(path: Path) -> list[Path]:
     wanted = {Path(file): checksum for file, checksum in recorded.items() if PurePath(file).name not in known}
     if not wanted or any(is_shared(folder) for folder in entries(path / "runs")):
         return []
-    found = [file for file, checksum in wanted.items() if file.is_file() and sha256(file) == checksum]
+    # Not from the study's own folder: somebody else's, unpacked by hand, would bring the code that is run.
+    outside = {file: checksum for file, checksum in wanted.items() if not file.resolve().is_relative_to(path.resolve())}
+    found = [file for file, checksum in outside.items() if file.is_file() and sha256(file) == checksum]
     for file in found:
         load_plugin(file)
     return found

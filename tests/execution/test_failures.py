@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from bench.errors import BenchError
 from bench.execution import plan, run, train_group, worker
 from bench.execution.task import Task
 from bench.registry import METHODS, load_plugin
@@ -45,6 +46,16 @@ class Explodes(Base):
 class Dies(Base):
     """Takes its process with it."""
     def trouble(self): os.kill(os.getpid(), signal.SIGKILL)
+
+@register_method("crashes")
+class Crashes(Base):
+    """Crashes in compiled code."""
+    def trouble(self): os.kill(os.getpid(), signal.SIGSEGV)
+
+@register_method("vanishes")
+class Vanishes(Base):
+    """Leaves without a word."""
+    def trouble(self): os._exit(7)
 '''
 
 
@@ -53,7 +64,7 @@ def test_failing_diverging_and_killed_runs_hide_nothing(tmp_path):
     plugin.write_text(PLUGIN)
     with METHODS.override():
         load_plugin(plugin)
-        specs = specs_of(["raises", "explodes", "dies", "vae"], STEPS)
+        specs = specs_of(["raises", "explodes", "dies", "crashes", "vanishes", "vae"], STEPS)
         store = store_of(tmp_path / "study", specs)
         outcomes = list(run.execute(plan.plan(specs, store), store, n_jobs=2, plugins=[plugin]))
         states = {o.run.split("-")[1]: o for o in outcomes}
@@ -61,22 +72,85 @@ def test_failing_diverging_and_killed_runs_hide_nothing(tmp_path):
             "raises": "failed",
             "explodes": "diverged",
             "dies": "failed",
+            "crashes": "failed",
+            "vanishes": "failed",
             "vae": "ok",
         }
         assert states["raises"].message == "RuntimeError: no luck"
         record = json.loads(store.failures(states["raises"].run)[0].read_text())
         assert "Traceback" in record["traceback"]
         assert record["spec"]["method"]["name"] == "raises"
-        assert "killed 3 times" in states["dies"].message
+        ended = "its worker process ended 3 times without a word, the last time with"
+        assert states["dies"].message == f"{ended} SIGKILL, as where memory runs out"
+        assert states["crashes"].message == f"{ended} SIGSEGV, a crash in compiled code"
+        assert states["vanishes"].message == f"{ended} exit code 7"
         diverged = store.result(states["explodes"].run)
         assert (diverged["status"], diverged["last_good_step"], diverged["scores"]) == ("diverged", 20, {})
         todo = {s.method.name for s in plan.plan(specs, store).left}
-        assert todo == {"raises", "dies"}, "failed runs are tried again, the rest is done"
+        assert todo == {"raises", "dies", "crashes", "vanishes"}, "failed runs are tried again, the rest is done"
         assert {s.method.name for s in plan.plan(specs, store, "diverged").left} == {
             "raises",
             "dies",
+            "crashes",
+            "vanishes",
             "explodes",
         }
+
+
+EXITS = '''
+import asyncio, sys
+import torch
+from bench.method import Method, Objective, register_method
+
+class Mute(Exception):
+    """An error that can't be read."""
+    def __str__(self): raise ValueError
+
+class Odd(BaseException):
+    """Outside of `Exception`."""
+
+def leave(): sys.exit(0)
+def interrupt(): raise KeyboardInterrupt
+def odd(): raise Odd("strange")
+def mute(): raise Mute
+def cancelled(): raise asyncio.CancelledError
+
+for name in ("leave", "interrupt", "odd", "mute", "cancelled"):
+    class Ending(Method):
+        """Plain VAE that ends in its own way."""
+        end = staticmethod(globals()[name])
+        def loss(self, terms, state, step):
+            if step == 20:
+                self.end()
+            return Objective(loss=terms.reconstruction + terms.kl, beta=self.full(1.0))
+    register_method(name)(Ending)
+'''
+
+
+def test_whatever_a_plug_in_raises_fails_its_own_run_alone(tmp_path):
+    plugin = tmp_path / "exits.py"
+    plugin.write_text(EXITS)
+    with METHODS.override():
+        load_plugin(plugin)
+        specs = specs_of(["leave", "interrupt", "odd", "mute", "cancelled", "vae"], STEPS)
+        store = store_of(tmp_path / "study", specs)
+        outcomes = list(run.execute(plan.plan(specs, store), store, n_jobs=1, plugins=[plugin]))
+    assert {o.run.split("-")[1]: (o.state, o.message) for o in outcomes} == {
+        "leave": ("failed", "SystemExit: 0"),
+        "interrupt": ("failed", "KeyboardInterrupt"),
+        "odd": ("failed", "Odd: strange"),
+        "mute": ("failed", "Mute, which can't say what it is: its own text raises ValueError"),
+        "cancelled": ("failed", "CancelledError"),
+        "vae": ("ok", ""),
+    }
+    assert all(len(store.failures(o.run)) == (o.state == "failed") for o in outcomes)
+
+
+def test_a_plug_in_that_exits_while_it_is_imported_is_refused_in_one_line(tmp_path):
+    plugin = tmp_path / "leaves.py"
+    plugin.write_text("raise SystemExit(0)")
+    with pytest.raises(BenchError, match=r"leaves\.py' can't be imported: SystemExit: 0"):
+        load_plugin(plugin)
 
 
 def test_a_full_disk_fails_the_run_with_words_and_loses_nothing(tmp_path, monkeypatch):

@@ -261,7 +261,7 @@ def test_of_a_killed_group_only_the_guilty_run_fails(tmp_path):
         store = store_of(tmp_path / "study", specs)
         outcomes = {o.run: o for o in execution_run.execute(plan.plan(specs, store), store, n_jobs=1, plugins=[plugin])}
         assert [outcomes[spec.run_id].state for spec in specs] == ["ok", "ok", "failed"]
-        assert "killed 3 times" in outcomes[specs[2].run_id].message
+        assert "3 times without a word, the last time with SIGKILL" in outcomes[specs[2].run_id].message
 
 
 def test_progress_counts_every_run_of_a_group_and_never_goes_back(tmp_path):
