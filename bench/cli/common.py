@@ -31,7 +31,7 @@ def resolve_study(
     tuned: Path | None = None,
     tuning: dict[str, Any] | None = None,
 ) -> StudyRequest:
-    """The study that these options ask for, its runs, and the name of its folder.
+    """Resolve options to a study, its runs, and the name of its folder.
 
     `tuned` is a file of winners, and the study then runs them; `tuning` makes it a study that tries settings.
 
@@ -50,7 +50,7 @@ def resolve_study(
 
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print a text that may hold names from outside, which give the terminal no commands."""
+    """Print a text without control characters, since it may hold names from outside."""
     typer.echo(escape_terminal(text), err=err, nl=nl)
 
 
@@ -69,7 +69,7 @@ def load_plugins(paths: list[Path] | None, *studies: Path, quiet: bool = False) 
 
 
 def say_what_is_missing(study: Study, *, refuse: bool = False) -> None:
-    """Tell of a study's plug-ins that aren't loaded or have changed.
+    """Warn of a study's plug-ins that aren't loaded or have changed.
 
     Raises
     ------

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Plain(Console):
-    """A console whose texts give the terminal no commands: they may hold names from outside."""
+    """A console that strips control characters from texts, since they may hold names from outside."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print texts without control characters, anything else as Rich does."""
@@ -65,13 +65,13 @@ def print_report(
 
 
 def print_shares(known: KnownKLs) -> None:
-    """Say what set points in per cent are shares of, where there are any."""
+    """Print the plain VAE's KL that set points given in per cent refer to."""
     if known.used:
         out.print(f"set points in per cent are shares of {plain_kl_in_words(known.used.values())}")
 
 
 def waits_for(unknown: UnknownKLError) -> str:
-    """What a study waits for whose set points are shares of a KL that isn't known."""
+    """Say that runs of the plain VAE come first, since set points are shares of its KL."""
     from bench.execution.calibration import calibration_runs
 
     runs = calibration_runs(unknown.plain)

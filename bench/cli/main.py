@@ -44,7 +44,7 @@ def _print_version(wanted: bool) -> None:
 
 app = typer.Typer(
     name="bench",
-    help="Which VAEs disentangle, and at what price in reconstruction: train, measure, compare, report.",
+    help="Which VAEs disentangle, and at what price in reconstruction: train, evaluate, compare, report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -77,10 +77,10 @@ def run(
     jobs: Jobs = 0,
     rerun: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--rerun", help="Also do these again: diverged or all. (Failed runs always are.)"),
+        typer.Option("--rerun", help="Run again: diverged or all. Failed runs are always tried again."),
     ] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Also train again what is damaged: what `bench verify` would list.")
+        bool, typer.Option("--repair", help="Train damaged runs again, those that `bench verify` lists.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, run nothing.")] = False,
     plugin: Plugins = None,
@@ -91,7 +91,7 @@ def run(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train and measure every run of a study that isn't done yet, then write its report."""
+    """Train and evaluate every run of a study that isn't done yet, then write its report."""
     from bench.cli import console
     from bench.cli.running import report_all, run_all
     from bench.sharing.opening import locate
@@ -139,7 +139,7 @@ def plan(
         bool, typer.Option("--print-config", help="Print the resolved study file instead of the runs.")
     ] = False,
 ) -> None:
-    """Print what `run` would do with the same options, fully resolved."""
+    """Print the runs that `bench run` would do with the same options, fully resolved."""
     from bench.cli import console
 
     request = resolve_study(
@@ -161,7 +161,7 @@ def status(
     results: Results = Path("results"),
     json: Json = False,
 ) -> None:
-    """Say of every planned run whether it is done, damaged, diverged, failed, in work or not run yet."""
+    """Print the status of every planned run: done, damaged, diverged, failed, in work or not run yet."""
     from bench.cli import console
     from bench.sharing.opening import locate, opened
 
@@ -173,14 +173,14 @@ def status(
 def list_(
     kind: Annotated[
         str,
-        typer.Argument(help="methods, datasets, metrics, figures, networks, presets, studies; results: stored ones."),
+        typer.Argument(help="methods, datasets, metrics, figures, networks, presets, studies or results."),
     ],
-    pattern: Annotated[str, typer.Argument(help="Glob on the names.")] = "*",
+    pattern: Annotated[str, typer.Argument(help="Only names that match this glob.")] = "*",
     results: Results = Path("results"),
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
-    """List what there is to choose from."""
+    """List methods, data sets, metrics, figures, networks, presets, studies or stored results."""
     from bench.cli import listing
 
     load_plugins(plugin)

@@ -44,7 +44,7 @@ def tune(
     set_: Settings = None,
     draws: Annotated[
         Optional[int],  # noqa: UP045  (typer reads the annotation at run time)
-        typer.Option("--draws", help="Settings drawn of each method, beside its default. Default: 16.", min=1),
+        typer.Option("--draws", help="Settings to draw for each method, beside its default. Default: 16.", min=1),
     ] = None,
     seeds: Annotated[
         Optional[str],  # noqa: UP045
@@ -54,19 +54,19 @@ def tune(
     ] = None,
     rule: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--rule", help="What the best setting is best in: a score (default: mig), udr or elbo."),
+        typer.Option("--rule", help="Criterion that chooses the winner: a score (default: mig), udr or elbo."),
     ] = None,
     bound: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
             "--bound",
-            help="Worst mean reconstruction: nats (8.5), a quantile of all settings (50%, the default for a score), "
-            "times the least (2x), or none.",
+            help="Largest mean reconstruction of a winner: nats (8.5), a quantile of all settings (50%, the default "
+            "for a score), times the least (2x), or none.",
         ),
     ] = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--out", help="Where the winners are written. Default: tuned.toml in the study's folder."),
+        typer.Option("--out", help="File for the winners. Default: tuned.toml in the study's folder."),
     ] = None,
     study: StudyName = None,
     results: Results = Path("results"),
@@ -122,14 +122,14 @@ def tune(
 
 
 def _without_values(methods: str) -> str:
-    """Methods without what was fixed of them, which the winners hold."""
+    """Methods without the hyper-parameters that were set by hand; the winners hold those."""
     from bench.selectors import parse_selection, split_list
 
     return ",".join(parse_selection(item).name for item in split_list(methods))
 
 
 def _choose(spec: StudySpec, specs: list[RunSpec], folder: Path, file: Path, *, mixed: bool) -> Winners:
-    """Measure what the rule needs, choose, and write the winners."""
+    """Compute what the rule needs, choose the winners, and write them."""
     from bench.sharing.opening import opened_study
     from bench.tuning import trials, udr, winners
 

@@ -88,7 +88,7 @@ class Attempt:
     folder : Path
         Working folder, held by this process.
     keeps_weights : bool
-        Whether the run was trained before and is only measured anew.
+        Whether the run was trained before and is only evaluated again.
     alone_because : str
         Why it is trained alone although it was to be trained beside others; empty if it isn't so.
     trained : Trained or None

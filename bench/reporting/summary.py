@@ -96,7 +96,7 @@ def _settings_of(spec: Spec) -> dict[str, Any]:
 
 
 def _sample_sizes(study: Study, run: str) -> dict[str, Any]:
-    """How many codes and images were measured: what was asked for, but no more than there are images."""
+    """How many codes and images the evaluation used: the number in the spec, but no more than there are images."""
     asked = study.specs[run].get("evaluation", {})
     n_data = study.provenance.get(run, {}).get("n_data")
     measured = {} if n_data is not None else _measured(study, run)

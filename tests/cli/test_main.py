@@ -151,7 +151,7 @@ def test_list(bench, kind):
 def test_show_describes_a_table_of_a_study_file(bench):
     code, out, _ = bench("show", "train")
     assert code == 0
-    assert "\n  batch_size = 64             Images per step.\n" in out
+    assert "\n  batch_size = 64           Images per step.\n" in out
     assert json.loads(bench("show", "tuning", "--json")[1])["settings"]["draws"] == 16
 
 

@@ -78,7 +78,7 @@ def test_a_value_in_brackets_is_fixed_and_not_drawn():
         (["beta_vae[beta=1,2]"], {}, "'beta_vae[beta=...]' has several values"),
         (["beta_vae", "beta_vae[free_bits=0.1]"], {}, "method 'beta_vae' is chosen twice"),
         (["beta_vae"], {"rule": "migg"}, "--rule migg; did you mean 'mig'?"),
-        (["beta_vae"], {"rule": "sap"}, "--rule sap isn't measured: add --metric sap"),
+        (["beta_vae"], {"rule": "sap"}, "--rule sap isn't among the study's metrics: add --metric sap"),
         (["beta_vae"], {"rule": "kl"}, "--rule kl: neither direction of this score is better"),
         (["beta_vae"], {"bound": "8 nats"}, "--bound 8 nats: write nats (8.5), a quantile (50%)"),
         (["beta_vae"], {"bound": "120%"}, "--bound 120%: a quantile lies above 0 % and is at most 100 %"),
