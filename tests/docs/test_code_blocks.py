@@ -64,6 +64,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         for registry in REGISTRIES:
             stack.enter_context(registry.override())
         yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path.resolve())):
+            del sys.modules[name]
 
 
 def test_the_documentation_has_blocks_of_all_kinds():
