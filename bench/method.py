@@ -256,6 +256,16 @@ def register_method(
     BenchError
         In one line, if a keyword is unknown or a value impossible, a tuning range doesn't fit the hyper-parameters, or
         the class defines a hook of a kind that it isn't derived from.
+
+    Examples
+    --------
+    >>> from bench.method import Method, Objective, register_method
+    >>> @register_method("half_vae", label="VAE with half the KL")
+    ... class HalfVAE(Method):
+    ...     def loss(self, terms, state, step):
+    ...         return Objective(loss=terms.reconstruction + 0.5 * terms.kl, beta=self.full(0.5))
+    >>> METHODS.get("half_vae").info.label
+    'VAE with half the KL'
     """
     ranges = dict(tuning or {})
     about = {"label": label or name, "groups": groups, "order": order, "trains": trains, "published": published or {}}
