@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -20,7 +20,7 @@ def check(
         typer.Option("--tier", help="0 formulas, 1 trajectories, 2 statistics, 3 published values; 0,1 or 0-2."),
     ] = "0,1",
     method: Annotated[
-        Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
+        list[str] | None,
         typer.Option("-m", "--method", help="Only these methods: a name, a group or a glob; repeatable."),
     ] = None,
     metric: Metrics = None,
@@ -30,7 +30,7 @@ def check(
         typer.Option("--update", help="Store what moved; asks for a new version and a line under 'Changed scores'."),
     ] = False,
     baselines: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--baselines", help="Folder of stored numbers; default: the project's own."),
     ] = None,
     night: Annotated[
@@ -40,9 +40,9 @@ def check(
     results: Results = Path("results"),
     plugin: Plugins = None,
     json: Json = False,
-    junit: Annotated[Optional[Path], typer.Option("--junit", help="Also write JUnit XML.")] = None,  # noqa: UP045
+    junit: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML.")] = None,
     markdown: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--markdown", help="Also write a summary for a pull request."),
     ] = None,
     quiet: Quiet = False,
