@@ -22,7 +22,7 @@ FACTS = (
 
 
 #: Beginnings of the columns of hyper-parameters (``hyper.beta``), of means over the end of the curves (``final.kl``)
-#: and of how a controller fared (``control.arrived``); every other column is a score.
+#: and of how a controller did (``control.arrived``); every other column is a score.
 DOTTED = ("hyper.", "final.", "control.")
 
 

@@ -17,7 +17,7 @@ class Record(BaseModel):
 
 
 class ControlRecord(Record):
-    """``control`` in ``result.json``, see `bench.results.control.fare`."""
+    """``control`` in ``result.json``, see `bench.results.control.controller_record`."""
 
     arrived: bool
     latched: bool
