@@ -77,8 +77,8 @@ def _draw(study: Study, dataset: str) -> Figure | None:
         axes.tick_params("x", rotation=90, length=0)
         axes.tick_params("y", rotation=0, length=0)
         axes.set_title(title)
-    scale = {"shrink": 0.6, "aspect": 30, "ticks": [-1, 0, 1]}
-    figure.colorbar(grid[0].collections[0], ax=list(grid), label="Spearman's rank correlation", **scale)
+    cells, label = grid[0].collections[0], "Spearman's rank correlation"
+    figure.colorbar(cells, ax=list(grid), shrink=0.6, aspect=30, label=label, ticks=[-1, 0, 1])
     return figure
 
 
