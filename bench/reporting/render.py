@@ -111,11 +111,10 @@ def render(
             draft = Path(outer) / "new"
             draft.mkdir()
             missing: list[str] = []
-            begun = Path(outer) / "begun"
-            with figure_files.pictures(study, draft, begun, n_jobs, figures, missing.append) as take_pictures:
-                found = brief(_verdicts(study, missing.append)) if claims is None else claims
-                rest = "" if figures is None else f"bench report {shlex.quote(name or study.path.name)}"
-                _write(study, draft, found, take_pictures, rest, missing)
+            found = brief(_verdicts(study, missing.append)) if claims is None else claims
+            pictures = figure_files.pictures(study, draft, n_jobs, figures, missing.append)
+            rest = "" if figures is None else f"bench report {shlex.quote(name or study.path.name)}"
+            _write(study, draft, found, pictures, rest, missing)
             _swap(draft, out_dir, Path(outer) / "old")
     except OSError as error:
         raise BenchError(f"the report can't be written to {out_dir}: {reason(error)}") from error
@@ -149,7 +148,7 @@ def _write(
     study: Study,
     folder: Path,
     claims: Sequence[Mapping[str, str]],
-    take_pictures: Callable[[], list[figure_files.Picture]],
+    pictures: list[figure_files.Picture],
     rest: str,
     missing: list[str],
 ) -> None:
@@ -173,7 +172,6 @@ def _write(
     of_tuning = tuning.sections(study)
     for name, text in tuning.tables_of(of_tuning).items():
         (folder / name).write_bytes(text.encode(**UTF_8))
-    pictures = take_pictures()
     if rest:
         for file in folder.glob("fig_*.pdf"):
             file.unlink()
