@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from dataclasses import fields
 from typing import Any
 
 from bench.dataset import Dataset
@@ -20,7 +21,7 @@ def _section(entry: Entry[Any, DatasetInfo]) -> str:
     cls: type[Dataset] = entry.value
     facts = {
         "Factors": _factors(cls),
-        "Likelihood": cls.likelihood,
+        "Likelihood": _likelihood(cls),
         "Licence": cls.licence,
         "Citation": cls.citation,
         "Files": _files(cls),
@@ -32,6 +33,11 @@ def _section(entry: Entry[Any, DatasetInfo]) -> str:
     label = entry.info.label or entry.name
     heading = f"### `{entry.name}`" + (f": {label}" if label != entry.name else "")
     return "\n".join([heading, "", text, "", *(f"* {name}: {value}" for name, value in facts.items() if value)])
+
+
+def _likelihood(cls: type[Dataset]) -> str:
+    chosen = "likelihood" in {item.name for item in fields(cls.Options)}
+    return cls.likelihood + (", or `likelihood=gaussian`" if chosen else "")
 
 
 def _factors(cls: type[Dataset]) -> str:
