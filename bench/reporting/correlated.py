@@ -14,8 +14,8 @@ from bench.stats import Comparison, compare_paired
 
 HOW_TO_READ = (
     "Score of runs on correlated training images minus that of the same seed in the first column, mean over n seeds, "
-    "with its 95 % interval (Student's, paired by seed) in brackets: one that holds 0 shows no change. Intervals are not "
-    "corrected for their number. Scores are of the same images throughout, in which the factors are independent."
+    "with its 95 % interval (Student's, paired by seed) in brackets: one that holds 0 shows no change. Intervals "
+    "aren't corrected for their number. Scores are of the same images throughout, in which the factors are independent."
 )
 
 
