@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn, Optional
 import typer
 
 from bench import __version__
-from bench.cli import check, claims, doctor, report, score, share, speed, test, tune, verify
+from bench.cli import check, claims, data, doctor, report, score, share, speed, test, tune, verify
 from bench.cli.common import load_plugins, resolve_study, say
 from bench.cli.options import (
     Config,
@@ -220,6 +220,7 @@ app.command("import")(share.import_)
 app.command()(share.compare)
 app.command()(verify.verify)
 app.command()(speed.speed)
+app.add_typer(data.app)
 
 
 def main() -> NoReturn:
