@@ -218,3 +218,11 @@ def test_runs_without_samples_have_no_figure_of_them(study_builder: Build) -> No
     builder = study_builder()
     builder.run("vae", 0, {"kl": 1.0})
     assert samples.samples(read_study(builder.study())) == {}
+
+
+def test_a_table_says_what_its_data_are_remarked_with(study_builder: Build) -> None:
+    builder = study_builder()
+    for seed in (0, 1):
+        builder.run("vae", seed, {"kl": 1.0}, result={"remarks": ["its factors don't multiply out"]})
+    notes = make_table(read_study(builder.study()), "dsprites").notes
+    assert [note for note in notes if "multiply" in note] == ["Its factors don't multiply out."]
