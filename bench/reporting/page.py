@@ -18,7 +18,7 @@ from PIL import Image
 from bench.figures.axes import slug
 from bench.figures.frames import halved
 from bench.formatting import escape_html, html_table
-from bench.reporting import across, controllers, front_tables, published, run_rows, tuning
+from bench.reporting import across, controllers, correlated, front_tables, published, run_rows, tuning
 from bench.reporting.fronts import FrontRow
 from bench.reporting.summary import PARTIAL, command, failures, summary_lines
 from bench.reporting.tables import Table, printed
@@ -72,6 +72,7 @@ def page(
     missing: Sequence[str] = (),
     of_tuning: Sequence[tuning.Section] = (),
     over_all: Sequence[across.Across] = (),
+    of_falls: Sequence[correlated.Fall] = (),
 ) -> str:
     """Write the page of a study.
 
@@ -101,6 +102,8 @@ def page(
         What is to be said of tuning.
     over_all : sequence of Across
         Ranks over all data sets.
+    of_falls : sequence of Fall
+        What correlated training factors cost.
 
     Returns
     -------
@@ -131,6 +134,8 @@ def page(
         of_tuning=[(each.heading, [_block(block) for block in each.blocks]) for each in of_tuning],
         over_all=across.printed(over_all) if over_all else None,
         of_ranks=across.notes(over_all) if over_all else (),
+        of_falls=[(correlated.title(fall), correlated.printed(fall)) for fall in of_falls],
+        how_falls=correlated.HOW_TO_READ,
         controllers=controllers.printed(study) if controllers.rows(study) else None,
         of_controllers=controllers.HOW_TO_READ,
         not_met=controllers.not_met_lines(study),

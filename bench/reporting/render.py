@@ -16,7 +16,7 @@ from bench.errors import BenchError, in_words, reason
 from bench.figures.axes import slug
 from bench.files import UTF_8
 from bench.formatting import escape_name, escape_terminal, markdown_table
-from bench.reporting import across, controllers, figure_files, front_tables, published, tuning
+from bench.reporting import across, controllers, correlated, figure_files, front_tables, published, tuning
 from bench.reporting import page as reporting_page
 from bench.reporting.fronts import FrontRow, front_rows
 from bench.reporting.summary import PARTIAL, command, failures, summary_lines
@@ -26,7 +26,7 @@ from bench.results.scored_on import ON_HELD_OUT, ON_TRAINING, scored_on
 from bench.results.study import Study, read_study
 
 #: What a report writes; anything else in its folder is the user's and stays.
-OURS = ("report.md", "report.html", "across.csv", "controllers.csv", "fronts.csv", "table_", "fig_")
+OURS = ("report.md", "report.html", "across.csv", "controllers.csv", "correlated.csv", "fronts.csv", "table_", "fig_")
 
 HOW_TO_READ = """\
 - Every number is a mean over seeds ± its standard deviation, with the 95 % bootstrap interval of the mean in
@@ -69,8 +69,8 @@ def render(
     out_dir : Path
         ``reports/<study>``: ``report.md``, ``report.html``, ``table_<dataset>.{md,tex,csv}``,
         ``fig_<name>.{png,pdf}``; ``controllers.csv`` of methods with a set point,
-        ``across.csv`` of ranks over several data sets, and ``fronts.csv`` where methods ran
-        over their strength.
+        ``across.csv`` of ranks over several data sets, ``correlated.csv`` where training factors
+        were correlated, and ``fronts.csv`` where methods ran over their strength.
         What an earlier report left there is replaced as a whole, other files stay.
     mixed : bool
         As in `bench.results.study.read_study`, for a path.
@@ -168,6 +168,9 @@ def _write(
     over_all = across.across(study)
     if over_all:
         (folder / "across.csv").write_bytes(across.to_csv(over_all).encode(**UTF_8))
+    of_falls = correlated.falls(study)
+    if of_falls:
+        (folder / "correlated.csv").write_bytes(correlated.to_csv(of_falls).encode(**UTF_8))
     beside = published.compare(study)
     of_tuning = tuning.sections(study)
     for name, text in tuning.tables_of(of_tuning).items():
@@ -181,7 +184,7 @@ def _write(
                 study, tables, pictures, folder,
                 of_factors=of_factors, fronts=fronts, beside=beside,
                 how_to_read=how_to_read(study), claims=claims, missing=missing,
-                of_tuning=of_tuning, over_all=over_all,
+                of_tuning=of_tuning, over_all=over_all, of_falls=of_falls,
             )  # fmt: skip
         except (BenchError, OSError):
             raise
@@ -190,7 +193,21 @@ def _write(
         else:
             (folder / "report.html").write_bytes(page.encode(**UTF_8))
     text = escape_terminal(
-        _page(study, tables, pictures, folder, of_factors, fronts, beside, claims, rest, missing, of_tuning, over_all)
+        _page(
+            study,
+            tables,
+            pictures,
+            folder,
+            of_factors,
+            fronts,
+            beside,
+            claims,
+            rest,
+            missing,
+            of_tuning,
+            over_all,
+            of_falls,
+        )
     )
     (folder / "report.md").write_bytes(text.encode(**UTF_8))
 
@@ -224,6 +241,7 @@ def _page(
     missing: Sequence[str],
     of_tuning: Sequence[tuning.Section],
     over_all: Sequence[across.Across],
+    of_falls: Sequence[correlated.Fall],
 ) -> str:
     meta = study.meta
     has_page = (folder / "report.html").exists()
@@ -248,6 +266,10 @@ def _page(
             blocks += ["All comparisons as [CSV](fronts.csv)."]
     if over_all:
         blocks += ["## Over all data sets", across.markdown(over_all), "All ranks as [CSV](across.csv)."]
+    if of_falls:
+        for fall in of_falls:
+            blocks += [f"## {escape_name(correlated.title(fall))}", correlated.markdown(fall)]
+        blocks += [correlated.HOW_TO_READ, "All changes as [CSV](correlated.csv)."]
     blocks += _controllers(study)
     blocks += ["### Ours and published", published.markdown(beside)] if beside else []
     blocks += ["### How to read it", how_to_read(study).strip()]
