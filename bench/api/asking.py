@@ -21,6 +21,7 @@ from bench.execution.calibration import KnownKLs
 from bench.results.labels import file_of
 from bench.results.read import entries
 from bench.results.record import read_json
+from bench.results.schemas import SpecRecord
 from bench.selectors import parse_seeds, split_list
 from bench.spec import DatasetSpec, RunSpec
 
@@ -184,5 +185,5 @@ def _default_name(file: Path | None, preset: str, datasets: list[DatasetSpec], r
     own = sorted({f"{data[sha]['name']}-{name}" for sha, name in files.items()})
     name = "-".join([file.stem, preset, *own] if file else [preset, *named]) + suffix
     stored = [path / "spec.json" for path in entries(results / name / "runs")] if files else []
-    there = {read_json(path, ("dataset",))["dataset"].get("sha256") for path in stored if path.is_file()}
+    there = {read_json(path, SpecRecord)["dataset"].get("sha256") for path in stored if path.is_file()}
     return f"{name}-{min(files)[:6]}" if there and not there & data.keys() else name

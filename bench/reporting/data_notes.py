@@ -9,7 +9,6 @@ import numpy as np
 
 from bench.formatting import number
 from bench.results.likelihood import BCE, MSE, likelihood_of
-from bench.results.record import read_json
 from bench.results.study import Study
 
 #: Nats per image below which images count as binary: rounding of their entropy.
@@ -33,7 +32,7 @@ def data_notes(study: Study, dataset: str, scores: Collection[str]) -> list[str]
         Nothing on binary images without class labels.
     """
     runs = study.runs[(study.runs["dataset_label"] == dataset) & (study.runs["status"] == "ok")]
-    details = [read_json(study.path / "runs" / run / "result.json", ()).get("details", {}) for run in runs["run"]]
+    details = [study.result(run).get("details", {}) for run in runs["run"]]
     notes = []
     if likelihood_of(study, dataset) == "gaussian" and BCE in scores and MSE in scores:
         notes.append(
