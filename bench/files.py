@@ -14,10 +14,23 @@ from bench.errors import BenchError, reason
 
 #: How texts become bytes: names of files may hold halves of characters, which no encoding has.
 UTF_8 = {"encoding": "utf-8", "errors": "backslashreplace"}
+#: Names of Windows' devices.
+DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
 #: Tables and lists within each other in a file: ours have 8. Deeper ones end in the interpreter's limits, somewhere.
 MAX_DEPTH = 64
 #: Largest JSON or TOML file, as in an archive. Those of a study have some KiB.
 MAX_BYTES = 16 * 2**20
+
+
+def is_reserved(name: str) -> bool:
+    """Whether Windows keeps a name, with any ending, for a device: a folder of that name can't be taken there.
+
+    Examples
+    --------
+    >>> is_reserved("aux.txt"), is_reserved("auxiliary")
+    (True, False)
+    """
+    return name.partition(".")[0].rstrip().upper() in DEVICES
 
 
 def json_text(value: Any, *, sort_keys: bool = False) -> str:

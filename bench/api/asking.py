@@ -18,6 +18,7 @@ from bench.config.tuning import FIRST_SEED
 from bench.config.wanted_kl import UnknownKLError
 from bench.errors import BenchError, did_you_mean
 from bench.execution.calibration import KnownKLs
+from bench.files import is_reserved
 from bench.results.labels import file_of
 from bench.results.read import entries
 from bench.results.record import read_json
@@ -117,6 +118,8 @@ def ask(
     called = name or _default_name(file, spec.preset, data, results, suffix)
     if not called or called in (".", "..") or "/" in called or "\\" in called:
         raise BenchError(f"--study '{called}' can't be a folder's name")
+    if is_reserved(called):
+        raise BenchError(f"--study '{called}': Windows keeps that name for a device; name another --study")
     asked = Asked(spec, called, data, KnownKLs(results / called, results, file), [])
     try:
         asked.specs = asked.expanded()
