@@ -63,7 +63,7 @@ def assemble(specs: Sequence[RunSpec], shape: ImageShape, n_train: int) -> Assem
 
     What isn't a layer of `bench.nn.layers` keeps the values that it is constructed with. They are those of a
     construction of each run alone, under torch's global generator seeded from its stream ``construction``, so they are
-    the same in any company.
+    the same in any batch.
 
     Parameters
     ----------

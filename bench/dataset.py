@@ -247,6 +247,20 @@ def register_dataset(
     ------
     BenchError
         In one line, if a keyword is unknown or a value impossible.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> @register_dataset("bars")
+    ... class Bars(Dataset):
+    ...     factor_names, factor_sizes, image_shape, image_max = ("row",), (8,), (1, 8, 8), 1
+    ...
+    ...     def images(self, index):
+    ...         rows = self.factors(index)[:, 0]
+    ...         return np.repeat((np.arange(8) == rows[:, None])[:, None, :, None], 8, axis=3).astype(np.uint8)
+    >>> bars = load_dataset("bars", {})
+    >>> len(bars), bars.images(np.array([2]))[0, 0, :, 0]
+    (8, array([0, 0, 1, 0, 0, 0, 0, 0], dtype=uint8))
     """
     return DATASETS.register(name, version=version, label=label or name, groups=groups, order=order, **unknown)
 

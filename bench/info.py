@@ -72,7 +72,7 @@ class MethodInfo(Info):
     dashes : tuple of float or None
         Lengths in points of the line's strokes and gaps by turns, ``()`` for a solid line; None: as for the others.
     published : mapping
-        Settings for ``--terms as_published``; see `Published`.
+        Settings for ``--hyper published``; see `Published`.
     tuning : mapping of str to Range
         Of each hyper-parameter that is worth tuning, where; see `bench.tunable`.
     """

@@ -1,7 +1,7 @@
 """The method contract.
 
 A method is one file in ``methods/``: a subclass of `Method` with a frozen dataclass ``Hyper`` and a ``loss``. All
-tensors carry a leading run axis R: R runs of one architecture advance in lockstep, R = 1 is the plain case.
+tensors carry a leading run axis R: R runs of one architecture advance as a batch, R = 1 is the plain case.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Method(ABC):
     n_batches : int
         2 if `Terms.second` is needed.
     shared : tuple of str
-        Float hyper-parameters in which runs in lockstep must agree (an optimiser has one rate).
+        Float hyper-parameters in which batched runs must agree (an optimiser has one rate).
     stochastic : bool
         False if codes carry no noise: there is then no KL to speak of.
     capturable : bool
@@ -137,7 +137,7 @@ class Method(ABC):
             if isinstance(values[0], float):
                 setattr(self.hyper, item.name, torch.tensor(values, dtype=torch.float64, device=device))
             elif any(value != values[0] for value in values):
-                raise ValueError(f"runs in lockstep must share '{item.name}'")
+                raise ValueError(f"batched runs must share '{item.name}'")
             else:
                 setattr(self.hyper, item.name, values[0])
 
@@ -244,7 +244,7 @@ def register_method(
         Lengths in points of the line's strokes and gaps by turns, ``()`` for a solid line.
     published : mapping, optional
         By dataset, what the authors' code sets otherwise than this file's defaults, as
-        ``{"train": {...}, "hyper": {...}}``; it is what ``--terms as_published`` runs.
+        ``{"train": {...}, "hyper": {...}}``; it is what ``--hyper published`` runs.
     tuning : mapping of str to Range, optional
         The range of each hyper-parameter that is worth tuning, ``{"beta": Log(1, 16)}``; `bench tune` draws from it.
         Without any the method is run as it is where others are tuned.
@@ -256,6 +256,16 @@ def register_method(
     BenchError
         In one line, if a keyword is unknown or a value impossible, a tuning range doesn't fit the hyper-parameters, or
         the class defines a hook of a kind that it isn't derived from.
+
+    Examples
+    --------
+    >>> from bench.method import Method, Objective, register_method
+    >>> @register_method("half_vae", label="VAE with half the KL")
+    ... class HalfVAE(Method):
+    ...     def loss(self, terms, state, step):
+    ...         return Objective(loss=terms.reconstruction + 0.5 * terms.kl, beta=self.full(0.5))
+    >>> METHODS.get("half_vae").info.label
+    'VAE with half the KL'
     """
     ranges = dict(tuning or {})
     about = {"label": label or name, "groups": groups, "order": order, "trains": trains, "published": published or {}}
@@ -296,6 +306,6 @@ def resolve_hyper(name: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def shared_hyper(name: str, hyper: dict[str, Any]) -> dict[str, Any]:
-    """The part of `hyper` in which runs must agree to advance in lockstep: what isn't a float, or is in ``shared``."""
+    """The part of `hyper` in which runs must agree to be batched: what isn't a float, or is in ``shared``."""
     shared = METHODS.get(name).value.shared
     return {key: value for key, value in hyper.items() if key in shared or not isinstance(value, float)}

@@ -74,7 +74,7 @@ def register_metric(
     cost : {"cheap", "seconds", "minutes"}
         On 10,000 codes of dSprites' five factors, one core.
     groups : tuple of str
-        Names that select it together with others: ``all``, and ``core`` for what every preset measures.
+        Names that select it together with others: ``all``, and ``core`` for what every preset evaluates.
     **unknown
         Refused, with the nearest keyword that there is.
 
@@ -82,6 +82,15 @@ def register_metric(
     ------
     BenchError
         In one line, if a keyword is unknown or a value impossible.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> @register_metric("spread", version=1, inputs=("codes",), scores={"spread": Score("mean SD", high=np.inf)})
+    ... def spread(codes, *, rng=None):
+    ...     return {"spread": float(np.std(codes, axis=0).mean())}
+    >>> spread(np.array([[0.0, 1.0], [2.0, 1.0]]))["spread"]
+    0.5
     """
     add = METRICS.register(
         name, version=version, inputs=inputs, scores=scores, optional=optional, cost=cost, groups=groups, **unknown

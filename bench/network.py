@@ -42,6 +42,17 @@ def register_network(name: str, *, version: int = 1, **info: Any) -> Callable[[N
     ------
     BenchError
         In one line, if a keyword is unknown, or the name is taken.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> @register_network("one_pixel")
+    ... def one_pixel(n_runs, shape, latent_dim):
+    ...     encoder = nn.Sequential(nn.Flatten(2), *dense(n_runs, [1, 2 * latent_dim], nn.Tanh()))
+    ...     decoder = nn.Sequential(*dense(n_runs, [latent_dim, 1], nn.Tanh()), nn.Unflatten(2, shape))
+    ...     return VAE(encoder, decoder, latent_dim)
+    >>> sum(weight.numel() for weight in one_pixel(3, (1, 1, 1), 4).parameters())  # three runs of 8 + 8 + 4 + 1
+    63
     """
     return NETWORKS.register(name, version=version, **info)
 

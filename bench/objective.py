@@ -87,6 +87,15 @@ class Objective:
         The method's state for the next step; checkpointed.
     trains : {"all", "decoder"}
         Which part of the network this step changes.
+
+    Examples
+    --------
+    Two batched runs, each with its own weight on the KL:
+
+    >>> import torch
+    >>> reconstruction, kl, beta = torch.tensor([20.0, 30.0]), torch.tensor([5.0, 4.0]), torch.tensor([1.0, 2.0])
+    >>> Objective(loss=reconstruction + beta * kl, beta=beta).loss
+    tensor([25., 38.])
     """
 
     loss: Tensor

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from dataclasses import MISSING, asdict, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from bench.errors import BenchError, did_you_mean
 from bench.neutral import neutral_values, without_neutral
+
+#: The section of a numpydoc docstring, and one entry of it: names, type, indented text.
+_ATTRIBUTES = re.compile(r"^Attributes\n-+\n(.*?)(?=^\S[^\n]*\n-+$|\Z)", re.MULTILINE | re.DOTALL)
+_ATTRIBUTE = re.compile(r"^(\S.*?)(?: : .*)?\n((?:[ ]+.*\n?|\n)*)", re.MULTILINE)
 
 
 def validate_dataclass(cls: type, values: dict[str, Any], *, where: str, what: str) -> dict[str, Any]:
@@ -53,3 +60,29 @@ def validate_dataclass(cls: type, values: dict[str, Any], *, where: str, what: s
         raise BenchError(f"{where}: {shown}" + (f": {reason}" if first["loc"] else "")) from None
     resolved: dict[str, Any] = json.loads(json.dumps(asdict(checked)))
     return without_neutral(resolved, neutral_values(cls))
+
+
+def descriptions(cls: type) -> dict[str, str]:
+    """What each field of a class of settings means, for users.
+
+    Parameters
+    ----------
+    cls : type
+        A dataclass or a pydantic model. A field is described by ``Field(description=...)`` in its annotation, or under
+        "Attributes" in the numpydoc docstring of the class or of one that it derives from.
+
+    Returns
+    -------
+    dict
+        Name to text, on one line; fields without a description are left out.
+    """
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        section = _ATTRIBUTES.search(inspect.cleandoc(base.__doc__ or ""))
+        for names, text in _ATTRIBUTE.findall(section[1] if section else ""):
+            found |= {name.strip(): " ".join(text.split()) for name in names.split(",")}
+    for name, hint in get_type_hints(cls, include_extras=True).items():
+        for item in getattr(hint, "__metadata__", ()):
+            if isinstance(item, FieldInfo) and item.description:
+                found[name] = item.description
+    return {name: text for name, text in found.items() if text}

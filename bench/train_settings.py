@@ -19,26 +19,37 @@ class TrainSettings(StrictModel):
 
     Attributes
     ----------
-    network, init : str
-        Architecture (`bench list networks`) and its initialisation.
+    network : str
+        Architecture of encoder and decoder (`bench list networks`).
     latent_dim : int
         Number of latents K.
-    batch_size, steps : int
-        Images per step, and steps.
-    lr, beta1, beta2, eps : float
-        Adam's, of encoder and decoder.
+    init : {"he", "normal002", "torch"}
+        Initialisation of the weights.
+    batch_size : int
+        Images per step.
+    steps : int
+        Steps of the optimiser.
+    lr : float
+        Learning rate of Adam for encoder and decoder.
+    beta1, beta2 : float
+        Adam's decay rates of the moments.
+    eps : float
+        Adam's epsilon.
     lr_schedule : {"constant", "one_cycle"}
-        Of the step size; see `bench.training.schedule.one_cycle`.
+        Schedule of the learning rate; see `bench.training.schedule.one_cycle`.
     average : float
-        Share of the steps, the last ones, over which the weights are averaged; 0: the last weights stay.
-    log_every, score_every : int
-        Steps from one row of the curves to the next, and from one measurement of the metrics to the next (0: at the
-        end only). What isn't measured then can't be measured later, so both are a part of a run's identity.
+        Share of the steps, the last ones, over which the weights are averaged; 0: the last weights are kept.
+    log_every : int
+        Steps from one row of the learning curves to the next; part of a run's identity.
+    score_every : int
+        Steps from one evaluation of the metrics during training to the next, 0: at the end only; part of a run's
+        identity, since what isn't evaluated then can't be evaluated later.
     threads : int
-        Of the process that trains.
+        Threads of the process that trains.
     precision : {"float32", "tf32", "bfloat16"}
-        Of the networks' products; see `bench.nn.precision`.
+        Arithmetic of the networks' products; see `bench.nn.precision`.
     device : {"cpu", "cuda"}
+        Where the run is trained.
     """
 
     network: str = "H"

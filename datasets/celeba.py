@@ -11,10 +11,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.source import DataFile
 from bench.dataset import Index, register_dataset
 from bench.datasets._faces import face_attributes, face_images
-from bench.datasets._file_world import DataFile, FileWorld
 from bench.errors import BenchError, did_you_mean
+from bench.file_world import FileWorld
 from bench.neutral import neutral
 from bench.world import WorldOptions
 

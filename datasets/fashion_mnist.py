@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from bench.data.source import DataFile
 from bench.dataset import register_dataset
-from bench.datasets._file_world import DataFile
 from bench.datasets.mnist import Mnist, MnistOptions
 
 

@@ -11,9 +11,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.source import DataFile, checked
 from bench.dataset import Index, register_dataset
-from bench.datasets._file_world import DataFile, FileWorld, checked
 from bench.datasets._idx import idx_images, idx_labels
+from bench.file_world import FileWorld
 from bench.world import WorldOptions
 
 URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"

@@ -11,9 +11,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.source import DataFile
 from bench.dataset import register_dataset
 from bench.datasets._arrays import npz_images
-from bench.datasets._file_world import DataFile, FileWorld
+from bench.file_world import FileWorld
 from bench.levels import Levels
 from bench.neutral import neutral
 from bench.world import WorldOptions
@@ -62,7 +63,7 @@ class Mpi3D(FileWorld):
     """MPI3D: 1,036,800 colour images of an object on a robot's arm, 64x64 pixels, over seven factors; three domains.
 
     A fourth variant, "complex", has 460,800 images; no address or checksum of its file has been verified. 12 GB
-    unpacked: the images are laid out once in a file that is mapped, and never in memory together.
+    unpacked: the images are laid out once in a file whose rows are read, and never in memory together.
     """
 
     folder = "mpi3d"

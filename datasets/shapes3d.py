@@ -11,9 +11,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.source import DataFile
 from bench.dataset import register_dataset
 from bench.datasets._arrays import h5_images
-from bench.datasets._file_world import DataFile, FileWorld
+from bench.file_world import FileWorld
 from bench.levels import Levels
 from bench.neutral import neutral
 from bench.world import WorldOptions

@@ -46,7 +46,19 @@ class AnnealedVAE(Method):
 
     @dataclass(frozen=True)
     class Hyper:
-        """gamma: weight; set_point, set_point_start: final and first capacity, nats; annealing_steps: iterations."""
+        """Hyper-parameters.
+
+        Attributes
+        ----------
+        gamma : float
+            Weight on the distance of the KL from its capacity.
+        set_point : float
+            Final capacity, nats; a share is one of the plain VAE's KL.
+        set_point_start : float
+            First capacity, nats.
+        annealing_steps : int
+            Iterations over which the capacity grows.
+        """
 
         gamma: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 100.0
         set_point: Annotated[float, Field(gt=0, allow_inf_nan=False), OfPlainKL()] = 15.0

@@ -36,7 +36,19 @@ class BetaTCVAE(Method):
 
     @dataclass(frozen=True)
     class Hyper:
-        """alpha, beta, gamma: weights on MI, TC and DWKL; estimator: mws (weighted) or mss (stratified)."""
+        """Hyper-parameters.
+
+        Attributes
+        ----------
+        beta : float
+            Weight on the total correlation.
+        alpha : float
+            Weight on the mutual information of images and codes.
+        gamma : float
+            Weight on the dimension-wise KL.
+        estimator : {"mws", "mss"}
+            Of the aggregated posterior: minibatch-weighted (mws) or -stratified (mss) sampling.
+        """
 
         beta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 6.4
         alpha: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0

@@ -48,7 +48,15 @@ class BetaVAE(Method):
 
     @dataclass(frozen=True)
     class Hyper:
-        """beta: weight on the KL; free_bits: nats per latent below which the KL costs nothing."""
+        """Hyper-parameters.
+
+        Attributes
+        ----------
+        beta : float
+            Weight on the KL.
+        free_bits : float
+            Nats per latent below which the KL costs nothing.
+        """
 
         beta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 4.0
         free_bits: Annotated[float, Field(ge=0, allow_inf_nan=False)] = neutral(0.0)

@@ -53,7 +53,29 @@ class ControlVAE(Method):
 
     @dataclass(frozen=True)
     class Hyper:
-        """set_point*: its end, start, step height (nats) and iterations between steps; kp, ki, beta_min: controller."""
+        """Hyper-parameters.
+
+        Attributes
+        ----------
+        set_point : float
+            Last value of the set point, nats; a share is one of the plain VAE's KL.
+        set_point_start : float
+            First value of the set point, nats.
+        set_point_step : float
+            Height of one rise of the set point, nats.
+        set_point_every : int
+            Iterations between two rises.
+        kp : float
+            Gain of the controller's proportional part.
+        ki : float
+            Gain of the controller's integral part, per iteration.
+        beta_min : float
+            Smallest weight on the KL.
+        proportional : {"sigmoid", "linear"}
+            Form of the proportional part.
+        anti_windup : {"released", "clamped"}
+            At the lower limit: released as in the authors' code, or clamped so that the controller can't latch.
+        """
 
         set_point: Annotated[float, Field(gt=0, allow_inf_nan=False), OfPlainKL()] = 16.0
         set_point_start: Annotated[float, Field(ge=0, allow_inf_nan=False), OfPlainKL()] = 0.5

@@ -34,7 +34,17 @@ class DIPVAE(Method):
 
     @dataclass(frozen=True)
     class Hyper:
-        """variant: I or II; lambda_od, lambda_d: weights off and on the diagonal."""
+        """Hyper-parameters.
+
+        Attributes
+        ----------
+        variant : {"I", "II"}
+            I penalises the covariance of posterior means, II that of sampled codes.
+        lambda_od : float
+            Weight on the squared covariances off the diagonal.
+        lambda_d : float
+            Weight on the squared deviations of the variances from 1.
+        """
 
         variant: Literal["I", "II"] = "II"
         lambda_od: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0

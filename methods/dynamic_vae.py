@@ -69,7 +69,35 @@ class DynamicVAE(Method):
 
     @dataclass(frozen=True)
     class Hyper:
-        """set_point*: end, start, step height (nats), iterations between; ramp, window: iterations; the controller."""
+        """Hyper-parameters.
+
+        Attributes
+        ----------
+        set_point : float
+            Last value of the set point, nats; a share is one of the plain VAE's KL.
+        set_point_start : float
+            First value of the set point, nats.
+        set_point_step : float
+            Height of one rise of the set point, nats.
+        set_point_every : int
+            Iterations between two rises.
+        ramp : int
+            Iterations that a rise takes.
+        beta0 : float
+            First weight on the KL.
+        beta_min : float
+            Smallest weight on the KL.
+        kp : float
+            Gain of the controller's proportional part.
+        ki : float
+            Gain of the controller's integral part, per iteration.
+        window : int
+            Iterations over which the controller averages the KL.
+        anti_windup : {"released", "clamped"}
+            At the lower limit: released as in the authors' code, or clamped so that the controller can't latch.
+        form : {"incremental", "positional"}
+            Of the controller: its increments are summed, or its value is computed anew (as ControlVAE's).
+        """
 
         set_point: Annotated[float, Field(gt=0, allow_inf_nan=False), OfPlainKL()] = 20.0
         set_point_start: Annotated[float, Field(ge=0, allow_inf_nan=False), OfPlainKL()] = 0.5

@@ -53,7 +53,7 @@ class FactorVAE(Method):
     implementation that the ControlVAE authors evaluate (discriminator of 5 hidden layers of 1000, LeakyReLU 0.2,
     4,017,002 parameters; Adam 1e-4, betas 0.5 and 0.9; gamma 10). Known deviations: both losses are taken before
     either optimiser steps (with one step between them the discriminator would learn from codes of other weights). One
-    way back through the discriminator serves both losses: `bench.nn.discriminator`.
+    backward pass through the discriminator serves both losses: `bench.nn.discriminator`.
     """
 
     n_batches = 2
@@ -61,7 +61,19 @@ class FactorVAE(Method):
 
     @dataclass(frozen=True)
     class Hyper:
-        """gamma: weight on the TC; discriminator_*: its width, hidden layers and learning rate."""
+        """Hyper-parameters.
+
+        Attributes
+        ----------
+        gamma : float
+            Weight on the total correlation.
+        discriminator_width : int
+            Units of each hidden layer of the discriminator.
+        discriminator_layers : int
+            Number of its hidden layers.
+        discriminator_lr : float
+            Its learning rate.
+        """
 
         gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
         discriminator_width: Annotated[int, Field(ge=1)] = 1000
@@ -75,7 +87,7 @@ class FactorVAE(Method):
         return self.discriminator
 
     def module_optimizer(self) -> dict[str, Any]:
-        """Adam of the discriminator; its rate is shared by the runs in lockstep."""
+        """Adam of the discriminator; its rate is shared by the batched runs."""
         return {"lr": float(self.hyper.discriminator_lr[0]), "betas": (0.5, 0.9)}
 
     def loss(self, terms: Terms, state: State, step: int) -> Objective:

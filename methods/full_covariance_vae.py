@@ -40,7 +40,13 @@ class FullCovarianceVAE(Method):
 
     @dataclass(frozen=True)
     class Hyper:
-        """beta: weight on the KL."""
+        """Hyper-parameters.
+
+        Attributes
+        ----------
+        beta : float
+            Weight on the KL.
+        """
 
         beta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 4.0
 

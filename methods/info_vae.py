@@ -33,7 +33,15 @@ class InfoVAE(Method):
 
     @dataclass(frozen=True)
     class Hyper:
-        """alpha: how much of the KL is taken out; lambda_: total weight on the divergence of q(z) from the prior."""
+        """Hyper-parameters.
+
+        Attributes
+        ----------
+        alpha : float
+            Part of the KL that is taken out: its weight is 1 - alpha.
+        lambda_ : float
+            Total weight on the divergence of the aggregated posterior from the prior.
+        """
 
         alpha: Annotated[float, Field(le=1, allow_inf_nan=False)] = 0.0
         lambda_: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1000.0

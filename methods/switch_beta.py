@@ -39,7 +39,17 @@ class SwitchBeta(Method):
 
     @dataclass(frozen=True)
     class Hyper:
-        """beta, beta_late: weights before and after the switch; late_share: share of the steps after it."""
+        """Hyper-parameters.
+
+        Attributes
+        ----------
+        beta : float
+            Weight on the KL before the switch.
+        beta_late : float
+            Weight on the KL after it.
+        late_share : float
+            Share of the steps after the switch.
+        """
 
         beta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 16.0
         beta_late: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0

@@ -75,9 +75,24 @@ class TwoStage(StagedMethod):
 
     @dataclass(frozen=True)
     class Hyper:
-        """base, base_hyper ("beta=100;..."): stage 1; stage2_share: of the steps; the rest: what decoder 2 gets.
+        """Hyper-parameters.
 
-        base_version is filled in, whatever is given.
+        Attributes
+        ----------
+        base : str
+            Method of stage 1.
+        base_hyper : str
+            Its hyper-parameters, such as "beta=100;...".
+        base_version : int
+            Its version; filled in, whatever is given.
+        stage2_share : float
+            Share of the steps that trains the second decoder.
+        code_mode : {"mean", "sample", "mean_plus_std"}
+            What the second decoder is given: posterior means, samples, or means plus standard deviations.
+        decoder : {"fresh", "warm"}
+            The second decoder begins anew (fresh) or as the first one ended (warm).
+        standardise : bool
+            Whether codes are brought to zero mean and unit variance for it.
         """
 
         base: str = "beta_vae"

@@ -21,7 +21,7 @@ class Untrained(Method):
     Notes
     -----
     Source: ours, a control. A metric that rewards it rewards random projections of the images. The network is the
-    preset's: where methods have networks of their own (``--terms as_published``), it is the control only of those
+    preset's: where methods have networks of their own (``--hyper published``), it is the control only of those
     that share it.
     """
 

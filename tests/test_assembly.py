@@ -145,7 +145,7 @@ def drawn(specs):
     return assemble(specs, SHAPE, 60).own_values()
 
 
-def test_what_a_constructor_draws_is_a_runs_own_in_any_company(tmp_path):
+def test_what_a_constructor_draws_is_a_runs_own_in_any_batch(tmp_path):
     name = planted(tmp_path, **DRAWN)
     specs = [spec_of(name, seed, network="own_net") for seed in range(3)]
     torch.manual_seed(1)
@@ -162,7 +162,7 @@ def test_what_a_constructor_draws_is_a_runs_own_in_any_company(tmp_path):
     assert torch.equal(trained.state["centre"], together["state.centre"])
 
 
-def test_a_generator_that_everybody_seeds_alike_gives_a_run_the_same_in_any_company(tmp_path):
+def test_a_generator_that_everybody_seeds_alike_gives_a_run_the_same_in_any_batch(tmp_path):
     generator = "torch.Generator().manual_seed(0)"
     name = planted(tmp_path, modules=f"Own(code=torch.randn(self.n_runs, 8, generator={generator}))")
     together = drawn([spec_of(name, seed) for seed in range(2)])["modules.code"]

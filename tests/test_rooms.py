@@ -17,10 +17,10 @@ from helpers.paths import ROOT
 FLOW = (
     "errors", "seeds", "arrays", "formatting", "files", "npz", "shares", "tunable", "info", "registry",
     "provenance", "selectors", "neutral", "levels", "rows", "settings", "schema", "train_settings", "spec", "stats",
-    "analytic", "factors", "metric", "dataset", "world", "data", "nn", "network", "networks", "objective", "method",
-    "method_kinds", "assembly", "controllers", "metrics", "config", "training", "evaluation", "results", "external",
-    "sharing", "execution", "tuning", "claims", "figures", "reporting", "comparison", "api", "testing", "check",
-    "speed", "cli", "__main__",
+    "analytic", "factors", "metric", "dataset", "world", "data", "file_world", "nn", "network", "networks", "objective",
+    "method", "method_kinds", "assembly", "controllers", "metrics", "config", "training", "evaluation", "results",
+    "external", "sharing", "execution", "tuning", "claims", "figures", "reporting", "comparison", "api", "testing",
+    "check", "speed", "cli", "__main__",
 )  # fmt: skip
 #: What contributors add to: its files stand outside of the flow, and may import all that a method or data set needs.
 CONTRIBUTED = {"methods", "datasets"}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.api.asking import Asked, ask
+from bench.api.request import StudyRequest, make_request
 from bench.api.study import Study, load_study
 from bench.errors import BenchError
 from bench.execution.calibration import calibrate
@@ -26,7 +26,7 @@ def run(
     datasets: Sequence[str] | str | None = None,
     metrics: Sequence[str] | str | None = None,
     seeds: int | Sequence[int] | str | None = None,
-    terms: str | None = None,
+    hyper: str | None = None,
     tuned: str | Path | None = None,
     settings: Mapping[str, Any] | Sequence[str] | None = None,
     name: str | None = None,
@@ -54,9 +54,11 @@ def run(
         As on the command line: ``"beta_vae[beta=1,4]"``, ``"all"``, globs. By default the study's.
     seeds : int, sequence of int, or str, optional
         A count (seeds 0 to n - 1), the seeds themselves, or text such as "0-4".
-    terms : {"equal", "as_published", "tuned"}, optional
+    hyper : {"shared", "published", "tuned"}, optional
+        Who chose the hyper-parameters: one setting that all methods share (the default), each method's authors, or
+        `bench tune`.
     tuned : str or Path, optional
-        What `bench tune` wrote: each method as in this file and at its default, on terms "tuned".
+        What `bench tune` wrote: each method as in this file and, beside it, at its default. Implies ``hyper="tuned"``.
     settings : mapping or sequence of str, optional
         ``{"train.steps": 1000, "beta_vae.beta": 2}``, or lines as ``--set`` takes them.
     name : str, optional
@@ -99,14 +101,14 @@ def run(
     for file in files:
         load_plugin(file)
     root = Path(results)
-    asked = ask(
-        study, preset=preset, methods=methods, datasets=datasets, metrics=metrics, seeds=seeds, terms=terms,
+    request = make_request(
+        study, preset=preset, methods=methods, datasets=datasets, metrics=metrics, seeds=seeds, hyper=hyper,
         settings=settings, name=name, results=root, tuned=tuned,
     )  # fmt: skip
     if rerun not in ("", "diverged", "all"):
         raise BenchError(f"rerun={rerun!r}: it is 'diverged', 'all' or ''")
     outcomes = execute(
-        asked,
+        request,
         root,
         n_jobs=n_jobs,
         rerun=rerun,
@@ -120,7 +122,7 @@ def run(
     failed = [outcome.run for outcome in outcomes if outcome.state == "failed"]
     if failed:
         warnings.warn(f"{len(failed)} of {len(outcomes)} runs failed: see `failures` of the study", stacklevel=2)
-    return load_study(root / asked.name, mixed=mixed)
+    return load_study(root / request.name, mixed=mixed)
 
 
 def _several(paths: Sequence[str | Path] | str | Path) -> Sequence[str | Path]:
@@ -128,7 +130,7 @@ def _several(paths: Sequence[str | Path] | str | Path) -> Sequence[str | Path]:
 
 
 def execute(
-    asked: Asked,
+    request: StudyRequest,
     results: Path,
     *,
     n_jobs: int,
@@ -145,7 +147,7 @@ def execute(
 
     Parameters
     ----------
-    asked : Asked
+    request : StudyRequest
         Its `specs` are known afterwards.
     results : Path
     n_jobs, rerun, repair, plugins, command, mixed, reuse, watcher
@@ -158,14 +160,16 @@ def execute(
     BenchError
         As `bench.execution.run.run_study` and `bench.execution.calibration.calibrate`.
     """
-    if asked.waits is not None:
-        calibrate(asked.study, asked.waits, results, n_jobs=n_jobs, plugins=plugins, command=command, watcher=watcher)
-        asked.specs, asked.waits = asked.expanded(), None
+    if request.waits is not None:
+        calibrate(
+            request.study, request.waits, results, n_jobs=n_jobs, plugins=plugins, command=command, watcher=watcher
+        )
+        request.specs, request.waits = request.expanded(), None
     settled()
     return run_study(
-        asked.study,
-        asked.specs,
-        results / asked.name,
+        request.study,
+        request.specs,
+        results / request.name,
         n_jobs=n_jobs,
         rerun=rerun,
         repair=repair,
@@ -173,7 +177,7 @@ def execute(
         command=command,
         mixed=mixed,
         # A calibration's runs of the plain VAE may be wanted here, too.
-        reuse=[*reuse, *asked.known.calibrations],
-        plain_kl=asked.known.used.values(),
+        reuse=[*reuse, *request.known.calibrations],
+        plain_kl=request.known.used.values(),
         watcher=watcher,
     )

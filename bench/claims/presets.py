@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from bench.config.hyper_choice import current_spelling
 from bench.config.preset_files import presets
 from bench.config.study import StudySpec, resolve
 from bench.results.study import Study
@@ -11,7 +12,7 @@ from bench.results.study import Study
 
 def is_shipped(study: Study) -> bool:
     """Whether a study's training, data, sample sizes and methods' settings are those of the preset it names."""
-    asked = {key: value for key, value in study.meta.items() if key in StudySpec.model_fields}
+    asked = {key: value for key, value in current_spelling(study.meta).items() if key in StudySpec.model_fields}
     if asked.get("preset") not in presets():
         return False
     try:

@@ -18,6 +18,7 @@ from bench.claims.presets import is_shipped
 from bench.claims.schema import Claim, ClaimTest, Population, Range
 from bench.claims.shares import KnownKL, known_kls
 from bench.claims.sweeps import SWEEPS
+from bench.config.hyper_choice import hyper_choice
 from bench.config.plain_kl import PlainKL, key_of_plain, read_plain_kls
 from bench.config.shares import resolve_shares
 from bench.errors import BenchError
@@ -27,7 +28,7 @@ from bench.results.labels import all_hyper, all_options
 from bench.results.study import Study
 from bench.results.versions import refuse_mixed
 
-#: What must be equal on equal terms; as published each method has its own.
+#: What must be equal where hyper-parameters are shared; published ones are each method's own.
 TRAINING = ("network", "optimizer", "batch_size", "steps")
 
 
@@ -36,7 +37,7 @@ class Pool:
 
     Attributes
     ----------
-    preset, terms : str
+    preset, hyper : str
         Of all of them.
     shipped : bool
         Whether training and data are the preset's own.
@@ -45,9 +46,9 @@ class Pool:
     """
 
     def __init__(
-        self, studies: Sequence[Study], *, preset: str, terms: str, shipped: bool, called: Sequence[str] = ()
+        self, studies: Sequence[Study], *, preset: str, hyper: str, shipped: bool, called: Sequence[str] = ()
     ) -> None:
-        self.preset, self.terms, self.shipped = preset, terms, shipped
+        self.preset, self.hyper, self.shipped = preset, hyper, shipped
         self.studies = tuple(called) or tuple(study.name for study in studies)
         self._meta = studies[0].meta
         self._plain_kls: dict[str, PlainKL] = {}
@@ -203,7 +204,7 @@ class Pool:
         key = json.dumps([method, plain, given, sorted(open_ones)], sort_keys=True)
         if key not in self._resolved:
             published = METHODS.get(method).info.published.get(spec["dataset"]["name"], {})
-            layers = [published.get("hyper", {})] if self.terms == "as_published" else []
+            layers = [published.get("hyper", {})] if self.hyper == "published" else []
             table = {
                 k: v for layer in (*layers, self._meta.get("method", {}).get(method, {})) for k, v in layer.items()
             }
@@ -225,7 +226,7 @@ class Pool:
 
     def _stratum(self, claim: Claim, spec: Mapping[str, Any], hyper: Mapping[str, Any]) -> str:
         left_out = {"method", "seed", "evaluation", "schema_version", "log_every", "score_every"}
-        left_out |= set(TRAINING) if self.terms == "as_published" else set()
+        left_out |= set(TRAINING) if self.hyper == "published" else set()
         shared = {key: value for key, value in spec.items() if key not in left_out}
         # Across data nothing but their other options can be the same.
         data_only = {"paths", "about", "sha256"} if claim.data else {"paths", "about"}
@@ -241,7 +242,7 @@ class Pool:
 
 
 def pools(studies: Sequence[Study], called: Sequence[str] = ()) -> list[Pool]:
-    """Studies at the same preset and on the same terms taken together; one that changed its preset by itself.
+    """Studies at the same preset and with the same `hyper` taken together; one that changed its preset by itself.
 
     Parameters
     ----------
@@ -254,9 +255,9 @@ def pools(studies: Sequence[Study], called: Sequence[str] = ()) -> list[Pool]:
     grouped: dict[tuple[str, str, int], list[int]] = {}
     for number, study in enumerate(studies):
         place = -1 if is_shipped(study) else number
-        key = str(study.meta.get("preset", "")), str(study.meta.get("terms", "equal")), place
+        key = str(study.meta.get("preset", "")), hyper_choice(study.meta), place
         grouped.setdefault(key, []).append(number)
     return [
-        Pool([studies[k] for k in own], preset=p, terms=t, shipped=place < 0, called=[names[k] for k in own])
-        for (p, t, place), own in sorted(grouped.items())
+        Pool([studies[k] for k in own], preset=p, hyper=h, shipped=place < 0, called=[names[k] for k in own])
+        for (p, h, place), own in sorted(grouped.items())
     ]

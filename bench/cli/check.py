@@ -17,25 +17,28 @@ from bench.files import write_out
 def check(
     tier: Annotated[
         str,
-        typer.Option("--tier", help="0 formulas, 1 trajectories, 2 statistics, 3 published values; 0,1 or 0-2."),
+        typer.Option(
+            "--tier", help="Tiers, as 0,1 or 0-2: 0 formulas, 1 trajectories, 2 statistics, 3 published values."
+        ),
     ] = "0,1",
     method: Annotated[
         Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
         typer.Option("-m", "--method", help="Only these methods: a name, a group or a glob; repeatable."),
     ] = None,
     metric: Metrics = None,
-    record: Annotated[bool, typer.Option("--record", help="Store what isn't stored yet.")] = False,
+    record: Annotated[bool, typer.Option("--record", help="Store reference values of what has none yet.")] = False,
     update: Annotated[
         bool,
-        typer.Option("--update", help="Store what moved; asks for a new version and a line under 'Changed scores'."),
+        typer.Option(
+            "--update",
+            help="Store what moved; needs a new version and a line under 'Changed scores'.",
+        ),
     ] = False,
     baselines: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--baselines", help="Folder of stored numbers; default: the project's own."),
+        typer.Option("--baselines", help="Folder of the reference values. Default: the project's own."),
     ] = None,
-    night: Annotated[
-        int, typer.Option("--night", help="Tier 2: which fresh seeds; the same number, the same seeds.", min=0)
-    ] = 0,
+    night: Annotated[int, typer.Option("--night", help="Number that chooses the fresh seeds of tier 2.", min=0)] = 0,
     jobs: Jobs = 0,
     results: Results = Path("results"),
     plugin: Plugins = None,

@@ -11,7 +11,7 @@ from bench.errors import BenchError
 from bench.formatting import escape_terminal
 
 if TYPE_CHECKING:
-    from bench.api.asking import Asked
+    from bench.api.request import StudyRequest
     from bench.results.study import Study
 
 
@@ -25,32 +25,32 @@ def resolve_study(
     seeds: str | None,
     study: str | None,
     plugin: list[Path] | None,
-    terms: str | None,
+    hyper: str | None,
     results: Path,
     *,
     tuned: Path | None = None,
     tuning: dict[str, Any] | None = None,
-) -> Asked:
-    """The study that these options ask for, its runs, and the name of its folder.
+) -> StudyRequest:
+    """Resolve options to a study, its runs, and the name of its folder.
 
-    `tuned` is a file of winners, which puts the study on tuned terms; `tuning` makes it one that tries settings.
+    `tuned` is a file of winners, and the study then runs them; `tuning` makes it a study that tries settings.
 
     Raises
     ------
     BenchError
         For whatever is wrong with an option, in one line.
     """
-    from bench.api.asking import ask
+    from bench.api.request import make_request
 
     load_plugins(plugin)
-    return ask(
-        config, preset=preset, methods=method, datasets=dataset, metrics=metric, seeds=seeds, terms=terms,
+    return make_request(
+        config, preset=preset, methods=method, datasets=dataset, metrics=metric, seeds=seeds, hyper=hyper,
         settings=settings, name=study, results=results, tuned=tuned, tuning=tuning,
     )  # fmt: skip
 
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print a text that may hold names from outside, which give the terminal no commands."""
+    """Print a text without control characters, since it may hold names from outside."""
     typer.echo(escape_terminal(text), err=err, nl=nl)
 
 
@@ -69,7 +69,7 @@ def load_plugins(paths: list[Path] | None, *studies: Path, quiet: bool = False) 
 
 
 def say_what_is_missing(study: Study, *, refuse: bool = False) -> None:
-    """Tell of a study's plug-ins that aren't loaded or have changed.
+    """Warn of a study's plug-ins that aren't loaded or have changed.
 
     Raises
     ------

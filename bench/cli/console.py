@@ -6,8 +6,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields
-from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +14,11 @@ from rich.console import Console
 
 from bench.cli.common import say
 from bench.config.plain_kl import plain_kl_in_words
-from bench.errors import BenchError, did_you_mean
-from bench.files import read_toml
 from bench.formatting import escape_terminal, ranges
 from bench.results.store import Store
 
 if TYPE_CHECKING:
-    from bench.api.asking import Asked
+    from bench.api.request import StudyRequest
     from bench.config.wanted_kl import UnknownKLError
     from bench.execution.calibration import KnownKLs
     from bench.results.study import Study
@@ -30,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Plain(Console):
-    """A console whose texts give the terminal no commands: they may hold names from outside."""
+    """A console that strips control characters from texts, since they may hold names from outside."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print texts without control characters, anything else as Rich does."""
@@ -69,13 +65,13 @@ def print_report(
 
 
 def print_shares(known: KnownKLs) -> None:
-    """Say what set points in per cent are shares of, where there are any."""
+    """Print the plain VAE's KL that set points given in per cent refer to."""
     if known.used:
         out.print(f"set points in per cent are shares of {plain_kl_in_words(known.used.values())}")
 
 
 def waits_for(unknown: UnknownKLError) -> str:
-    """What a study waits for whose set points are shares of a KL that isn't known."""
+    """Say that runs of the plain VAE come first, since set points are shares of its KL."""
     from bench.execution.calibration import calibration_runs
 
     runs = calibration_runs(unknown.plain)
@@ -86,22 +82,24 @@ def waits_for(unknown: UnknownKLError) -> str:
     )
 
 
-def print_plan(asked: Asked, folder: Path, *, as_json: bool) -> None:
+def print_plan(request: StudyRequest, folder: Path, *, as_json: bool) -> None:
     """Print the resolved runs, whether they are done, and which will miss their set point.
 
     Where set points wait for other runs, those come first.
     """
     from bench.execution import forecast
 
-    study, specs, store = asked.study, asked.specs, Store(folder)
-    if asked.waits is not None:
+    study, specs, store = request.study, request.specs, Store(folder)
+    if request.waits is not None:
         from bench.execution.calibration import calibration_runs
 
         if as_json:
-            raise asked.waits
-        out.print(f"{waits_for(asked.waits)}, in {asked.known.calibration.path}:")
-        _print_groups(calibration_runs(asked.waits.plain))
-        out.print(f"then {asked.waits.n_runs} runs of preset '{study.preset}' in {folder}: {', '.join(study.methods)}")
+            raise request.waits
+        out.print(f"{waits_for(request.waits)}, in {request.known.calibration.path}:")
+        _print_groups(calibration_runs(request.waits.plain))
+        out.print(
+            f"then {request.waits.n_runs} runs of preset '{study.preset}' in {folder}: {', '.join(study.methods)}"
+        )
         return
     if as_json:
         rows = [{"run": s.run_id, "done": store.is_done(s.run_id), **s.model_dump(mode="json")} for s in specs]
@@ -111,7 +109,7 @@ def print_plan(asked: Asked, folder: Path, *, as_json: bool) -> None:
     out.print(f"{len(specs)} runs of preset '{study.preset}', {done} done in {folder}")
     if study.notice:
         out.print(f"note: {study.notice}")
-    print_shares(asked.known)
+    print_shares(request.known)
     _print_groups(specs)
     for line in forecast.warnings(specs, store):
         out.print(f"warning: {line}")
@@ -133,7 +131,7 @@ def _print_groups(specs: Sequence[RunSpec]) -> None:
 
 def print_status(folder: Path, *, as_json: bool) -> None:
     """Print one status word per planned run, and how many missed their set points."""
-    from bench.results.fates import ARRIVED, fate
+    from bench.results.control_outcomes import ARRIVED, control_outcome
 
     store = Store(folder)
     store.check_schema()
@@ -144,7 +142,7 @@ def print_status(folder: Path, *, as_json: bool) -> None:
         elif store.is_done(run):
             result = store.result(run)
             status = "done" if result["status"] == "ok" else str(result["status"])
-            missed = fate(result.get("control"))
+            missed = control_outcome(result.get("control"))
             words[run] = f"{status}, {missed}" if missed not in ("", ARRIVED) else status
         else:
             step = store.progress(run)
@@ -161,133 +159,9 @@ def print_status(folder: Path, *, as_json: bool) -> None:
         out.print(f"{run:<60} {word}")
     counts = Counter(word.split(",")[0] for word in words.values())
     out.print(f"{len(words)} planned: " + ", ".join(f"{n} {word}" for word, n in sorted(counts.items())))
-    strays = Counter(word.partition(", ")[2] for word in words.values() if word.startswith("done, "))
-    if strays:
-        out.print("set points missed: " + ", ".join(f"{n} {word}" for word, n in sorted(strays.items())))
-
-
-def print_list(kind: str, pattern: str, results: Path, *, as_json: bool) -> None:
-    """Print the names of one kind, with version and first line of the documentation."""
-    from bench import registry
-    from bench.config.preset_files import PRESETS, presets
-    from bench.config.study import STUDIES, studies
-
-    registries: dict[str, registry.Registry[Any, Any]] = {
-        "methods": registry.METHODS,
-        "datasets": registry.DATASETS,
-        "metrics": registry.METRICS,
-        "figures": registry.FIGURES,
-        "networks": registry.NETWORKS,
-    }
-    rows: list[dict[str, Any]]
-    if kind == "presets":
-        rows = [_summary_of(PRESETS / f"{name}.toml") for name in presets()]
-    elif kind == "studies":
-        rows = [_summary_of(STUDIES / f"{name}.toml") for name in studies()]
-    elif kind == "results":
-        rows = [
-            {"name": path.relative_to(results).as_posix(), "summary": ""}
-            for path in sorted([*_archives(results), *(file.parent for file in results.glob("**/study.toml"))])
-        ]
-    elif kind in registries:
-        rows = [{"name": e.name, "version": e.version, "summary": e.summary} for e in registries[kind]]
-    else:
-        kinds = [*registries, "presets", "studies", "results"]
-        raise BenchError(f"unknown kind '{kind}'{did_you_mean(kind, kinds)}; there are: {', '.join(kinds)}")
-    rows = [row for row in rows if fnmatch(row["name"], pattern)]
-    if as_json:
-        print(json.dumps(rows, indent=1))  # noqa: T201
-        return
-    width = max((len(row["name"]) for row in rows), default=0)
-    for row in rows:
-        version = f"v{row['version']}  " if "version" in row else ""
-        out.print(f"{row['name']:<{width}}  {version}{row['summary']}")
-
-
-def print_one(name: str, results: Path, *, as_json: bool) -> None:
-    """Print one run (result and provenance), or one registered thing (documentation and settings)."""
-    from bench import registry
-    from bench.sharing.opening import opened
-
-    known: list[str] = []
-    for each in (registry.METHODS, registry.DATASETS, registry.METRICS, registry.NETWORKS, registry.FIGURES):
-        if name in each:
-            entry = each.get(name)
-            settings = _settings(entry.value)
-            if as_json:
-                print(json.dumps({"name": name, "version": entry.version, "settings": settings}, default=str))  # noqa: T201
-                return
-            out.print(f"{each.kind} {name}, version {entry.version}\n\n{entry.value.__doc__}")
-            for key, value in settings.items():
-                out.print(f"  {key} = {value}")
-            return
-        known += [entry.name for entry in each]
-    homes, runs = _homes(name, results)
-    if not homes:
-        known += runs
-        raise BenchError(
-            f"nothing is called '{name}'{did_you_mean(name, known)}; see `bench list methods`, `bench status`"
-        )
-    if len(homes) > 1:
-        others = ", ".join(map(str, homes[1:]))
-        say(f"bench: {len(homes)} studies hold this run: shown as in {homes[0]}; also in {others}", err=True)
-    with opened(homes[0]) as folder:
-        _print_run(folder / "runs" / name)
-
-
-def _homes(run: str, results: Path) -> tuple[list[Path], list[str]]:
-    """Studies that hold a run, the user's own first, imported ones next, reference studies last; and all runs' ids."""
-    from bench.results.record import is_shared
-    from bench.sharing.archive import runs_of
-
-    found: list[tuple[bool, bool, Path]] = []
-    known: set[str] = set()
-    reference = results / "reference"
-    for file in results.glob("**/runs/*/result.json"):
-        known.add(file.parent.name)
-        if file.parent.name == run:
-            home = file.parents[2]
-            found.append((home.is_relative_to(reference), is_shared(file.parent), home))
-    for archive in _archives(results):
-        try:
-            runs = runs_of(archive)
-        except BenchError as error:
-            say(f"bench: warning: {error}", err=True)
-            continue
-        known |= runs
-        if run in runs:
-            found.append((archive.is_relative_to(reference), True, archive))
-    return [home for *_, home in sorted(found)], sorted(known)
-
-
-def _print_run(folder: Path) -> None:
-    from bench.results.record import PROVENANCE, RESULT, SPEC, look, read_json
-    from bench.results.schemas import ProvenanceRecord, Record, ResultRecord, SpecRecord
-    from bench.results.scored_on import scored_on
-
-    if isinstance(found := look(folder), list):
-        say(f"bench: warning: {found[0].error(folder)}", err=True)
-    models: dict[str, type[Record]] = {SPEC: SpecRecord, RESULT: ResultRecord, PROVENANCE: ProvenanceRecord}
-    there = {name: model for name, model in models.items() if (folder / name).exists()}
-    records = {Path(name).stem: read_json(folder / name, model) for name, model in there.items()}
-    for line in scored_on(records["spec"]) if "spec" in records else ():
-        say(line, err=True)
-    print(json.dumps(records, indent=1, sort_keys=True, ensure_ascii=False))  # noqa: T201
-
-
-def _archives(results: Path) -> list[Path]:
-    from bench.sharing.containers import SUFFIXES
-
-    return sorted(file for suffix in SUFFIXES for file in results.glob(f"**/*{suffix}"))
-
-
-def _summary_of(file: Path) -> dict[str, Any]:
-    return {"name": file.stem, "summary": read_toml(file)["description"]}
-
-
-def _settings(value: Any) -> dict[str, Any]:
-    table = getattr(value, "Hyper", None) or getattr(value, "Options", None)
-    return {item.name: item.default for item in fields(table)} if table else {}
+    not_met = Counter(word.partition(", ")[2] for word in words.values() if word.startswith("done, "))
+    if not_met:
+        out.print("set points missed: " + ", ".join(f"{n} {word}" for word, n in sorted(not_met.items())))
 
 
 def _short(value: Any) -> str:

@@ -10,11 +10,12 @@ from typing import Annotated, NoReturn, Optional
 import typer
 
 from bench import __version__
-from bench.cli import check, claims, doctor, report, score, share, speed, test, tune, verify
+from bench.cli import check, claims, data, doctor, report, score, share, speed, test, tune, verify
 from bench.cli.common import load_plugins, resolve_study, say
 from bench.cli.options import (
     Config,
     Datasets,
+    Hyper,
     Jobs,
     Json,
     Methods,
@@ -29,22 +30,21 @@ from bench.cli.options import (
     Settings,
     Study,
     StudyName,
-    Terms,
     Tuned,
 )
 from bench.errors import BenchError, did_you_mean
 from bench.files import UTF_8
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"disbench {__version__}")
         raise typer.Exit
 
 
 app = typer.Typer(
     name="bench",
-    help="Which VAEs disentangle, and at what price in reconstruction: train, measure, compare, report.",
+    help="Which VAEs disentangle, and at what price in reconstruction: train, evaluate, compare, report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -68,7 +68,7 @@ def run(
     metric: Metrics = None,
     seeds: Seeds = None,
     preset: Preset = None,
-    terms: Terms = None,
+    hyper: Hyper = None,
     tuned: Tuned = None,
     set_: Settings = None,
     study: StudyName = None,
@@ -77,10 +77,10 @@ def run(
     jobs: Jobs = 0,
     rerun: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--rerun", help="Also do these again: diverged or all. (Failed runs always are.)"),
+        typer.Option("--rerun", help="Run again: diverged or all. Failed runs are always tried again."),
     ] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Also train again what is damaged: what `bench verify` would list.")
+        bool, typer.Option("--repair", help="Train damaged runs again, those that `bench verify` lists.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, run nothing.")] = False,
     plugin: Plugins = None,
@@ -91,22 +91,22 @@ def run(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train and measure every run of a study that isn't done yet, then write its report."""
+    """Train and evaluate every run of a study that isn't done yet, then write its report."""
     from bench.cli import console
     from bench.cli.running import report_all, run_all
     from bench.sharing.opening import locate
 
-    asked = resolve_study(
-        preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results, tuned=tuned
+    request = resolve_study(
+        preset, config, set_, method, dataset, metric, seeds, study, plugin, hyper, results, tuned=tuned
     )
-    name = asked.name
+    name = request.name
     if rerun not in (None, "diverged", "all"):
         raise BenchError(f"--rerun {rerun}{did_you_mean(rerun, ['diverged', 'all'])}; it is diverged or all")
     if dry_run:
-        console.print_plan(asked, results / name, as_json=False)
+        console.print_plan(request, results / name, as_json=False)
         return
     _, failed = run_all(
-        asked,
+        request,
         results,
         jobs=jobs,
         repair=repair,
@@ -128,7 +128,7 @@ def plan(
     metric: Metrics = None,
     seeds: Seeds = None,
     preset: Preset = None,
-    terms: Terms = None,
+    hyper: Hyper = None,
     tuned: Tuned = None,
     set_: Settings = None,
     study: StudyName = None,
@@ -139,18 +139,20 @@ def plan(
         bool, typer.Option("--print-config", help="Print the resolved study file instead of the runs.")
     ] = False,
 ) -> None:
-    """Print what `run` would do with the same options, fully resolved."""
+    """Print the runs that `bench run` would do with the same options, fully resolved."""
     from bench.cli import console
 
-    asked = resolve_study(
-        preset, config, set_, method, dataset, metric, seeds, study, plugin, terms, results, tuned=tuned
+    request = resolve_study(
+        preset, config, set_, method, dataset, metric, seeds, study, plugin, hyper, results, tuned=tuned
     )
     if print_config:
         import tomli_w
 
-        typer.echo(tomli_w.dumps(asked.study.model_dump(mode="json")), nl=False)
+        from bench.config.hyper_choice import current_spelling
+
+        typer.echo(tomli_w.dumps(current_spelling(request.study.model_dump(mode="json"))), nl=False)
     else:
-        console.print_plan(asked, results / asked.name, as_json=json)
+        console.print_plan(request, results / request.name, as_json=json)
 
 
 @app.command()
@@ -159,7 +161,7 @@ def status(
     results: Results = Path("results"),
     json: Json = False,
 ) -> None:
-    """Say of every planned run whether it is done, damaged, diverged, failed, in work or not run yet."""
+    """Print the status of every planned run: done, damaged, diverged, failed, in work or not run yet."""
     from bench.cli import console
     from bench.sharing.opening import locate, opened
 
@@ -171,32 +173,38 @@ def status(
 def list_(
     kind: Annotated[
         str,
-        typer.Argument(help="methods, datasets, metrics, figures, networks, presets, studies; results: stored ones."),
+        typer.Argument(help="methods, datasets, metrics, figures, networks, presets, studies or results."),
     ],
-    pattern: Annotated[str, typer.Argument(help="Glob on the names.")] = "*",
+    pattern: Annotated[str, typer.Argument(help="Only names that match this glob.")] = "*",
     results: Results = Path("results"),
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
-    """List what there is to choose from."""
-    from bench.cli import console
+    """List methods, data sets, metrics, figures, networks, presets, studies or stored results."""
+    from bench.cli import listing
 
     load_plugins(plugin)
-    console.print_list(kind, pattern, results, as_json=json)
+    listing.print_list(kind, pattern, results, as_json=json)
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A run's id, or the name of a method, dataset, metric or network.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A run's id; a method, dataset, metric, network or figure; or a table of a study file: study, train, "
+            "evaluation, tuning."
+        ),
+    ],
     results: Results = Path("results"),
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
-    """Show one run's result and provenance, or one thing's documentation and settings."""
-    from bench.cli import console
+    """Show a run's result and provenance, or a method's (data set's, metric's, ...) documentation and settings."""
+    from bench.cli import listing
 
     load_plugins(plugin)
-    console.print_one(name, results, as_json=json)
+    listing.print_one(name, results, as_json=json)
 
 
 app.command()(report.aggregate)
@@ -212,6 +220,7 @@ app.command("import")(share.import_)
 app.command()(share.compare)
 app.command()(verify.verify)
 app.command()(speed.speed)
+app.add_typer(data.app)
 
 
 def main() -> NoReturn:

@@ -12,7 +12,7 @@ from bench.config.preset_files import by_rank
 Methods = Annotated[
     Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
     typer.Option(
-        "-m", "--method", help=r"all, a name, a glob, or name\[key=v1,v2]; repeatable. Default: the preset's."
+        "-m", "--method", help=r"Method: a name, name\[key=v1,v2], a glob, or all; repeatable. Default: the preset's."
     ),
 ]
 Datasets = Annotated[
@@ -20,46 +20,53 @@ Datasets = Annotated[
     typer.Option(
         "-d",
         "--dataset",
-        help=r"A name, or name\[option=value]; repeatable. Default: the preset's. "
+        help=r"Data set: a name, or name\[option=value]; repeatable. Default: the preset's. "
         r"""A value that holds , = \[ or ] is quoted: 'npz\[path="a,b.npz"]'.""",
     ),
 ]
 Metrics = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Option("--metric", help="all, a name or a glob; repeatable."),
+    typer.Option("--metric", help="Metric: a name, a group (core, all) or a glob; repeatable. Default: the preset's."),
 ]
-Terms = Annotated[
+Hyper = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
-        "--terms", help="equal: all methods share network, init, batches, optimiser, steps; as_published; tuned."
+        "--hyper",
+        "--terms",
+        help="Hyper-parameters: shared (default: all methods have the same network, initialisation, batches, optimiser "
+        "and steps), published (each method's own, from its authors' code) or tuned (by `bench tune`). --terms is "
+        "the former name, with equal for shared and as_published for published.",
     ),
 ]
 Tuned = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--tuned", help="What `bench tune` chose: each method as in this file and at its default."),
+    typer.Option(
+        "--tuned",
+        help="File that `bench tune` wrote: run each method with the tuned and with its default hyper-parameters.",
+    ),
 ]
-Seeds = Annotated[Optional[str], typer.Option("--seeds", help="A count (10), a range (0-4) or a list (3,7).")]  # noqa: UP045
+Seeds = Annotated[Optional[str], typer.Option("--seeds", help="Seeds: a count (10), a range (0-4) or a list (3,7).")]  # noqa: UP045
 Preset = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--preset", help=f"{', '.join(by_rank())}; by default the study's, else quick."),
+    typer.Option("--preset", help=f"Preset: {', '.join(by_rank())}. Default: the study's, else quick."),
 ]
 Config = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Argument(metavar="[STUDY]", help="A study: a name from `bench list studies`, or a TOML file."),
+    typer.Argument(metavar="[STUDY]", help="Study: a name from `bench list studies`, or a TOML file."),
 ]
 Settings = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Option("--set", help="table.key=value, for example dynamic_vae.ki=0.001 or train.steps=1000; repeatable."),
+    typer.Option("--set", help="Setting, as table.key=value: dynamic_vae.ki=0.001, train.steps=1000; repeatable."),
 ]
-Study = Annotated[str, typer.Argument(help="Name of a study, its folder, or an archive of `bench export`.")]
+Study = Annotated[str, typer.Argument(help="Study: its name, its folder, or an archive of `bench export`.")]
 StudyName = Annotated[Optional[str], typer.Option("--study", help="Name of the results folder.")]  # noqa: UP045
-Results = Annotated[Path, typer.Option("--results", help="Where studies are kept.")]
-Reports = Annotated[Path, typer.Option("--reports", help="Where reports are written.")]
+Results = Annotated[Path, typer.Option("--results", help="Folder of the studies.")]
+Reports = Annotated[Path, typer.Option("--reports", help="Folder of the reports.")]
 Jobs = Annotated[int, typer.Option("-j", "--jobs", help="Worker processes; 0: one per core.", min=0)]
 Plugins = Annotated[
     Optional[list[Path]],  # noqa: UP045
-    typer.Option("--plugin", help="A Python file that registers methods, datasets, metrics or networks; repeatable."),
+    typer.Option("--plugin", help="Python file that registers methods, datasets, metrics, ...; repeatable."),
 ]
-Mixed = Annotated[bool, typer.Option("--mixed", help="Allow runs of different versions, kept apart by label.")]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only errors and the path of the report.")]
+Mixed = Annotated[bool, typer.Option("--mixed", help="Accept runs of different versions; labels keep them apart.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only errors and the path of the report.")]

@@ -19,8 +19,8 @@ from bench.execution.run import Watcher
 from bench.execution.task import Outcome
 from bench.formatting import duration, ranges
 from bench.results.labels import file_of
+from bench.results.shared_settings import sharing
 from bench.results.store import Store
-from bench.results.terms import sharing
 from bench.spec import RunSpec
 
 #: Scores shown on the line of a finished run, in this order, where the run has them.
@@ -178,8 +178,8 @@ def _header(console: Console, study: StudySpec, plan: Plan, folder: Path, jobs: 
     console.print(study.description)
     if study.notice:
         console.print(f"NOTE {study.notice}")
-    terms = sharing(spec.model_dump(mode="json") for spec in plan.specs)
-    console.print(f"terms: {study.terms.replace('_', ' ')}: {terms}")
+    shared = sharing(spec.model_dump(mode="json") for spec in plan.specs)
+    console.print(f"hyper-parameters: {study.hyper}: {shared}")
     console.print(
         f"{len(plan.specs)} runs, {skipped} done already; {jobs} processes x {threads} threads on "
         f"{device}, {precision}, deterministic"

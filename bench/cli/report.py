@@ -21,7 +21,7 @@ def aggregate(
     mixed: Mixed = False,
     out: Annotated[Optional[Path], typer.Option("--out", help="CSV file; default: print it.")] = None,  # noqa: UP045
 ) -> None:
-    """One tidy table, a row per run; also of a study that is still running."""
+    """Print the table of runs as CSV, a row per run; also of a study that is still running."""
     from bench.sharing.opening import locate, opened_study
 
     path = locate(study, results)

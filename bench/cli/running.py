@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from bench.api.asking import Asked
+from bench.api.request import StudyRequest
 from bench.api.running import execute
 from bench.cli import console
 from bench.cli.common import load_plugins, say, say_what_is_missing
@@ -25,7 +25,7 @@ from bench.spec import RunSpec
 
 
 def run_all(
-    asked: Asked,
+    request: StudyRequest,
     results: Path,
     *,
     jobs: int,
@@ -46,12 +46,12 @@ def run_all(
         As `bench.execution.run.run_study` and `bench.execution.calibration.calibrate`.
     """
     command = shlex.join(["bench", *sys.argv[1:]])
-    if asked.waits is not None and not quiet:
-        say(f"{console.waits_for(asked.waits)}: they are trained now, and stay in {results / STUDY}")
+    if request.waits is not None and not quiet:
+        say(f"{console.waits_for(request.waits)}: they are trained now, and stay in {results / STUDY}")
     try:
         with _stopped_by_signals():
             outcomes = execute(
-                asked,
+                request,
                 results,
                 n_jobs=jobs,
                 rerun=rerun,
@@ -61,12 +61,12 @@ def run_all(
                 mixed=mixed,
                 reuse=reuse,
                 watcher=Progress(quiet=quiet),
-                settled=lambda: None if quiet else console.print_shares(asked.known),
+                settled=lambda: None if quiet else console.print_shares(request.known),
             )
     except KeyboardInterrupt:
         typer.echo("\nbench: stopped; finished runs are kept, the same command goes on from here", err=True)
         raise typer.Exit(130) from None
-    return asked.specs, any(outcome.state == "failed" for outcome in outcomes)
+    return request.specs, any(outcome.state == "failed" for outcome in outcomes)
 
 
 def report_all(

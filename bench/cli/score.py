@@ -1,4 +1,4 @@
-"""Commands that measure without a study: `score`."""
+"""The command `score`: metrics of representations that were made elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def score(
     ] = None,
     metric: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--metric", help=r"all (the default), core, a name, a glob, name\[option=value]; repeatable."),
+        typer.Option(
+            "--metric", help=r"Metric: a name, name\[option=value], a glob, core or all (default); repeatable."
+        ),
     ] = None,
     dataset: Annotated[
         str,
@@ -47,11 +49,11 @@ def score(
         bool, typer.Option("--print-keys", help="Print a key map for --network to fill in, and stop.")
     ] = False,
     udr: Annotated[
-        bool, typer.Option("--udr", help="Also rank them without labels, as runs of one setting that differ in seed.")
+        bool, typer.Option("--udr", help="Also rank the representations without labels (UDR), as seeds of one setting.")
     ] = False,
     n_codes: Annotated[int, typer.Option("--n-codes", help="Images to encode.", min=2)] = 15_000,
     n_images: Annotated[int, typer.Option("--n-images", help="Images to decode (--weights).", min=1)] = 5_000,
-    seed: Annotated[int, typer.Option("--seed", help="Of the metrics' draws.", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the metrics' random draws.", min=0)] = 0,
     max_memory: Annotated[
         float, typer.Option("--max-memory", help="GiB that the arrays of a file may take.", min=0.001, max=1e6)
     ] = 2.0,
@@ -59,7 +61,7 @@ def score(
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
-    """Measure codes that were made elsewhere: from files, by an encoder of yours, or by somebody's weights."""
+    """Score codes that were made elsewhere: read from files, or computed by an encoder or from weights."""
     load_plugins(plugin)
     if print_keys:
         typer.echo(_key_map(network, dataset), nl=False)
@@ -101,7 +103,7 @@ def score(
     for warning in filter(None, (item.warning for item in found)):
         say(f"bench: warning: {warning}", err=True)
     chosen = [part for item in metric or ["all"] for part in split_list(item)]
-    with Console(stderr=True).status("measuring") as status:
+    with Console(stderr=True).status("evaluating") as status:
         scored = score_all(found, chosen, seed=seed, tell=lambda text: status.update(text))
     ranking = rank_without_labels(found, seed=seed) if udr else None
     if ranking is not None and ranking["warning"]:

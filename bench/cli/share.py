@@ -24,7 +24,7 @@ def export(
     ] = None,
     pictures: Annotated[
         str,
-        typer.Option("--pictures", help="Whose reconstructions and traversals: none, first-seed (as figures do), all."),
+        typer.Option("--pictures", help="Pictures to include: none, first-seed (those that figures show), all."),
     ] = "none",
     results: Results = Path("results"),
     plugin: Plugins = None,
@@ -57,7 +57,7 @@ def export(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="What `bench export` wrote.")],
+    file: Annotated[Path, typer.Argument(help="Archive that `bench export` wrote.")],
     study: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--study", help="Name of its folder here. Default: the name it has in the file."),
@@ -66,7 +66,7 @@ def import_(
     merge: Annotated[bool, typer.Option("--merge", help="Add its runs to the study of that name.")] = False,
     mixed: Mixed = False,
 ) -> None:
-    """Take over a study that somebody exported: checked as a whole, all of it or nothing."""
+    """Import a study that was exported: it is checked first, and imported as a whole or not at all."""
     from bench.sharing.import_ import import_study
 
     done = import_study(file, results, name=study, merge=merge, mixed=mixed)

@@ -1,4 +1,4 @@
-"""The command that measures speed."""
+"""The command `speed`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def speed(
     ] = None,
     repeats: Annotated[int, typer.Option("--repeats", help="Timed rounds per case.", min=1)] = 3,
     full: Annotated[bool, typer.Option("--full", help="Do long cases in full instead of extrapolating.")] = False,
-    json: Annotated[str, typer.Option("--json", metavar="FILE", help="Store the measurement; - prints it.")] = "",
-    compare: Annotated[Optional[Path], typer.Option("--compare", help="An earlier --json file.")] = None,  # noqa: UP045
+    json: Annotated[str, typer.Option("--json", metavar="FILE", help="File for the timings; - prints them.")] = "",
+    compare: Annotated[Optional[Path], typer.Option("--compare", help="Compare with an earlier --json file.")] = None,  # noqa: UP045
     figure: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--figure", help="Draw the ratios: a PNG and a PDF of this name."),
     ] = None,
 ) -> None:
-    """Measure how fast everything is here, against the plain way of doing it (minutes)."""
+    """Benchmark training, metrics and the rest on this machine, against plain implementations (minutes)."""
     from bench.speed import report as speed_report
 
     speed_report.run(section or [], repeats=repeats, full=full, json_file=json, compare=compare, figure=figure)

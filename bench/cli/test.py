@@ -30,7 +30,7 @@ def hold(
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
-    """Hold a method, dataset, metric or network to its contract; exits with 1 if a check fails."""
+    """Check that a method, dataset, metric or network keeps its contract; exits with 1 if a check fails."""
     import json as writer
     from dataclasses import asdict
 

@@ -26,7 +26,7 @@ from bench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bench.api.asking import Asked
+    from bench.api.request import StudyRequest
     from bench.config.study import StudySpec
     from bench.config.tuned import Winners
     from bench.spec import RunSpec
@@ -44,7 +44,7 @@ def tune(
     set_: Settings = None,
     draws: Annotated[
         Optional[int],  # noqa: UP045  (typer reads the annotation at run time)
-        typer.Option("--draws", help="Settings drawn of each method, beside its default. Default: 16.", min=1),
+        typer.Option("--draws", help="Settings to draw for each method, beside its default. Default: 16.", min=1),
     ] = None,
     seeds: Annotated[
         Optional[str],  # noqa: UP045
@@ -54,19 +54,19 @@ def tune(
     ] = None,
     rule: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--rule", help="What the best setting is best in: a score (default: mig), udr or elbo."),
+        typer.Option("--rule", help="Criterion that chooses the winner: a score (default: mig), udr or elbo."),
     ] = None,
     bound: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
             "--bound",
-            help="Worst mean reconstruction: nats (8.5), a quantile of all settings (50%, the default for a score), "
-            "times the least (2x), or none.",
+            help="Largest mean reconstruction of a winner: nats (8.5), a quantile of all settings (50%, the default "
+            "for a score), times the least (2x), or none.",
         ),
     ] = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--out", help="Where the winners are written. Default: tuned.toml in the study's folder."),
+        typer.Option("--out", help="File for the winners. Default: tuned.toml in the study's folder."),
     ] = None,
     study: StudyName = None,
     results: Results = Path("results"),
@@ -92,27 +92,27 @@ def tune(
     from bench.sharing.opening import locate
 
     asked_for = {"draws": draws, "rule": rule, "bound": bound}
-    asked = resolve_study(
+    request = resolve_study(
         preset, config, set_, method, dataset, metric, seeds, study, plugin, None, results,
         tuning={key: value for key, value in asked_for.items() if value is not None},
     )  # fmt: skip
-    folder, name = results / asked.name, asked.name
+    folder, name = results / request.name, request.name
     if dry_run:
-        _print_plan(asked, folder, jobs)
+        _print_plan(request, folder, jobs)
         return
     specs, failed = run_all(
-        asked, results, jobs=jobs, rerun="", plugin=plugin, mixed=mixed,
+        request, results, jobs=jobs, rerun="", plugin=plugin, mixed=mixed,
         reuse=[locate(other, results) for other in reuse or []], quiet=quiet,
     )  # fmt: skip
-    winners = _choose(asked.study, specs, folder, out or folder / TUNED, mixed=mixed)
-    chosen = asked.study.tuning.trials if asked.study.tuning else {}
+    winners = _choose(request.study, specs, folder, out or folder / TUNED, mixed=mixed)
+    chosen = request.study.tuning.trials if request.study.tuning else {}
     without = [name for name in chosen if name not in winners.method]
     if without:
         say(f"no winner: {', '.join(without)}: no setting ran well at all tuning seeds, see table_tuning.csv", err=True)
     whole = report_all(folder, reports, name, mixed=mixed, quiet=True, jobs=jobs, failed=failed)
     if not quiet:
         _print_winners(winners)
-        words = ["bench", "run", *([config] if config else []), "--preset", asked.study.preset]
+        words = ["bench", "run", *([config] if config else []), "--preset", request.study.preset]
         methods = [",".join(winners.method)] if without else [_without_values(item) for item in method or []]
         words += [word for item in methods for word in ("-m", item)]
         given = [("-d", dataset), ("--metric", metric), ("--set", set_), ("--plugin", plugin)]
@@ -122,14 +122,14 @@ def tune(
 
 
 def _without_values(methods: str) -> str:
-    """Methods without what was fixed of them, which the winners hold."""
+    """Methods without the hyper-parameters that were set by hand; the winners hold those."""
     from bench.selectors import parse_selection, split_list
 
     return ",".join(parse_selection(item).name for item in split_list(methods))
 
 
 def _choose(spec: StudySpec, specs: list[RunSpec], folder: Path, file: Path, *, mixed: bool) -> Winners:
-    """Measure what the rule needs, choose, and write the winners."""
+    """Compute what the rule needs, choose the winners, and write them."""
     from bench.sharing.opening import opened_study
     from bench.tuning import trials, udr, winners
 
@@ -143,7 +143,7 @@ def _choose(spec: StudySpec, specs: list[RunSpec], folder: Path, file: Path, *, 
     return found
 
 
-def _print_plan(asked: Asked, folder: Path, jobs: int) -> None:
+def _print_plan(request: StudyRequest, folder: Path, jobs: int) -> None:
     """The settings that would be tried, and how long that would take, measured on a few steps of each kind of run."""
     import os
 
@@ -152,9 +152,9 @@ def _print_plan(asked: Asked, folder: Path, jobs: int) -> None:
     from bench.execution.plan import plan
     from bench.results.store import Store
 
-    console.print_plan(asked, folder, as_json=False)
-    if asked.specs:
-        left = plan(asked.specs, Store(folder))
+    console.print_plan(request, folder, as_json=False)
+    if request.specs:
+        left = plan(request.specs, Store(folder))
         estimate(console.out, left.left, left.workers(jobs or os.cpu_count() or 1), shortest=0)
 
 

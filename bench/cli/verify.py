@@ -11,7 +11,7 @@ from bench.cli.options import Results, Study
 
 
 def verify(study: Study, results: Results = Path("results")) -> None:
-    """Compare all files of a study with what was recorded of them: a line per damaged one, and exit code 3 then."""
+    """Verify the checksums of all files of a study; prints a line per damaged file and exits with 3 if there is one."""
     from bench.sharing.opening import locate
     from bench.sharing.verify import verify as verify_study
 

@@ -160,8 +160,8 @@ def _as_tuned(winners: Winners, chosen: list[Selection]) -> list[tuple[str, Tabl
     for selection in chosen:
         if selection.values:
             raise BenchError(
-                f"'{selection.name}[{next(iter(selection.values))}=...]': on tuned terms hyper-parameters are those of "
-                "the tuned file; leave it out, or use --terms equal"
+                f"'{selection.name}[{next(iter(selection.values))}=...]': with --tuned, hyper-parameters come from "
+                "the tuned file; leave it out, or use --hyper shared"
             )
         for name in METHODS.match(selection.name):
             hyper = tuned_hyper(winners, name)
@@ -222,18 +222,18 @@ def _run_spec(
     if not isinstance(own, dict):
         raise BenchError(f"method '{name}': train={own!r}: write it as {name}.train.key=value")
     published: Mapping[str, Table] = {}
-    if study.terms == "as_published" and entry.info.published:
+    if study.hyper == "published" and entry.info.published:
         known = entry.info.published
         if dataset.name not in known:
             raise BenchError(
                 f"method '{name}' has no published settings on dataset '{dataset.name}' (it has: {', '.join(known)}); "
-                "use --terms equal"
+                "use --hyper shared"
             )
         published = known[dataset.name]
-    elif own and study.terms != "as_published":
+    elif own and study.hyper != "published":
         raise BenchError(
-            f"method '{name}' has training settings of its own, but on equal terms all methods share theirs; "
-            "set train.key=value for all, or use --terms as_published"
+            f"method '{name}' has training settings of its own, but with --hyper shared all methods have the same; "
+            "set train.key=value for all, or use --hyper published"
         )
     try:
         train = TrainSettings.model_validate(study.train.model_dump() | published.get("train", {}) | own)

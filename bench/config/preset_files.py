@@ -30,8 +30,8 @@ def read_preset(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def rank(name: str) -> int:
     """How near a preset is to a paper's setting.
 
-    0 for one at which scores mean nothing, 1 for a small part of the data, 2 for all of it made smaller, 3 for equal
-    terms at full size, 4 for the published ones. A claim counts from the rank of its least preset up.
+    0 for one at which scores mean nothing, 1 for a small part of the data, 2 for all of it made smaller, 3 for shared
+    hyper-parameters at full size, 4 for published ones. A claim counts from the rank of its least preset up.
 
     Raises
     ------

@@ -5,10 +5,18 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
+from bench.config.hyper_choice import HyperChoice, current_spelling, stored_spelling
 from bench.config.preset_files import presets, read_preset
 from bench.config.tuned import Winners
 from bench.config.tuning import TuningSettings
@@ -28,7 +36,17 @@ NOT_CHANGES = ("preset", "description", "notice", "methods", "controls", "seeds"
 
 
 class EvaluationSettings(StrictModel):
-    """Sample sizes and metrics."""
+    """Sample sizes and metrics.
+
+    Attributes
+    ----------
+    n_codes : int
+        Images whose codes the metrics are given; all of them if the data set has fewer.
+    n_images : int
+        Images of these that are decoded, for the metrics of reconstruction.
+    metrics : list of str
+        Names, groups or globs of metrics (`bench list metrics`), with options in brackets.
+    """
 
     n_codes: int = Field(15_000, ge=2)
     n_images: int = Field(5_000, ge=1)
@@ -46,10 +64,40 @@ class Layers(BaseModel):
 
 
 class StudySpec(StrictModel):
-    """A study as asked for; `expand` turns it into run specs.
+    """A study as its file and the command line describe it; `expand` turns it into run specs.
 
-    `figures` are those of its report, all by default. A study with `tuning` tries settings of its methods; one on terms
-    "tuned" runs what `tuned` says was chosen.
+    Attributes
+    ----------
+    preset : str
+        Preset whose settings hold where the study says nothing (`bench list presets`).
+    description : str
+        What the study is, in a sentence.
+    notice : str
+        What a reader of its report must know.
+    methods : list of str
+        Methods that are compared: names, globs or "all", with hyper-parameters as ``name[key=value]``.
+    controls : list of str
+        Methods that are run beside them as baselines.
+    datasets : list of str
+        Data sets, ``name[option=value]``.
+    hyper : {"shared", "published", "tuned"}
+        Who chose the hyper-parameters: one setting for all methods, each method's authors, or `bench tune`.
+    seeds : list of int
+        Each method is trained once for each seed.
+    train : table
+        Training; see `bench show train`.
+    evaluation : table
+        Evaluation; see `bench show evaluation`.
+    method : tables by name
+        Hyper-parameters of methods other than their defaults.
+    dataset : tables by name
+        Options of data sets other than their defaults.
+    figures : list of str
+        Figures of the report; all if empty.
+    tuning : table
+        Makes it a study that tries settings of its methods; see `bench show tuning`.
+    tuned : table
+        What tuning chose; with ``hyper = "tuned"`` the study runs it.
     """
 
     preset: str = ""
@@ -58,7 +106,7 @@ class StudySpec(StrictModel):
     methods: list[str] = Field(default=["all"])
     controls: list[str] = Field(default=[])
     datasets: list[str] = Field(default=["dsprites"])
-    terms: Literal["equal", "as_published", "tuned"] = "equal"
+    hyper: HyperChoice = "shared"
     seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(list(range(10)), min_length=1)
     train: TrainSettings = Field(default_factory=lambda: TrainSettings.model_validate({}))
     evaluation: EvaluationSettings = Field(default_factory=lambda: EvaluationSettings.model_validate({}))
@@ -68,11 +116,17 @@ class StudySpec(StrictModel):
     tuning: TuningSettings | None = None
     tuned: Winners | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _former_names(cls, content: Any) -> Any:
+        return current_spelling(content) if isinstance(content, dict) else content
+
     @model_serializer(mode="wrap")
     def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> Table:
         content: Table = handler(self)
         # TOML has no null, and a study that neither tunes nor was tuned is written as it always was.
-        return _without_none({key: value for key, value in content.items() if key not in ("tuning", "tuned") or value})
+        written = {key: value for key, value in content.items() if key not in ("tuning", "tuned") or value}
+        return _without_none(stored_spelling(written))
 
 
 def _without_none(table: Table) -> Table:
@@ -135,13 +189,15 @@ def resolve(
     file.pop("record", None)
     at = file.pop("at", {})
     if_present = file.pop("datasets_if_present", [])
+    where = f"study file '{study_file}'"
+    file = current_spelling(file, where)
     chosen = preset or file.get("preset") or "quick"
     if chosen not in presets():
         raise BenchError(f"unknown preset '{chosen}'{did_you_mean(str(chosen), presets())}; see `bench list presets`")
     # A study says in [at.quick] what it sets otherwise at that preset (set points lie elsewhere on a small grid).
-    file = _merge(file, at.get(chosen, {}))
+    file = _merge(file, current_spelling(at.get(chosen, {}), f"{where}, at.{chosen}"))
     settled = _settings_table(settings or [])
-    given = {key: value for key, value in flags.items() if value is not None}
+    given = current_spelling({key: value for key, value in flags.items() if value is not None}, "the command")
     plain, said = read_preset(chosen)
     absent: list[str] = []
     may_be_absent = {parse_selection(item).name for item in if_present}
@@ -168,7 +224,7 @@ def resolve(
         spec = spec.model_copy(update={"description": f"'{chosen}' with changes"} if changes else {})
     words += [f"left out, since they aren't on this machine: {', '.join(absent)}"] if absent else []
     spec = spec.model_copy(update={"notice": "; ".join(words)} | _about_tuning(spec))
-    _check_terms(spec, settled)
+    _check_hyper(spec, settled)
     for name in spec.method:
         METHODS.get(name)
     for name in spec.dataset:
@@ -203,22 +259,22 @@ def _about_tuning(spec: StudySpec) -> Table:
         words = f"Tuning at '{spec.preset}': {spec.tuning.draws} draws and the default of each method, on tuning seeds."
         return {"description": words, "figures": spec.figures or ["budget", "sensitivity"]}
     if spec.tuned is not None:
-        words = f"'{spec.preset}' on tuned terms: each method as tuned and, beside it, at its default."
+        words = f"'{spec.preset}' with tuned hyper-parameters: each method as tuned and, beside it, at its default."
         return {"description": words}
     return {}
 
 
-def _check_terms(spec: StudySpec, settled: Table) -> None:
-    """Refuse settings that the study's terms would ignore."""
-    if spec.tuning is not None and (spec.terms != "equal" or spec.tuned is not None):
-        raise BenchError("tuning is on equal terms: all methods share the training, and none is tuned already")
-    if (spec.terms == "tuned") != (spec.tuned is not None):
-        raise BenchError("--terms tuned and --tuned FILE belong together: bench tune writes the file")
+def _check_hyper(spec: StudySpec, settled: Table) -> None:
+    """Refuse settings that the study's choice of hyper-parameters would ignore."""
+    if spec.tuning is not None and (spec.hyper != "shared" or spec.tuned is not None):
+        raise BenchError("tuning starts from shared hyper-parameters (--hyper shared), none of them tuned already")
+    if (spec.hyper == "tuned") != (spec.tuned is not None):
+        raise BenchError("--hyper tuned and --tuned FILE belong together: bench tune writes the file")
     if spec.tuned is not None and settled.get("method"):
         name, table = next(iter(settled["method"].items()))
         raise BenchError(
-            f"--set {name}.{next(iter(table), '')}: on tuned terms hyper-parameters are the tuned file's; "
-            "leave it out, or use --terms equal"
+            f"--set {name}.{next(iter(table), '')}: with --tuned, hyper-parameters come from the tuned file; "
+            "leave it out, or use --hyper shared"
         )
 
 
@@ -236,8 +292,8 @@ def _preset_words(plain: StudySpec, spec: StudySpec, *, data_notice: str, train_
         data_notice = f"{', '.join(own)}: {data_notice}"
     options = [key for key in TrainSettings.model_fields if key not in MACHINE]
     # Tuned settings change methods, not the training that they share.
-    terms = "equal" if spec.terms == "tuned" else spec.terms
-    same = plain.terms == terms and all(getattr(plain.train, key) == getattr(spec.train, key) for key in options)
+    hyper = "shared" if spec.hyper == "tuned" else spec.hyper
+    same = plain.hyper == hyper and all(getattr(plain.train, key) == getattr(spec.train, key) for key in options)
     words = [data_notice if own else "", train_notice if same else ""]
     return [part for part in (", ".join(filter(None, words)), plain.notice) if part]
 
@@ -252,7 +308,7 @@ def _on_data_of(other: StudySpec, items: list[str], spec: StudySpec) -> bool:
 def _changes(plain: Table, merged: Table, prefix: str = "") -> Iterator[str]:
     """What `merged` sets otherwise than the preset, but for the choice of methods and seeds."""
     for key, value in merged.items():
-        if prefix == "" and (key in NOT_CHANGES or (key, value) == ("terms", "tuned")):
+        if prefix == "" and (key in NOT_CHANGES or (key, value) == ("hyper", "tuned")):
             continue
         if isinstance(value, dict):
             yield from _changes(plain.get(key) or {}, value, f"{prefix}{key}.")

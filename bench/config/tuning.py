@@ -101,7 +101,7 @@ def bound_asked(tuning: TuningSettings) -> Bound:
 
 
 def check_tuning(tuning: TuningSettings, seeds: Sequence[int], metrics: Iterable[str]) -> None:
-    """Refuse a tuning study whose seeds could be judged on, or whose rule can't be applied to what is measured.
+    """Refuse a tuning study whose seeds could be judged on, or whose rule needs metrics that aren't evaluated.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def check_tuning(tuning: TuningSettings, seeds: Sequence[int], metrics: Iterable
             raise BenchError(f"--rule {tuning.rule}: neither direction of this score is better")
         return
     if by := [entry.name for entry in METRICS if tuning.rule in entry.info.scores]:
-        raise BenchError(f"--rule {tuning.rule} isn't measured: add --metric {by[0]}")
+        raise BenchError(f"--rule {tuning.rule} isn't among the study's metrics: add --metric {by[0]}")
     known = [*UNSUPERVISED, *sorted(columns)]
     raise BenchError(f"--rule {tuning.rule}{did_you_mean(tuning.rule, known)}; it is one of: {', '.join(known)}")
 

@@ -1,4 +1,4 @@
-"""The plain VAE's KL where a study asks for shares of it: looked up, or measured first by a study of its own.
+"""The plain VAE's KL, which shares refer to: looked up, or computed first by a study of its own (the calibration).
 
 Run as a module it writes what a results folder or archive holds into the table that comes with Disbench::
 

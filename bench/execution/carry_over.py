@@ -1,4 +1,4 @@
-"""A run that was trained before: its weights are taken over, so that it is only measured anew."""
+"""Evaluate a run again that was trained before: its weights are taken over."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def take(attempt: Attempt, store: Store, tools: Tools) -> None:
 
 
 def _with_earlier_metrics(spec: RunSpec, earlier: RunSpec) -> RunSpec:
-    """The spec with the metrics that the run has already, where they are still the same: measuring loses nothing."""
+    """The spec with the metrics added that the run has already at today's versions, so that no score is lost."""
     measured = earlier.evaluation.metrics
     kept = {name: version for name, version in measured.items() if known_version(name) == version}
     metrics = dict(sorted((kept | spec.evaluation.metrics).items()))
@@ -58,7 +58,7 @@ def _with_earlier_metrics(spec: RunSpec, earlier: RunSpec) -> RunSpec:
 
 
 def _comparable(before: RunSpec, now: RunSpec) -> bool:
-    """Whether a run that was measured by these settings had the same sample, protocol and versions of metrics."""
+    """Whether a run that was evaluated with these settings had the same sample, protocol and versions of metrics."""
     earlier, wanted = before.evaluation, now.evaluation
     same = earlier.model_copy(update={"metrics": {}}) == wanted.model_copy(update={"metrics": {}})
     return same and all(earlier.metrics.get(name, version) == version for name, version in wanted.metrics.items())

@@ -18,7 +18,7 @@ from bench.spec import SCHEMA_VERSION
 
 
 def begin(attempt: Attempt, tools: Tools) -> None:
-    """Draw a run's pictures and begin to measure it; one that diverged has neither."""
+    """Draw a run's pictures and begin its evaluation; a run that diverged has neither."""
     clock = time.perf_counter()
     trained = attempt.after_training()
     if trained.facts["status"] == "ok":

@@ -1,4 +1,4 @@
-"""Said before a study runs: which controllers won't follow their schedule, by a simulation on a measured plant.
+"""Forecast which controllers won't follow their schedule, by a simulation on a measured plant.
 
 The plant is the one that finished runs of the same data and training show, in the study itself, or else one that
 ``plants.toml`` has. Where there is neither, only what needs none is looked at.

@@ -1,6 +1,6 @@
 """Which runs of small models are trained together in one process, and whether that changes nothing here.
 
-Much of a small model's step is the cost of calling the kernels, which R runs in lockstep share. What a run becomes
+Much of a small model's step is the cost of calling the kernels, which R batched runs share. What a run becomes
 doesn't depend on the runs beside it, so groups are made as it suits the workers.
 """
 
@@ -60,7 +60,7 @@ def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
         if kind not in most:
             cost[kind] = 0
             try:
-                most[kind] = company(spec)
+                most[kind] = group_limit(spec)
                 # A GPU's one worker takes them as they come.
                 cost[kind] = _calls(spec) if most[kind] > 1 and spec.train.device == "cpu" else 0
             except Exception:
@@ -83,8 +83,8 @@ def group(specs: Sequence[RunSpec], n_jobs: int) -> list[tuple[RunSpec, ...]]:
     return [tuple(specs[place] for place in places) for _, places in sorted(groups)]
 
 
-def company(spec: RunSpec) -> int:
-    """Runs that may go in lockstep with this one, itself counted: 1 if it wouldn't gain or, on a CPU, keep its bits.
+def group_limit(spec: RunSpec) -> int:
+    """Runs that may be batched with this one, itself counted: 1 if it wouldn't gain or, on a CPU, keep its bits.
 
     On a GPU every run gains that is trained by gradients, or not at all but measured beside others; what it becomes
     depends, to rounding, on how many runs are beside it, which its provenance says. On a CPU it gains if it has few

@@ -38,7 +38,7 @@ def begin_again(attempt: Attempt) -> None:
 def _clear(attempt: Attempt) -> None:
     for leftover in attempt.folder.iterdir():
         # Files of a process that was killed while it wrote; only checkpoints are worth anything, and what was measured
-        # on the way to them. Rows after it will be measured again.
+        # on the way to them. Rows after it will be computed again.
         if not leftover.name.startswith(CHECKPOINT) and leftover.name not in (scores_by_step.NAME, MEASURED):
             leftover.unlink()
 
@@ -46,7 +46,7 @@ def _clear(attempt: Attempt) -> None:
 def _begun_otherwise(attempt: Attempt) -> str:
     """Begin a run again whose scores on the way were taken otherwise than they are now wanted; what is said of it.
 
-    What is measured isn't a part of a run's identity, but one file can't hold two kinds of scores.
+    The choice of metrics isn't a part of a run's identity, but one file can't hold two kinds of scores.
     """
     if not attempt.spec.train.score_every:
         return ""

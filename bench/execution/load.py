@@ -1,4 +1,4 @@
-"""What a batch of runs works with: the images of its data set, where metrics are measured, and how torch is set up."""
+"""Set up a batch of runs: the images of its data set, the processes that evaluate metrics, and torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Tools:
     settings : dict
         How torch is set up in this process, for the record.
     pool : Measurers or None
-        Processes that measure beside this one.
+        Processes that evaluate beside this one.
     plugins : tuple of Path
         For the record, and loaded in the pool's processes.
     checkpoint_s : float

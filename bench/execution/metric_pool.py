@@ -1,4 +1,4 @@
-"""Many runs measured at once: a GPU's runs end their training together, and metrics are work for the other cores."""
+"""Evaluate many runs at once: runs on a GPU end their training together, and metrics run on the other CPU cores."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from bench.spec import RunSpec
 from bench.training import torch_setup
 from bench.training.trained import TrainedRun
 
-#: Inputs too large to be sent to another process for what their metrics take: these are measured at home.
+#: Inputs too large to be sent to another process: their metrics are evaluated in the calling process.
 STAYS = {"images", "decoded", "generated", "train_images", "train_decoded"}
 
-#: Times that a part may be lost with its process before it is measured at home.
+#: Times that a part may be lost with its process before it is evaluated in the calling process.
 LOSSES = 2
 
 
@@ -48,7 +48,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Failure:
-    """What a metric raised elsewhere, as text: not every exception survives the way back."""
+    """What a metric raised elsewhere, as text: not every exception survives being sent back."""
 
     message: str
     trace: str
@@ -86,12 +86,12 @@ class Pending:
 
 
 class Measurers:
-    """Processes beside the one that trains, started when there is something to measure.
+    """Processes beside the one that trains, started when there is something to evaluate.
 
     One that is killed takes all parts with it that are under way. These are begun again in new processes, and those
-    that are lost `LOSSES` times are measured at home, one after another. A metric that kills every process it comes to
-    so sends home what is beside it, too; if it kills that process as well, `processes.run_all` finds out which run it
-    is.
+    that are lost `LOSSES` times are evaluated in the calling process, one after another. A metric that kills every
+    process so sends the parts beside it there, too; if it kills that process as well, `processes.run_all` finds
+    out which run it is.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Measurers:
         self._under_way: list[Begun] = []
 
     def begin(self, part: Part) -> Begun | Evaluation:
-        """Have a part measured in the next free process; at home where processes don't live long enough to be asked."""
+        """Evaluate a part in the next free process, or in this one where processes keep dying."""
         # Each time that the processes are found gone, something under way loses one of its lives.
         for _ in range(LOSSES + 1):
             try:
@@ -134,7 +134,7 @@ class Measurers:
         return future
 
     def wait_for(self, begun: Begun) -> Evaluation:
-        """Wait for a part, which is measured at home once it was lost too often; see `Begun.result`."""
+        """Wait for a part, which is evaluated in this process once it was lost too often; see `Begun.result`."""
         try:
             while begun in self._under_way and begun.losses < LOSSES:
                 try:
@@ -167,7 +167,7 @@ class Measurers:
 
 @contextmanager
 def processes(n: int, threads: int) -> Iterator[Measurers | None]:
-    """`n` processes to measure in, with a worker's environment; None for one, which is the calling process itself."""
+    """`n` processes that evaluate metrics, with a worker's environment; None for one: the calling process."""
     if n <= 1:
         yield None
         return
@@ -181,17 +181,17 @@ def processes(n: int, threads: int) -> Iterator[Measurers | None]:
 def begin(
     run: TrainedRun, dataset: Dataset, images: ImageStore, pool: Measurers | None, plugins: Sequence[Path] = ()
 ) -> Pending:
-    """Begin to measure a run, each metric by itself in the next free process.
+    """Begin to evaluate a run, each metric by itself in the next free process.
 
     Scores are those of `codes.evaluate`: a metric sees nothing of the others, and draws from its own stream.
 
     Parameters
     ----------
     run : TrainedRun
-        It is encoded here and now, and metrics that need its images are measured so; without a pool, all are.
+        It is encoded here and now, and metrics that need its images are evaluated here; without a pool, all are.
     pool : Measurers or None
     plugins : sequence of Path
-        Loaded in the other processes before they measure.
+        Loaded in the other processes before they evaluate.
     """
     inputs, reasons = codes.inputs_of(run, dataset, images)
     parts: list[Evaluation | Begun] = []

@@ -12,7 +12,7 @@ from bench.results.store import Store
 from bench.spec import RunSpec
 
 Rerun = Literal["", "diverged", "all"]
-#: ``train``: nothing is there; ``measure``: trained, but not measured as the spec asks; ``retrain``: whatever is there.
+#: ``train``: nothing is there; ``measure``: trained, but not evaluated as the spec says; ``retrain``: in any case.
 Action = Literal["train", "measure", "retrain"]
 
 
@@ -31,7 +31,7 @@ class Plan:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether a run that is left is for a GPU: one process then has it, and its runs go in lockstep."""
+        """Whether a run that is left is for a GPU: one process then has it, and its runs are batched."""
         return any(spec.train.device == "cuda" for spec in self.left)
 
     def workers(self, n_jobs: int) -> int:
@@ -40,7 +40,7 @@ class Plan:
 
 
 def plan(specs: Sequence[RunSpec], store: Store, rerun: Rerun = "", *, repair: bool = False) -> Plan:
-    """What is to be done: runs without a committed result, those not measured as asked, and what `rerun` says.
+    """Plan a study: runs without a committed result, runs not evaluated as the spec says, and what `rerun` adds.
 
     Runs that failed have no result and are tried again. The order is by seed, then by method, so that a study that is
     stopped early has every method at the same seeds.
@@ -75,7 +75,7 @@ def plan(specs: Sequence[RunSpec], store: Store, rerun: Rerun = "", *, repair: b
 
 
 def is_measured(store: Store, spec: RunSpec) -> bool:
-    """Whether a committed run has what the spec wants measured, from the same sample at the same versions."""
+    """Whether a committed run has all scores that the spec names, from the same sample at the same versions."""
     if store.result(spec.run_id)["status"] == "diverged":
         return True
     done, wanted = store.spec(spec.run_id).evaluation, spec.evaluation

@@ -137,7 +137,7 @@ def execute(
 ) -> Iterator[Outcome]:
     """Execute what a plan leaves to do; yields each run's outcome as it comes. Never raises for a failing run.
 
-    Where a run is for a GPU, the process that trains measures in `n_jobs` others.
+    Where a run is for a GPU, the process that trains evaluates in `n_jobs` others.
     """
     left = plan.left
     if not left:
@@ -152,7 +152,7 @@ def execute(
 
 
 def _batches(plan: Plan, store: Store, workers: int) -> list[tuple[RunSpec, ...]]:
-    """Runs that go to a worker together: groups that are trained, then runs of one data set that are only measured."""
+    """Runs that go to a worker together: groups that are trained, then runs of one data set that are only evaluated."""
     # What has lost its weights is trained anew.
     again = [spec for spec in plan.left if plan.todo[spec.run_id] == "measure" and store.has_weights(spec.run_id)]
     kept = {spec.run_id for spec in again}

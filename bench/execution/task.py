@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bench.execution.metric_pool import Pending
 from bench.execution.plan import Action
-from bench.results.fates import ARRIVED, fate
+from bench.results.control_outcomes import ARRIVED, control_outcome
 from bench.spec import RunSpec
 from bench.training.trained import TrainedRun
 
@@ -45,7 +45,7 @@ class Outcome:
     @classmethod
     def of(cls, result: Mapping[str, Any], wall_s: float = 0.0, warning: str = "") -> Outcome:
         """What ``result.json`` says became of its run."""
-        missed = "" if (found := fate(result.get("control"))) == ARRIVED else found
+        missed = "" if (found := control_outcome(result.get("control"))) == ARRIVED else found
         return cls(result["run"], result["status"], missed, result["scores"], wall_s, warning)
 
     @property
@@ -88,7 +88,7 @@ class Attempt:
     folder : Path
         Working folder, held by this process.
     keeps_weights : bool
-        Whether the run was trained before and is only measured anew.
+        Whether the run was trained before and is only evaluated again.
     alone_because : str
         Why it is trained alone although it was to be trained beside others; empty if it isn't so.
     trained : Trained or None

@@ -64,7 +64,7 @@ def _train_part(attempts: Sequence[Attempt], tools: Tools, step: int | None) -> 
     watch.set_aside(training)
     loop.train(training, tools.dataset, tools.images, on_log=watch.on_log)
     if training.log.step > start:
-        # A failing measurement must not cost the training.
+        # A failing evaluation must not cost the training.
         watch.save(training)
     alone = [watch.ended.get(run) or take(training, run) for run in range(len(attempts))]
     took_s = (time.perf_counter() - clock) / len(attempts)

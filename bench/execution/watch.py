@@ -17,7 +17,7 @@ from bench.training.trained import TrainedRun, take
 
 
 class Watch:
-    """Looks at runs that are trained together each time that they log: what diverged, what to measure, what to save."""
+    """Watches batched runs each time that they log: which diverged, what to evaluate, what to save."""
 
     def __init__(self, attempts: Sequence[Attempt], tools: Tools) -> None:
         self.attempts, self.tools = attempts, tools

@@ -6,6 +6,7 @@ its parent, so these come from a plug-in.
 
 from __future__ import annotations
 
+import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -44,6 +45,7 @@ def execute_batch(tasks: Sequence[Task]) -> list[Outcome]:
             try:
                 tools = load(first.spec, pool, first.plugins, first.checkpoint_s)
             except BaseException as error:
+                _let_ctrl_c_pass(error)
                 done |= {attempt.spec.run_id: _record(store, attempt.task, error) for attempt in attempts}
             else:
                 done |= _carry_out(store, attempts, tools)
@@ -71,6 +73,7 @@ def _carry_out(store: Store, attempts: Sequence[Attempt], tools: Tools) -> dict[
         try:
             train_group.train(together, tools)
         except BaseException as error:
+            _let_ctrl_c_pass(error)
             for attempt in together:
                 if attempt.trained is None and not attempt.alone_because:
                     attempt.alone_because = f"training it beside others failed: {in_words(error)}"
@@ -104,7 +107,14 @@ def _recorded(store: Store, task: Task, done: dict[str, Outcome]) -> Iterator[No
     try:
         yield
     except BaseException as error:
+        _let_ctrl_c_pass(error)
         done[task.spec.run_id] = _record(store, task, error)
+
+
+def _let_ctrl_c_pass(error: BaseException) -> None:
+    """Raise an interrupt again where it may be a person's: in any process but a worker, which ignores the signal."""
+    if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        raise error
 
 
 def _record(store: Store, task: Task, error: BaseException) -> Outcome:

@@ -122,7 +122,7 @@ def to_array(value: Any) -> NDArray[np.float64]:
 
 
 def _unsteady(encode: Callable[[NDArray[np.int64]], NDArray[np.float64]], codes: NDArray[Any], rows: Any) -> str:
-    """Whether the first images get other codes when they are encoded again, and in other company."""
+    """Whether the first images get other codes when they are encoded again, and beside other images."""
     first = rows[:CHUNK]
     spread = codes.std(axis=0).max() or 1.0
     off = np.abs(encode(first) - codes[: len(first)]).max() / spread

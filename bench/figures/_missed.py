@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from bench.results.fates import missing_set_points
+from bench.results.control_outcomes import labels_not_met
 from bench.results.study import Study
 
 RING: dict[str, Any] = {
@@ -22,7 +22,7 @@ RING: dict[str, Any] = {
 
 def missed(study: Study, dataset: str) -> set[str]:
     """Labels of which some run never arrived at its set point, or latched at a limit of its weight."""
-    return set(missing_set_points(study, dataset))
+    return set(labels_not_met(study, dataset))
 
 
 def ring(axes: Axes, x: float, y: float, **options: Any) -> None:

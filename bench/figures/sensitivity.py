@@ -85,7 +85,7 @@ def _panel(axes: Axes, trials: Trials, found: Sensitivity, bound: float) -> None
         axes.plot(*_profile(found.places, means, log=found.log), color="black", linewidth=1, zorder=2)
     default = trials.methods[found.method][0]
     at = default.hyper.get(found.key)
-    if not default.trouble and at is not None and (not found.names or str(at) in found.names):
+    if not default.failure and at is not None and (not found.names or str(at) in found.names):
         where = found.names.index(str(at)) if found.names else float(at)
         axes.plot([where], [trials.sign * default.value], "x", color="black", markersize=6, zorder=5)
     if found.names:

@@ -15,7 +15,7 @@ VECTOR = 64
 
 
 class Adam:
-    """Adam (Kingma & Ba, ICLR 2015; torch's fused kernel) for R runs in lockstep.
+    """Adam (Kingma & Ba, ICLR 2015; torch's fused kernel) for R batched runs.
 
     The kernel takes what is left over at the end of a tensor, and fills no vector register, by instructions that round
     otherwise. In a tensor of several runs those are other values than in a tensor of one, so a parameter whose size

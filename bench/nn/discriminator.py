@@ -1,4 +1,4 @@
-"""A two-class dense network whose output is used twice: one way back through its layers serves both losses."""
+"""A two-class dense network whose output is used twice: one backward pass through its layers serves both losses."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 def in_precision(function: Callable[..., Any], precision: Precision, device: str) -> Callable[..., Any]:
-    """A network's forward pass, and with it the gradient's way back, in the arithmetic of a run.
+    """A network's forward pass, and with it the backward pass, in the arithmetic of a run.
 
     With "bfloat16" the layers' products and convolutions take inputs, weights and biases rounded to bfloat16 (8 bits of
     mantissa), sum in float32 and give bfloat16, to the activations too; the gradients of all of these are rounded

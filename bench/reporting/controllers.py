@@ -1,14 +1,14 @@
-"""How controllers fared: a row per method that steers its KL to a set point."""
+"""The table of controllers: a row per method that steers its KL to a set point."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from bench.formatting import csv_table, number
-from bench.results.fates import NOT_RECORDED, fates, strays
+from bench.results.control_outcomes import NOT_RECORDED, control_outcomes, not_met
 from bench.results.study import Study
 
-#: Columns of the CSV; numbers are medians over the runs that recorded how they fared.
+#: Columns of the CSV; numbers are medians over the runs that have a record of their controller.
 HEAD = (
     "dataset", "method", "n", "n_recorded", "n_arrived", "n_latched",
     "arrival_step", "mean_error", "rms_error", "overshoot", "floor_share", "ceiling_share",
@@ -27,13 +27,13 @@ def rows(study: Study) -> list[Row]:
     found: list[Row] = []
     for dataset in study.datasets:
         for (where, label), runs in study.ended_well.items():
-            fate = fates(runs)
-            if where != dataset or not fate.any():
+            outcome = control_outcomes(runs)
+            if where != dataset or not outcome.any():
                 continue
-            known = runs[(fate != NOT_RECORDED) & (fate != "")]
+            known = runs[(outcome != NOT_RECORDED) & (outcome != "")]
             arrived = int(known["control.arrived"].sum()) if len(known) else 0
-            latched = int(fate.str.startswith("latched").sum())
-            counts: Row = [dataset, label, int((fate != "").sum()), len(known), arrived, latched]
+            latched = int(outcome.str.startswith("latched").sum())
+            counts: Row = [dataset, label, int((outcome != "").sum()), len(known), arrived, latched]
             found.append(counts + [_median(known, f"control.{name}") for name in HEAD[len(counts) :]])
     return found
 
@@ -61,13 +61,15 @@ def printed(study: Study) -> tuple[list[str], list[list[str]]]:
     return ["data set", *head] if many else head, out
 
 
-def stray(study: Study) -> list[str]:
+def not_met_lines(study: Study) -> list[str]:
     """A line for each run that never arrived or latched; names of runs stand between backticks."""
     runs = study.runs[study.runs["status"] == "ok"]
-    found = runs[strays(runs)]
+    found = runs[not_met(runs)]
     return [
-        f"`{run}` {fate}: KL {number(error, 2, sign=True)} nats from its set point"
-        for run, fate, error in zip(found["run"], fates(found), found.get("control.mean_error", ()), strict=True)
+        f"`{run}` {outcome}: KL {number(error, 2, sign=True)} nats from its set point"
+        for run, outcome, error in zip(
+            found["run"], control_outcomes(found), found.get("control.mean_error", ()), strict=True
+        )
     ]
 
 

@@ -19,7 +19,7 @@ from bench.figures.frames import halved
 from bench.formatting import escape_html, html_table
 from bench.reporting import across, controllers, front_tables, published, run_rows, tuning
 from bench.reporting.fronts import FrontRow
-from bench.reporting.summary import PARTIAL, command, facts, troubles
+from bench.reporting.summary import PARTIAL, command, failures, summary_lines
 from bench.reporting.tables import Table, printed
 from bench.results import per_factor
 from bench.results.study import Study
@@ -110,7 +110,7 @@ def page(
         style=Markup(style),  # noqa: S704  (our own file)
         script=Markup(script),  # noqa: S704
         data=Markup(data.replace("<", "\\u003c")),  # noqa: S704  (nothing in it can end the element)
-        facts=facts(study),
+        summary=summary_lines(study),
         partial=PARTIAL,
         fronts={data: (front_tables.front_tables(rows), front_tables.notes(rows)) for data, rows in fronts.items()},
         tables=[(table, *printed(table), of_factors.get(table.dataset, ())) for table in tables],
@@ -119,7 +119,7 @@ def page(
         of_ranks=across.notes(over_all) if over_all else (),
         controllers=controllers.printed(study) if controllers.rows(study) else None,
         of_controllers=controllers.HOW_TO_READ,
-        strays=controllers.stray(study),
+        not_met=controllers.not_met_lines(study),
         published=published.table(beside) if beside else None,
         notes=published.notes(beside),
         many=len(study.datasets) > 1,
@@ -130,7 +130,7 @@ def page(
         headings=run_rows.headings(study, tables),
         origin=run_rows.ORIGIN,
         missing=missing,
-        troubles=troubles(study),
+        failures=failures(study),
         command=command(study),
     )
 

@@ -19,7 +19,7 @@ from bench.formatting import escape_name, escape_terminal, markdown_table
 from bench.reporting import across, controllers, figure_files, front_tables, published, tuning
 from bench.reporting import page as reporting_page
 from bench.reporting.fronts import FrontRow, front_rows
-from bench.reporting.summary import PARTIAL, command, facts, troubles
+from bench.reporting.summary import PARTIAL, command, failures, summary_lines
 from bench.reporting.tables import Table, latex, make_table, markdown, to_csv
 from bench.results import per_factor
 from bench.results.scored_on import ON_HELD_OUT, ON_TRAINING, scored_on
@@ -238,7 +238,7 @@ def _page(
     bold = f"**{PARTIAL}**"
     blocks += [
         "## What ran",
-        "\n".join(f"- **{heading}:** {_line(text).replace(PARTIAL, bold)}" for heading, text in facts(study)),
+        "\n".join(f"- **{heading}:** {_line(text).replace(PARTIAL, bold)}" for heading, text in summary_lines(study)),
     ]
     blocks += [section.markdown() for section in of_tuning]
     for table in tables:
@@ -258,7 +258,7 @@ def _page(
     blocks += [_picture(folder, stem, caption) for stem, caption in pictures]
     blocks += [f"`{rest}` draws all figures and writes report.html, a page with every run."] if rest else []
     blocks += ["## Left out", "\n".join(f"- {escape_name(line)}" for line in missing)] if missing else []
-    lines = troubles(study)
+    lines = failures(study)
     if lines:
         blocks += ["## Diverged and failed runs", "\n".join(f"- {_line(line)}" for line in lines)]
     blocks += ["## Reproduce", _fenced(command(study))]
@@ -285,14 +285,14 @@ def _claims(claims: Sequence[Mapping[str, str]]) -> str:
 
 
 def _controllers(study: Study) -> list[str]:
-    """How those methods fared that have a set point, and which runs missed it."""
+    """The table of the methods that have a set point, and the runs that missed it."""
     head, rows = controllers.printed(study)
     if not rows:
         return []
     cells = [[escape_name(text) for text in row] for row in rows]
-    strays = "\n".join(f"- {_line(line)}" for line in controllers.stray(study))
+    missed = "\n".join(f"- {_line(line)}" for line in controllers.not_met_lines(study))
     files = "As [CSV](controllers.csv)."
-    return ["## Controllers", markdown_table(head, cells, "lr"), controllers.HOW_TO_READ, strays, files]
+    return ["## Controllers", markdown_table(head, cells, "lr"), controllers.HOW_TO_READ, missed, files]
 
 
 def _picture(folder: Path, stem: str, caption: str) -> str:

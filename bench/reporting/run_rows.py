@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.figures.axes import runs_of, shown
 from bench.formatting import heading, number
-from bench.reporting.summary import run_command, run_facts
+from bench.reporting.summary import run_command, run_summary
 from bench.reporting.tables import Table, decimals
 from bench.results.curves import read_curves
 from bench.results.study import Study
@@ -102,7 +102,7 @@ def details(study: Study) -> dict[str, Any]:
         command = run_command(study, run).replace(f"--seeds {seed}-{seed}", SEEDS)
         entry: dict[str, Any] = {
             "id": run,
-            "lines": [lines.setdefault(line, len(lines)) for line in run_facts(study, run)],
+            "lines": [lines.setdefault(line, len(lines)) for line in run_summary(study, run)],
             "command": commands.setdefault(command, len(commands)),
             "error": errors.get(run),
             "pictures": pictures.get(run),

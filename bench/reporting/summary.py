@@ -11,19 +11,20 @@ from typing import Any
 
 import pandas as pd
 
+from bench.config.hyper_choice import STORED_KEY, hyper_choice
 from bench.config.plain_kl import plain_kl_in_words, read_plain_kls
 from bench.formatting import duration, number, ranges
-from bench.results.fates import NOT_RECORDED, fates
+from bench.results.control_outcomes import NOT_RECORDED, control_outcomes
 from bench.results.labels import CONTROL, Spec, method_settings
 from bench.results.plugins import changed_plugins, missing_plugins, study_plugins, unknown_things
+from bench.results.shared_settings import own_network, sharing
 from bench.results.study import Study
-from bench.results.terms import own_network, sharing
 from bench.selectors import parse_selection
 
 PARTIAL = "partial: the study isn't finished"
 
 
-def facts(study: Study) -> list[tuple[str, str]]:
+def summary_lines(study: Study) -> list[tuple[str, str]]:
     """What ran: heading and text, line by line."""
     runs, meta = study.runs, study.meta
     known = runs[["run", "method"]].itertuples(index=False)
@@ -36,10 +37,9 @@ def facts(study: Study) -> list[tuple[str, str]]:
     lines = [("Runs", ", ".join(counts) + (f" ({PARTIAL})" if missing else ""))]
     if meta.get("preset"):
         lines.append(("Preset", str(meta["preset"])))
-    if meta.get("terms"):
-        lines.append(
-            ("Terms", f"{meta['terms'].replace('_', ' ')}: {sharing(study.specs[run] for run in runs['run'])}")
-        )
+    if meta.get(STORED_KEY):
+        shared = sharing(study.specs[run] for run in runs["run"])
+        lines.append(("Hyper-parameters", f"{hyper_choice(meta)}: {shared}"))
     if meta.get("plain_kl"):
         kls = read_plain_kls(meta["plain_kl"], study.name).values()
         lines.append(("Set points", f"asked for as shares of {plain_kl_in_words(kls)}"))
@@ -95,7 +95,7 @@ def _settings_of(spec: Spec) -> dict[str, Any]:
 
 
 def _sample_sizes(study: Study, run: str) -> dict[str, Any]:
-    """How many codes and images were measured: what was asked for, but no more than there are images."""
+    """How many codes and images the evaluation used: the number in the spec, but no more than there are images."""
     asked = study.specs[run].get("evaluation", {})
     n_data = study.provenance.get(run, {}).get("n_data")
     measured = {} if n_data is not None else _measured(study, run)
@@ -148,7 +148,7 @@ def _commit(facts: dict[str, Any]) -> str:
     return str(facts["commit"])[:12] + (" with local changes" if facts.get("dirty") else "")
 
 
-def troubles(study: Study) -> list[str]:
+def failures(study: Study) -> list[str]:
     """Diverged and failed runs; names of runs stand between backticks."""
     diverged = study.runs[study.runs["status"] == "diverged"]
     lines = [
@@ -173,7 +173,7 @@ def command(study: Study) -> str:
     return " ".join([*parts, "--seeds", ranges(seeds).replace(" ", "")])
 
 
-def run_facts(study: Study, run: str) -> list[tuple[str, str]]:
+def run_summary(study: Study, run: str) -> list[tuple[str, str]]:
     """What one run was made with and where: heading and text, line by line."""
     spec, record = study.specs[run], study.provenance.get(run, {})
     settings = _settings_of(spec)
@@ -219,7 +219,7 @@ def run_command(study: Study, run: str) -> str:
 def _controller(study: Study, run: str) -> str:
     """What became of a run's controller, in a line; empty if it has no set point."""
     row = study.runs[study.runs["run"] == run]
-    found = str(fates(row).iloc[0])
+    found = str(control_outcomes(row).iloc[0])
     if found in ("", NOT_RECORDED):
         return found
     facts = row.iloc[0]

@@ -23,7 +23,7 @@ from bench.formatting import (
 )
 from bench.metric import Score
 from bench.reporting.data_notes import data_notes
-from bench.results.fates import missing_set_points
+from bench.results.control_outcomes import labels_not_met
 from bench.results.labels import CONTROL
 from bench.results.scored_on import scored_on
 from bench.results.study import Study
@@ -63,7 +63,7 @@ class Table:
         What a reader must know.
     marked : set of tuple
         Rows' labels and scores whose values carry a `DAGGER`.
-    unmet : dict of str to str
+    not_met : dict of str to str
         Labels of the rows that carry a `DOUBLE_DAGGER`, and how many of their runs missed their set point.
     """
 
@@ -73,7 +73,7 @@ class Table:
     best: dict[str, str]
     notes: list[str]
     marked: frozenset[tuple[str, str]] = frozenset()
-    unmet: Mapping[str, str] = field(default_factory=dict)
+    not_met: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_table(study: Study, dataset: str) -> Table:
@@ -104,9 +104,9 @@ def make_table(study: Study, dataset: str) -> Table:
     best = {score: found for score, info in columns.items() if (found := _best(rows, score, info))}
     notes, marked = _footnotes(study, dataset, rows)
     about = data_notes(study, dataset, columns)
-    unmet = missing_set_points(study, dataset)
-    notes += [f"{DOUBLE_DAGGER} {label}: {text}." for label, text in unmet.items()]
-    return Table(dataset, rows, columns, best, _notes(study, dataset, rows) + about + notes, marked, unmet)
+    not_met = labels_not_met(study, dataset)
+    notes += [f"{DOUBLE_DAGGER} {label}: {text}." for label, text in not_met.items()]
+    return Table(dataset, rows, columns, best, _notes(study, dataset, rows) + about + notes, marked, not_met)
 
 
 def markdown(table: Table, *, intervals: bool = True) -> str:
@@ -187,7 +187,7 @@ def to_csv(table: Table) -> str:
         *(f"{s}_{p}" for s in table.scores for p in parts),
     ]
     rows = [
-        [table.dataset, row.label, row.n_ok, row.n_diverged, row.n_failed, table.unmet.get(row.label, "")]
+        [table.dataset, row.label, row.n_ok, row.n_diverged, row.n_failed, table.not_met.get(row.label, "")]
         + [getattr(row.scores[score], part) for score in table.scores for part in parts]
         for row in table.rows
     ]
@@ -195,7 +195,7 @@ def to_csv(table: Table) -> str:
 
 
 def _name(table: Table, row: Row) -> str:
-    return f"{row.label} {DOUBLE_DAGGER}" if row.label in table.unmet else row.label
+    return f"{row.label} {DOUBLE_DAGGER}" if row.label in table.not_met else row.label
 
 
 def _summary(record: Mapping[Any, Any]) -> Summary:
@@ -260,9 +260,9 @@ def _footnotes(study: Study, dataset: str, rows: list[Row]) -> tuple[list[str], 
 def _counts(table: Table) -> dict[str, str]:
     """Heading to attribute of the columns that count runs; diverged and failed only where there are any."""
     counts = {"seeds": "n_ok"}
-    for fate in ("diverged", "failed"):
-        if any(getattr(row, f"n_{fate}") for row in table.rows):
-            counts[fate] = f"n_{fate}"
+    for status in ("diverged", "failed"):
+        if any(getattr(row, f"n_{status}") for row in table.rows):
+            counts[status] = f"n_{status}"
     return counts
 
 

@@ -105,10 +105,10 @@ def _winners_table(trials: Trials, curves: dict[str, Effort], bound: float) -> t
     rows = []
     for method, settings in trials.methods.items():
         default, choice, curve = settings[0], chosen.get(method), curves.get(method)
-        beyond = sum(not trial.trouble and not rules.meets(trial, bound) for trial in settings)
-        trouble = sum(bool(trial.trouble) for trial in settings)
+        beyond = sum(not trial.failure and not rules.meets(trial, bound) for trial in settings)
+        failed = sum(bool(trial.failure) for trial in settings)
         left = ", ".join(
-            f"{count} {why}" for count, why in ((beyond, "beyond the bound"), (trouble, "in trouble")) if count
+            f"{count} {why}" for count, why in ((beyond, "beyond the bound"), (failed, "with failed runs")) if count
         )
         row = [printed_name(METHODS, method), _value(trials.sign * default.value)]
         if choice is None:
@@ -156,14 +156,14 @@ def _trials_csv(trials: Trials, bound: float) -> str:
     rows = []
     for trial in trials.all:
         choice = chosen.get(trial.method)
-        sd = float(np.std(trial.values, ddof=1)) if not trial.trouble and trial.values.size > 1 else None
+        sd = float(np.std(trial.values, ddof=1)) if not trial.failure and trial.values.size > 1 else None
         rows.append(
             [
                 trial.method,
                 trial.setting,
                 choice is not None and choice.trial is trial,
                 rules.meets(trial, bound),
-                trial.trouble,
+                trial.failure,
                 int(np.isfinite(trial.values).sum()),
                 trials.sign * trial.value,
                 sd,

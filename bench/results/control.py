@@ -1,4 +1,4 @@
-"""How the controller of a run fared: the record ``control`` in ``result.json``, made from the run's curves.
+"""How well the controller of a run did: the record ``control`` in ``result.json``, made from the run's curves.
 
 A method steers if its curves have a set point. Its file names, in `bench.method.Method.steering`, the
 hyper-parameters at which its weight and its set point end.
@@ -38,10 +38,10 @@ COLUMNS = {
 }
 
 
-def fare(
+def controller_record(
     curves: pd.DataFrame, *, floor: float | None = None, ceiling: float | None = None, end: float | None = None
 ) -> Record | None:
-    """How a controller fared.
+    """Summarise how a controller did.
 
     Rows of the curves are means over the interval between two logged steps. Swings that are shorter than an interval
     aren't in them, nor is the order of steps within one: a weight that touches its floor between two logged steps isn't
@@ -81,7 +81,7 @@ def fare(
     Examples
     --------
     >>> rows = {"step": [10, 20, 30], "kl": [1.0, 3.0, 5.0], "beta": [2.0, 0.1, 0.1], "set_point": [1.0, 2.0, 2.0]}
-    >>> record = fare(pd.DataFrame(rows), floor=0.1)
+    >>> record = controller_record(pd.DataFrame(rows), floor=0.1)
     >>> record["latched"], record["arrived"], record["mean_error"]
     (True, False, 3.0)
     """
@@ -126,7 +126,7 @@ def rms(error: Floats) -> float:
 
 
 def limits(method: str, hyper: Mapping[str, Any]) -> dict[str, float | None]:
-    """Keywords of `fare` for a run; of a method that isn't loaded nothing is known."""
+    """Keywords of `controller_record` for a run; of a method that isn't loaded nothing is known."""
     if method not in METHODS or (steering := METHODS.get(method).value.steering) is None:
         return {}
     names = {"floor": steering.floor, "ceiling": steering.ceiling, "end": steering.set_point}
@@ -135,8 +135,8 @@ def limits(method: str, hyper: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def record(file: Path, method: str, hyper: Mapping[str, Any]) -> Record | None:
-    """How the controller of a run fared, from its ``curves.csv``; None where nothing is steered."""
-    return fare(pd.read_csv(file, dtype=float), **limits(method, hyper))
+    """How the controller of a run did, from its ``curves.csv``; None where nothing is steered."""
+    return controller_record(pd.read_csv(file, dtype=float), **limits(method, hyper))
 
 
 def columns(result: Mapping[str, Any]) -> dict[str, float | int | bool | None]:

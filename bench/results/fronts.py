@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bench.registry import METHODS
-from bench.results.fates import strays
+from bench.results.control_outcomes import not_met
 from bench.results.labels import method_settings, printed_name
 from bench.results.study import Study
 from bench.results.summary import resampling
@@ -151,7 +151,7 @@ def missed_runs(study: Study, dataset: str, front: MethodFront) -> dict[str, int
     They are points of the front all the same, at the rate and the distortion that they ended with; only the set point
     in their label isn't what they have.
     """
-    counts = {label: int(strays(study.ended_well[dataset, label]).sum()) for label in front.labels}
+    counts = {label: int(not_met(study.ended_well[dataset, label]).sum()) for label in front.labels}
     return {label: count for label, count in counts.items() if count}
 
 

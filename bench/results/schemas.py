@@ -18,7 +18,7 @@ FACTS = (
     "last_good_step", "batch_size", "network", "wall_s",
 )  # fmt: skip
 #: Beginnings of the columns of hyper-parameters (``hyper.beta``), of means over the end of the curves (``final.kl``)
-#: and of how a controller fared (``control.arrived``); every other column is a score.
+#: and of how a controller did (``control.arrived``); every other column is a score.
 DOTTED = ("hyper.", "final.", "control.")
 #: Detail of a metric to the score it is a part of, in the order of the report.
 SHOWN = (
@@ -48,7 +48,7 @@ class Record(BaseModel):
 
 
 class ControlRecord(Record):
-    """``control`` in ``result.json``, see `bench.results.control.fare`."""
+    """``control`` in ``result.json``, see `bench.results.control.controller_record`."""
 
     arrived: bool
     latched: bool

@@ -30,7 +30,7 @@ def products(
     Every layer's output, its gradient with respect to weights and, but for the first layer, with respect to its input,
     without biases, from inputs and to outputs of their own. The candidates for a convolution are torch's kernels in
     both memory layouts, and a matrix product where it is one; the sum of patches that completes the last layer is left
-    out. Those for the matrices of runs in lockstep are one batch of them, and one run after another.
+    out. Those for the matrices of batched runs are one batch of them, and one run after another.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def products(
     dtype : torch.dtype
     latent_dim : int
     n_runs : int
-        In lockstep; more than one for networks of dense layers only.
+        Batched; more than one for networks of dense layers only.
     """
     chosen: list[Call] = []
     for number, (layer, *shapes) in enumerate(layers_of(network, shape, batch_size, latent_dim, n_runs)):

@@ -37,7 +37,7 @@ class Job:
     precision : {"float32", "bfloat16"}
     method : str
     n_runs : int
-        In lockstep, in each process.
+        Batched, in each process.
     settings : tuple of str
         Further changes to the preset.
     """
@@ -130,7 +130,7 @@ def some_kl(plain: RunSpec) -> PlainKL:
 
 
 def problem(job: Job) -> tuple[Any, Any, list[Any]]:
-    """Dataset, its images in memory, and the specs of the runs that go in lockstep."""
+    """Dataset, its images in memory, and the specs of the batched runs."""
     from bench.config.expand import expand
     from bench.config.study import find_study, resolve
     from bench.data.images import store_of

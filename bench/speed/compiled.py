@@ -11,7 +11,7 @@ from bench.execution import processes
 from bench.speed._jobs import Job
 from bench.speed.timing import Case, Row, Section, interleave, rows
 
-#: Net H as in the preset "standard", and quick's small net with the runs that go in lockstep.
+#: Net H as in the preset "standard", and quick's small net with the batched runs.
 JOBS = {"net H, 64": Job("ours", "H", 64), "quick's mlp, 64, x 10": Job("ours", "mlp", 64, n_runs=10)}
 #: Steps of one timed call.
 STEPS = {"H": 15, "mlp": 150}

@@ -1,4 +1,4 @@
-"""Training on a GPU: runs in lockstep, recorded steps, precision, and the same numbers as on the CPU.
+"""Training on a GPU: batched runs, recorded steps, precision, and the same numbers as on the CPU.
 
 ``bench speed gpu kernels --full --json FILE --figure STEM`` does all of it in a few minutes, most of
 which go into compiling.
@@ -26,7 +26,7 @@ from bench.speed.timing import Case, Row, Section, interleave, rows
 
 #: Net and batch size that the plan below is for.
 NETWORK, BATCH_SIZE = "H", 64
-#: Runs in lockstep.
+#: Batched runs.
 GROUPS = (1, 40)
 PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
 #: A sweep: 40 runs of 300,000 steps.

@@ -21,10 +21,10 @@ WINDOW_S, FULL_WINDOW_S = 2.0, 3.0
 SIZES = (("H", 64), ("H", 128), ("B", 64), ("B", 128))
 #: The network and batch size with which methods are compared: the preset's own.
 METHODS_AT = ("H", 64)
-#: For whose products the ceiling is measured, besides those of runs in lockstep.
+#: For whose products the ceiling is measured, besides those of batched runs.
 CEILING_AT = ("H", 128)
 PRECISIONS = ("float32", "bfloat16")
-#: Runs in lockstep, one for each seed, and of a sweep over a hyper-parameter.
+#: Batched runs, one for each seed, and of a sweep over a hyper-parameter.
 SEEDS, SWEEP = 10, LARGE
 #: The batch size of the study of linear-Gaussian data.
 LINEAR_BATCH = 256
@@ -54,7 +54,7 @@ def measure(*, repeats: int, full: bool) -> Section:
         "Plain: torch.nn, a DataLoader over images in memory, Adam, .item() every 100 steps; one process with all "
         f"{cores} threads. Ours: {cores} processes with one thread each, started together. β-VAE unless said.",
         "Ceiling: the network's convolutions and matrix products alone, forward and backward, each in the faster "
-        "memory layout, in as many processes; of runs in lockstep as one batch of matrices or one after another. As "
+        "memory layout, in as many processes; of batched runs as one batch of matrices or one after another. As "
         "one large product: as many multiplications.",
         discriminator_share(adversary, cores),
         "Runs per hour: training alone, of β-VAE; 10 seeds, so that all cores are busy to the end.",
@@ -108,7 +108,7 @@ def discriminator_share(found: Sequence[Row], cores: int) -> str:
 
 
 def sweep(cores: int) -> dict[str, Job]:
-    """The small network of the preset "quick": alone in each process, in lockstep, and what bounds that."""
+    """The small network of the preset "quick": alone in each process, batched, and what bounds that."""
     at = "quick's mlp, 64: "
     jobs = {f"{at}plain loop": Job("plain", "mlp", 64), f"{at}plain loop in {cores} processes": Job("apart", "mlp", 64)}
     for precision in PRECISIONS:
@@ -123,7 +123,7 @@ def sweep(cores: int) -> dict[str, Job]:
 
 
 def linear(cores: int) -> dict[str, Job]:
-    """The tiny network for linear-Gaussian data: alone in each process, and in lockstep."""
+    """The tiny network for linear-Gaussian data: alone in each process, and batched."""
     at = f"linear-Gaussian, {LINEAR_BATCH}: "
     jobs = {f"{at}plain loop": Job("plain", "linear", LINEAR_BATCH)}
     for n_runs in (1, MANY):

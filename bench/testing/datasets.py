@@ -52,7 +52,7 @@ def images_are_as_described(name: str, settings: Settings) -> None:
         require(images.max() <= dataset.image_max, f"a pixel is {images.max()}, image_max {dataset.image_max}")
 
 
-def rows_do_not_depend_on_their_company(name: str, settings: Settings) -> None:
+def rows_do_not_depend_on_the_other_rows_asked_for(name: str, settings: Settings) -> None:
     """A row's image doesn't depend on the rows it is asked for with."""
     dataset = load(name, settings)
     some = rows(dataset)[:6]
@@ -145,7 +145,7 @@ def _options(name: str, settings: Settings) -> dict[str, Any]:
 
 CHECKS: list[Check] = [
     images_are_as_described,
-    rows_do_not_depend_on_their_company,
+    rows_do_not_depend_on_the_other_rows_asked_for,
     index_and_factors_are_inverse,
     labels_are_classes,
     packed_bits_are_the_images,

@@ -21,7 +21,7 @@ from bench.testing.checks import Check, ContractError, require
 from bench.train_settings import TrainSettings
 
 Settings = Mapping[str, Any]
-#: Runs in lockstep, images in a batch, latents.
+#: Batched runs, images in a batch, latents.
 RUNS, BATCH, LATENTS = 2, 6, 4
 
 
@@ -40,7 +40,7 @@ def terms(*, requires_grad: bool = False) -> tuple[Terms, Tensor]:
 
 
 def build(name: str, settings: Settings) -> tuple[Method, nn.Module | None]:
-    """Two runs of a method in lockstep, and its own modules, initialised."""
+    """Two batched runs of a method, and its own modules, initialised."""
     cls = METHODS.get(name).value
     hyper = cls.Hyper(**resolve_hyper(name, dict(settings)))
     with constructing(0):

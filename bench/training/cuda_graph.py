@@ -25,7 +25,7 @@ WARM_UP = 3
 
 
 class Replay:
-    """Steps of runs in lockstep, recorded where the device can.
+    """Steps of batched runs, recorded where the device can.
 
     Parameters
     ----------

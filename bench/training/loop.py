@@ -1,4 +1,4 @@
-"""The training loop: R runs of one architecture in lockstep, resumable bit for bit.
+"""The training loop: R runs of one architecture as a batch, resumable bit for bit.
 
 With dense networks on one CPU thread a run's numbers don't depend, bit for bit, on the runs beside it;
 `bench.execution.grouping` looks before it relies on that. Nothing in the loop waits for the device: a step's log row is

@@ -132,7 +132,7 @@ def build(
     first, seeds = specs[0], [spec.seed for spec in specs]
     kinds = [shared(spec) for spec in specs]
     if any(kind != kinds[0] for kind in kinds):
-        raise ValueError("runs in lockstep may differ in seed and in unshared float hyper-parameters only")
+        raise ValueError("batched runs may differ in seed and in unshared float hyper-parameters only")
     settings, parts = first.train, assemble(specs, shape, n_train)
     networks.initialise(parts.vae, settings.init, seeds, "vae")
     if known_decoder is not None:

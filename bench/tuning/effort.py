@@ -61,7 +61,7 @@ def efforts(trials: Trials) -> dict[str, Effort]:
 def _curve(draws: Sequence[Trial], bound: float, method: str) -> tuple[NDArray[np.float64], ...]:
     best, share = _expected(mean_values(draws), np.array([draw.distortion for draw in draws]), bound)
     values, distortions = np.array([d.values for d in draws]), np.array([d.reconstruction for d in draws])
-    values[[bool(draw.trouble) for draw in draws]] = np.nan
+    values[[bool(draw.failure) for draw in draws]] = np.nan
     n, n_seeds = values.shape
     rng = stream(0, f"bootstrap:budget:{method}")
     resampled = np.full((N_RESAMPLES, n), np.nan)

@@ -53,7 +53,7 @@ def winners_of(study: Study) -> Winners | None:
 
 
 def gains(study: Study) -> list[Gain]:
-    """Tuned minus default of every method that a study on tuned terms holds both of, in what the rule compared.
+    """Tuned minus default, in what the rule compared, of every method that a tuned study holds both of.
 
     UDR isn't a run's own score and isn't compared; the reconstruction is, beside every rule. Runs that earlier calls
     left in the folder, with other winners or another training, have no part.

@@ -32,8 +32,8 @@ def bound_of(trials: Trials) -> float:
     """The bound in nats, the same for all methods; infinite without one.
 
     A quantile is the least mean reconstruction that at least such a share of all settings doesn't exceed, a multiple is
-    one of the least: both over the settings of all methods that aren't in trouble, so that every method is asked for
-    the same.
+    one of the least: both over the settings of all methods, without those that have failed runs, so that every
+    method is asked for the same.
     """
     asked = bound_asked(trials.tuning)
     known = [trial.distortion for trial in trials.all if not math.isnan(trial.distortion)]
@@ -47,7 +47,7 @@ def bound_of(trials: Trials) -> float:
 
 
 def choose(trials: Trials) -> dict[str, Choice]:
-    """Each method's winner; a method all of whose settings are in trouble has none.
+    """Each method's winner; a method none of whose settings ran well has none.
 
     The best mean value among the settings whose mean reconstruction is at most the bound. Of equal ones the better
     reconstruction, then the earlier one (the default, the first draw) wins. Where none meets the bound the best
@@ -59,14 +59,14 @@ def choose(trials: Trials) -> dict[str, Choice]:
             np.array([trial.value for trial in settings]), np.array([trial.distortion for trial in settings]), bound
         )
         trial = settings[best]
-        if not trial.trouble:
+        if not trial.failure:
             found[method] = Choice(trial, meets(trial, bound))
     return found
 
 
 def meets(trial: Trial, bound: float) -> bool:
-    """Whether a setting may be chosen: not in trouble, and within the bound."""
-    return not trial.trouble and (math.isinf(bound) or trial.distortion <= bound)
+    """Whether a setting may be chosen: all its runs ended well, and within the bound."""
+    return not trial.failure and (math.isinf(bound) or trial.distortion <= bound)
 
 
 def order(values: NDArray[np.float64], distortions: NDArray[np.float64], bound: float) -> NDArray[np.int64]:
@@ -75,7 +75,8 @@ def order(values: NDArray[np.float64], distortions: NDArray[np.float64], bound: 
     Parameters
     ----------
     values, distortions : ndarray of float64, shape (n,)
-        More is better, less is better. NaN values are in trouble; without a bound NaN distortions do no harm.
+        More is better, less is better. NaN values are settings with failed runs; without a bound NaN distortions do
+        no harm.
     bound : float
         Nats; infinite without one.
     """
@@ -102,5 +103,5 @@ def in_words(tuning: TuningSettings, bound: float, heading: str) -> str:
 
 
 def mean_values(trials: Sequence[Trial]) -> NDArray[np.float64]:
-    """The means that a rule compares; NaN for settings in trouble."""
+    """The means that a rule compares; NaN for settings with failed runs."""
     return np.array([trial.value for trial in trials])

@@ -25,7 +25,7 @@ class Sensitivity:
     log : bool
         Whether its range is logarithmic.
     values : tuple
-        Its value in each draw that isn't in trouble, and of a choice the place among its values, in `places`.
+        Its value in each draw all of whose runs ended well, and of a choice the place among its values, in `places`.
     places : ndarray of float64, shape (n,)
     names : tuple of str
         Of a choice: what stands at the places 0, 1, ...; else empty.
@@ -63,7 +63,7 @@ def _drawn(method: str, draws: Sequence[Trial]) -> list[str]:
 
 
 def _one(trials: Trials, method: str, key: str, draws: Sequence[Trial]) -> Sensitivity:
-    known = tuple(draw for draw in draws if not draw.trouble)
+    known = tuple(draw for draw in draws if not draw.failure)
     declared: Any = METHODS.get(method).info.tuning.get(key) if method in METHODS else None
     raw = [draw.hyper.get(key) for draw in known]
     names: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ class Trial:
         What the rule compares, by tuning seed, more is better; NaN where a run has none.
     reconstruction : ndarray of float64, shape (n_seeds,)
         Nats, likewise.
-    trouble : str
+    failure : str
         Why the setting can't be chosen; empty if it can.
     runs : tuple of str
         Its runs that there are.
@@ -50,7 +50,7 @@ class Trial:
     hyper: dict[str, Any]
     values: NDArray[np.float64]
     reconstruction: NDArray[np.float64]
-    trouble: str
+    failure: str
     runs: tuple[str, ...] = ()
 
     @property
@@ -60,13 +60,13 @@ class Trial:
 
     @property
     def value(self) -> float:
-        """Mean of the values; NaN for a setting in trouble."""
-        return float("nan") if self.trouble else float(self.values.mean())
+        """Mean of the values; NaN for a setting with failed runs."""
+        return float("nan") if self.failure else float(self.values.mean())
 
     @property
     def distortion(self) -> float:
-        """Mean reconstruction; NaN for a setting in trouble, and where none was measured."""
-        return float("nan") if self.trouble else float(self.reconstruction.mean())
+        """Mean reconstruction; NaN for a setting with failed runs, and where none was measured."""
+        return float("nan") if self.failure else float(self.reconstruction.mean())
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ def as_asked(study: Study) -> pd.Series[bool]:
 def read_trials(study: Study) -> Trials:
     """Put the runs of a tuning study together by setting.
 
-    A setting in which a run is missing, failed, diverged, never arrived at its set point or has no such score is in
-    trouble: its budget is spent, but it can't be chosen, however well its other seeds did. Runs that an earlier call
+    A setting in which a run is missing, failed, diverged, never arrived at its set point or has no such score can't be
+    chosen, however well its other seeds did; its budget is spent all the same. Runs that an earlier call
     left in the folder with another training count for nothing.
 
     Raises
@@ -171,17 +171,17 @@ def _compared(study: Study, rule: str) -> tuple[pd.Series[float], str, float]:
 
 def _trial(method: str, number: int, hyper: Mapping[str, Any], rows: list[dict[Any, Any] | None]) -> Trial:
     there = [row for row in rows if row is not None]
-    trouble = _trouble(len(rows), there)
+    failure = _failure(len(rows), there)
     values, reconstruction = (
         np.array([np.nan if row is None else row[column] for row in rows], dtype=float)
         for column in ("tuning.value", RECONSTRUCTION)
     )
     label = str(there[0]["label"]) if there else method
     runs = tuple(str(row["run"]) for row in there)
-    return Trial(method, label, number, all_hyper(method, hyper), values, reconstruction, trouble, runs)
+    return Trial(method, label, number, all_hyper(method, hyper), values, reconstruction, failure, runs)
 
 
-def _trouble(n: int, rows: list[dict[Any, Any]]) -> str:
+def _failure(n: int, rows: list[dict[Any, Any]]) -> str:
     """The first thing that is wrong with a setting's runs."""
     faults = {
         "not run": n - len(rows),

@@ -22,7 +22,7 @@ from bench.tuning.rules import bound_of, choose
 from bench.tuning.trials import Trials
 
 HEADER = """\
-# What `bench tune` chose. Run it on fresh seeds with: bench run --terms tuned --tuned {name}
+# What `bench tune` chose. Run it on fresh seeds with: bench run --tuned {name}
 # `value` is the best of several settings on the tuning seeds, hence too good: fresh seeds say what a setting is worth.
 """
 #: Libraries that decide which points are drawn, and the numbers.
@@ -35,7 +35,7 @@ def winners_of(study: Study, trials: Trials) -> Winners:
     Raises
     ------
     BenchError
-        If every setting of every method is in trouble.
+        If every setting of every method has failed runs.
     """
     chosen, bound = choose(trials), bound_of(trials)
     if not chosen:

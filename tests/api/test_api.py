@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import bench
-from bench.api.asking import ask
+from bench.api.request import make_request
 from bench.dataset import sample_rows
 from bench.errors import BenchError
 from bench.registry import METHODS
@@ -236,11 +236,11 @@ def test_a_seed_is_a_whole_number():
 def test_texts_of_settings_stay_what_they_are():
     for path in ("a=b, c.npz", "123", "true", " x.npz", "'q'.npz", 'a"b.npz'):
         with pytest.raises(BenchError) as caught:
-            ask("smoke", methods="vae", datasets="npz", settings={"npz.path": path})
+            make_request("smoke", methods="vae", datasets="npz", settings={"npz.path": path})
         assert str(caught.value).endswith(f"/{path}: no such file")
-    asked = ask("smoke", methods="control_vae", seeds=np.int64(1), settings={"control_vae.set_point": "80%"})
-    assert {spec.seed for spec in asked.specs} == {0}
-    assert {spec.method.hyper.get("set_point") for spec in asked.specs} == {11.18, None}
+    request = make_request("smoke", methods="control_vae", seeds=np.int64(1), settings={"control_vae.set_point": "80%"})
+    assert {spec.seed for spec in request.specs} == {0}
+    assert {spec.method.hyper.get("set_point") for spec in request.specs} == {11.18, None}
 
 
 @pytest.mark.parametrize(

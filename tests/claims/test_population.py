@@ -117,7 +117,7 @@ def test_other_training_or_data_are_not_compared(study_builder: Build) -> None:
         builder.run("vae", seed, {"mig": 0.0}, steps=1234)
     assert verdict_of(builder).status == "not run"
     # As published every method has training of its own.
-    assert verdict_of(builder, terms="as_published").status == "undecided"
+    assert verdict_of(builder, hyper="published").status == "undecided"
 
 
 def test_another_dataset_is_not_the_claims(study_builder: Build) -> None:

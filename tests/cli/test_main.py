@@ -168,6 +168,13 @@ def test_list(bench, kind):
     assert json.loads(bench("list", kind, "--json")[1])[0]["summary"]
 
 
+def test_show_describes_a_table_of_a_study_file(bench):
+    code, out, _ = bench("show", "train")
+    assert code == 0
+    assert "\n  batch_size = 64           Images per step.\n" in out
+    assert json.loads(bench("show", "tuning", "--json")[1])["settings"]["draws"] == 16
+
+
 def test_show_a_method_with_its_settings(bench):
     code, out, _ = bench("show", "dynamic_vae")
     assert code == 0
@@ -259,7 +266,7 @@ def test_own_images_without_factors(bench, tmp_path):
     words = ["-d", "npz[path=own.npz]", "--preset", "smoke", "-m", "vae", "--seeds", "0-0"]
     code, out, _ = bench("run", *words, "--set", "train.steps=20", "-j", "1")
     assert code == 0, out
-    assert "terms: equal: one method is trained\n" in out
+    assert "hyper-parameters: shared: one method is trained\n" in out
     report = next(Path("reports").glob("*/report.md")).read_text()
     assert "n codes 80, n images 80" in report
     result = json.loads(next(Path("results").glob("*/runs/npz-vae*/result.json")).read_text())

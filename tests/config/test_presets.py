@@ -101,7 +101,7 @@ def test_a_changed_preset_says_so():
         ({"settings": ["train.device=cuda"]}, [DATA, TRAINING, SCORES], []),
         ({"settings": ["train.steps=1"]}, [DATA, SCORES], [TRAINING]),
         ({"settings": ["train.network=B"]}, [DATA, SCORES], [TRAINING]),
-        ({"terms": "as_published"}, [DATA, SCORES], [TRAINING]),
+        ({"hyper": "published"}, [DATA, SCORES], [TRAINING]),
         ({"settings": ["dsprites.pos_x=3"]}, [TRAINING, SCORES], [DATA]),
         ({"datasets": ["dsprites[pos_x=3]"]}, [TRAINING, SCORES], [DATA]),
         ({"datasets": ["npz[path=a.npz]"]}, [TRAINING, SCORES], [DATA]),

@@ -175,21 +175,21 @@ def test_unknown_study():
         find_study("equal_lk")
 
 
-def test_terms_are_one_flag_away():
+def test_published_hyper_parameters_are_one_flag_away():
     equal = {s.method.name: s for s in expand(resolve("standard", seeds=[0]), some_kl)}
-    published = {s.method.name: s for s in expand(resolve("standard", seeds=[0], terms="as_published"), some_kl)}
+    published = {s.method.name: s for s in expand(resolve("standard", seeds=[0], hyper="published"), some_kl)}
     assert len({(s.train.network, s.train.batch_size, s.train.steps) for s in equal.values() if s.train.steps}) == 1
     assert published["factor_vae"].train.network == "kim"
     assert published["dynamic_vae"].train.batch_size == 128
-    assert resolve("paper").terms == "as_published"
-    assert "terms=as_published" in resolve("standard", terms="as_published").notice
+    assert resolve("paper").hyper == "published"
+    assert "hyper=published" in resolve("standard", hyper="published").notice
 
 
-def test_equal_terms_leave_no_room_for_a_method_of_its_own():
-    with pytest.raises(BenchError, match="on equal terms all methods share theirs"):
+def test_shared_hyper_parameters_leave_no_room_for_a_method_of_its_own():
+    with pytest.raises(BenchError, match="with --hyper shared all methods have the same"):
         smoke(settings=["beta_vae.train.lr=0.1"])
     specs = smoke(
-        settings=["beta_vae.train.lr=0.1"], terms="as_published", datasets=["dsprites[size=64]"], methods=["beta_vae"]
+        settings=["beta_vae.train.lr=0.1"], hyper="published", datasets=["dsprites[size=64]"], methods=["beta_vae"]
     )
     assert specs[0].train.lr == 0.1
 
@@ -197,7 +197,7 @@ def test_equal_terms_leave_no_room_for_a_method_of_its_own():
 def test_no_published_settings_for_these_data(tmp_path):
     np.savez(tmp_path / "a.npz", images=np.zeros((40, 8, 8), dtype=np.uint8))
     with pytest.raises(BenchError, match="method 'vae' has no published settings on dataset 'npz'"):
-        smoke(methods=["vae"], datasets=[f"npz[path={tmp_path / 'a.npz'}]"], terms="as_published")
+        smoke(methods=["vae"], datasets=[f"npz[path={tmp_path / 'a.npz'}]"], hyper="published")
 
 
 @pytest.mark.parametrize("name", ["a,b.npz", "a=b.npz", "a[0].npz", "x,path=3.npz", "it's [1], v=2.npz"])

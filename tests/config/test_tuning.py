@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from bench.api.asking import ask
+from bench.api.request import make_request
 from bench.config.expand import expand, with_trials
 from bench.config.study import StudySpec, resolve
 from bench.config.tuned import Winners, read_winners, settings_that_matter
@@ -78,7 +78,7 @@ def test_a_value_in_brackets_is_fixed_and_not_drawn():
         (["beta_vae[beta=1,2]"], {}, "'beta_vae[beta=...]' has several values"),
         (["beta_vae", "beta_vae[free_bits=0.1]"], {}, "method 'beta_vae' is chosen twice"),
         (["beta_vae"], {"rule": "migg"}, "--rule migg; did you mean 'mig'?"),
-        (["beta_vae"], {"rule": "sap"}, "--rule sap isn't measured: add --metric sap"),
+        (["beta_vae"], {"rule": "sap"}, "--rule sap isn't among the study's metrics: add --metric sap"),
         (["beta_vae"], {"rule": "kl"}, "--rule kl: neither direction of this score is better"),
         (["beta_vae"], {"bound": "8 nats"}, "--bound 8 nats: write nats (8.5), a quantile (50%)"),
         (["beta_vae"], {"bound": "120%"}, "--bound 120%: a quantile lies above 0 % and is at most 100 %"),
@@ -94,16 +94,16 @@ def test_what_can_not_be_tuned_is_refused_in_one_line(methods, tuning, words):
 def test_tuning_seeds_begin_where_nothing_is_judged():
     given = {None: [1000, 1001, 1002], "2": [1000, 1001], 1: [1000], "1005-1006": [1005, 1006], (1004,): [1004]}
     for seeds, wanted in given.items():
-        assert ask("smoke", methods="vae", seeds=seeds, tuning={}).study.seeds == wanted
+        assert make_request("smoke", methods="vae", seeds=seeds, tuning={}).study.seeds == wanted
     with pytest.raises(BenchError, match="seeds 0-1: tuning seeds begin at 1000"):
         expand(resolve("smoke", methods=["beta_vae"], seeds=[0, 1, 1000], tuning={}))
 
 
-def test_one_data_set_at_a_time_and_equal_terms():
+def test_one_data_set_at_a_time_and_shared_hyper_parameters():
     with pytest.raises(BenchError, match="2 data sets are chosen: tune on one at a time"):
         expand(resolve("smoke", datasets=["dsprites[scale=1,2]"], seeds=SEEDS, tuning={}))
-    with pytest.raises(BenchError, match="tuning is on equal terms"):
-        resolve("smoke", terms="as_published", seeds=SEEDS, tuning={})
+    with pytest.raises(BenchError, match="tuning starts from shared hyper-parameters"):
+        resolve("smoke", hyper="published", seeds=SEEDS, tuning={})
 
 
 def test_bounds_are_nats_quantiles_multiples_or_none():
@@ -178,7 +178,7 @@ def winners(**changes):
 
 
 def tuned(*methods, seeds=(0, 1), **changes):
-    return resolve("smoke", methods=list(methods), seeds=list(seeds), terms="tuned", tuned=winners(**changes))
+    return resolve("smoke", methods=list(methods), seeds=list(seeds), hyper="tuned", tuned=winners(**changes))
 
 
 def test_tuned_terms_run_the_winner_and_the_default_on_fresh_seeds():
@@ -225,12 +225,12 @@ def test_a_tuned_file_may_lack_what_came_later_and_changes_nothing_where_it_is_a
 def test_a_method_that_was_not_tuned_or_is_set_by_hand_is_refused():
     with pytest.raises(BenchError, match=r"method 'factor_vae' isn't in the tuned file \(it has: beta_vae\)"):
         expand(tuned("factor_vae"))
-    with pytest.raises(BenchError, match=r"on tuned terms hyper-parameters are those of the tuned file"):
+    with pytest.raises(BenchError, match=r"with --tuned, hyper-parameters come from the tuned file"):
         expand(tuned("beta_vae[beta=3]"))
-    with pytest.raises(BenchError, match=r"--set beta_vae\.beta: on tuned terms"):
-        resolve("smoke", settings=["beta_vae.beta=3"], terms="tuned", tuned=winners())
-    with pytest.raises(BenchError, match="--terms tuned and --tuned FILE belong together"):
-        resolve("smoke", terms="tuned")
+    with pytest.raises(BenchError, match=r"--set beta_vae\.beta: with --tuned"):
+        resolve("smoke", settings=["beta_vae.beta=3"], hyper="tuned", tuned=winners())
+    with pytest.raises(BenchError, match="--hyper tuned and --tuned FILE belong together"):
+        resolve("smoke", hyper="tuned")
 
 
 def test_a_file_that_is_no_tuned_file_is_told(tmp_path):

@@ -11,10 +11,11 @@ import h5py
 import numpy as np
 import pytest
 
+from bench import file_world
+from bench.data.source import DataFile
 from bench.dataset import load_dataset
-from bench.datasets import _file_world
-from bench.datasets._file_world import DataFile, FileWorld
 from bench.errors import BenchError
+from bench.file_world import FileWorld
 from bench.registry import DATASETS
 from bench.testing.checks import checks_of
 from helpers import files_of_worlds as write
@@ -114,7 +115,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
 @pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_data_set_keeps_to_its_contract(tiny, monkeypatch, name, in_memory):
-    monkeypatch.setattr(_file_world, "IN_MEMORY", _file_world.IN_MEMORY if in_memory else 0)
+    monkeypatch.setattr(file_world, "IN_MEMORY", file_world.IN_MEMORY if in_memory else 0)
     tiny(name)
     for check in checks_of("dataset"):
         check(name, {})
@@ -188,7 +189,7 @@ def test_a_file_with_another_checksum_is_never_used(tiny, monkeypatch, kind):
 
 
 def test_what_is_laid_out_is_used_without_the_file_and_checked(tiny, monkeypatch, tmp_path):
-    monkeypatch.setattr(_file_world, "IN_MEMORY", 0)
+    monkeypatch.setattr(file_world, "IN_MEMORY", 0)
     path = tiny("mpi3d") / "mpi3d_toy.npz"
     first: Any = load_dataset("mpi3d", {})
     images, identity = first.images(np.arange(len(first))), first.fingerprint()
@@ -197,14 +198,14 @@ def test_what_is_laid_out_is_used_without_the_file_and_checked(tiny, monkeypatch
     assert np.array_equal(again.images(np.arange(len(first))), images)
     assert again.fingerprint() == identity
     laid = tmp_path / "cache" / "disbench" / "mpi3d" / "toy.u8"
-    assert sorted(file.name for file in laid.parent.iterdir()) == ["toy.json", "toy.u8"]
+    assert sorted(file.name for file in laid.parent.iterdir() if file.suffix != ".lock") == ["toy.json", "toy.u8"]
     laid.write_bytes(laid.read_bytes()[:-1])
     with pytest.raises(BenchError, match=r"toy.u8: isn't what toy.json says; delete both"):
         type(first)(first.options).images(np.array([0]))
 
 
 def test_nothing_is_left_of_what_could_not_be_laid_out(tiny, monkeypatch, tmp_path):
-    monkeypatch.setattr(_file_world, "IN_MEMORY", 0)
+    monkeypatch.setattr(file_world, "IN_MEMORY", 0)
     path = tiny("mpi3d") / "mpi3d_toy.npz"
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(BenchError, match=r"mpi3d_toy.npz: damaged"):
@@ -214,10 +215,11 @@ def test_nothing_is_left_of_what_could_not_be_laid_out(tiny, monkeypatch, tmp_pa
     def full(_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_file_world, "fsync", full)
+    monkeypatch.setattr(file_world, "fsync", full)
     with pytest.raises(BenchError, match=r"toy.u8: can't be written: No space left on device"):
         load_dataset("mpi3d", {}).images(np.array([0]))
-    assert list((tmp_path / "cache" / "disbench" / "mpi3d").iterdir()) == []
+    left = (tmp_path / "cache" / "disbench" / "mpi3d").iterdir()
+    assert [file for file in left if file.suffix != ".lock"] == []
 
 
 def test_real_mnist_as_a_data_set():

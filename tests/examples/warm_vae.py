@@ -25,7 +25,15 @@ class WarmVAE(Method):
 
     @dataclass(frozen=True)
     class Hyper:
-        """beta: weight on the KL after the warm-up; warm_steps: length of the warm-up."""
+        """Hyper-parameters.
+
+        Attributes
+        ----------
+        beta : float
+            Weight on the KL after the warm-up.
+        warm_steps : int
+            Length of the warm-up.
+        """
 
         beta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
         warm_steps: Annotated[int, Field(ge=1)] = 60

@@ -1,4 +1,4 @@
-"""Runs in lockstep: every run gets the bits that it gets alone, whatever happens to the runs beside it."""
+"""Batched runs: every run gets the bits that it gets alone, whatever happens to the runs beside it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def trained(specs, data, until=None):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_lockstep_gives_each_run_its_bits(name, data):
+def test_batching_gives_each_run_its_bits(name, data):
     specs = [make(name, seed) for seed in range(3)]
     together = trained(specs, data)
     for run, spec in enumerate(specs):
@@ -87,17 +87,17 @@ def test_adam_is_adam():
 
 
 @pytest.mark.parametrize("name", ["factor_vae", "dynamic_vae", "two_stage"])
-def test_runs_go_on_in_another_company(name, data, tmp_path):
+def test_runs_go_on_in_another_batch(name, data, tmp_path):
     specs = [make(name, seed) for seed in range(3)]
     files = [tmp_path / f"{run}" for run in range(3)]
     checkpoint.save(trained(specs, data, until=9), *files)
     whole = [trained([spec], data) for spec in specs]
-    for company in ([2, 0], [1]):
-        again = state.prepare([specs[run] for run in company], (1, 6, 8), 60)
-        checkpoint.load(again, *(files[run] for run in company))
+    for chosen in ([2, 0], [1]):
+        again = state.prepare([specs[run] for run in chosen], (1, 6, 8), 60)
+        checkpoint.load(again, *(files[run] for run in chosen))
         assert again.log.step == 9
         loop.train(again, *data)
-        assert all(checkpoint.same_bits(again, place, whole[run]) for place, run in enumerate(company))
+        assert all(checkpoint.same_bits(again, place, whole[run]) for place, run in enumerate(chosen))
 
 
 def test_a_run_is_taken_out_whole(data):

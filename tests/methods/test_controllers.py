@@ -180,7 +180,7 @@ def test_linear_capacity():
     assert at(100_000) == at(300_000) == 15.0
 
 
-def test_runs_in_lockstep_are_controlled_apart():
+def test_batched_runs_are_controlled_apart():
     one = [incremental([kl], [c], beta0=b, window=3)[0][0] for kl, c, b in [(5, 1, 50), (2, 8, 1)]]
     state = IncrementalState(torch.tensor([50.0, 1.0]).double(), torch.zeros(2).double(), torch.zeros(2, 3).double())
     gains = {"kp": t(0.01), "ki": t(0.005), "floor": t(0.1)}

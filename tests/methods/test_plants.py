@@ -51,7 +51,7 @@ def test_critical_slope_of_the_linearised_loop(gains, window):
 
 @pytest.mark.parametrize("window", [2, 5, 10])
 def test_critical_slope_of_the_controller_itself(window):
-    """All four pairs of gains just below and just above their limits, in lockstep; small, hence linear, deviations."""
+    """All four pairs of gains just below and just above their limits, batched; small, hence linear, deviations."""
     rows = [(*gains, share * q[window]) for gains, q in CRITICAL.items() for share in (0.98, 1.02)]
     kp, ki, q = tensor(*np.array(rows).T.ravel()).reshape(3, -1)
     state = at_rest(torch.full_like(q, 1e-7), window)

@@ -306,8 +306,8 @@ def test_without_a_second_stage_it_is_the_base_method(data):
     assert evaluation_codes.evaluate(take(two, 0), *data) == evaluation_codes.evaluate(take(one, 0), *data)
 
 
-def test_runs_with_different_stages_do_not_go_in_lockstep():
-    with pytest.raises(ValueError, match="lockstep"):
+def test_runs_with_different_stages_are_not_batched():
+    with pytest.raises(ValueError, match="batched runs"):
         training_state.prepare([make(stage2_share=0.5), make(stage2_share=0.25)], Blobs().image_shape, 60)
 
 

@@ -1,4 +1,4 @@
-"""FactorVAE's discriminator: one way back for both losses, with the gradients of the losses written out."""
+"""FactorVAE's discriminator: one backward pass for both losses, with the gradients of the losses written out."""
 
 from __future__ import annotations
 

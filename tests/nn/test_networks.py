@@ -1,4 +1,4 @@
-"""Networks: parameter counts of the papers, initialisation, and runs in lockstep against single ones."""
+"""Networks: parameter counts of the papers, initialisation, and batched runs against single ones."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_parameter_count_of_the_discriminator():
 
 
 @pytest.mark.parametrize(("name", "shape"), EVERY)
-def test_runs_in_lockstep_equal_single_runs(name, shape):
+def test_batched_runs_equal_single_runs(name, shape):
     seeds = [3, 5, 8]
     torch.manual_seed(0)
     x = torch.rand(3, 4, *shape, dtype=torch.float64)

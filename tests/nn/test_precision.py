@@ -144,6 +144,6 @@ def test_an_unknown_precision_is_refused():
         resolve("smoke", settings=["train.precision=float16"])
 
 
-def test_precisions_do_not_go_in_lockstep():
-    with pytest.raises(ValueError, match="lockstep"):
+def test_precisions_are_not_batched():
+    with pytest.raises(ValueError, match="batched runs"):
         prepare([make("float32"), make("bfloat16", seed=1)], (1, 8, 8), 40)

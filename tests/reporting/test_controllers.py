@@ -16,7 +16,7 @@ from bench.reporting import controllers
 from bench.reporting.render import render
 from bench.reporting.run_rows import details
 from bench.reporting.tables import latex, make_table, markdown, to_csv
-from bench.results.fates import fates, unmet
+from bench.results.control_outcomes import control_outcomes, not_met_in_words
 from bench.results.study import read_study
 from helpers.archives import finish
 from helpers.synthetic import Build
@@ -45,8 +45,8 @@ def steered(build: Build, *records: dict[str, Any] | None) -> Path:
 def test_a_row_says_how_many_of_its_runs_missed_their_set_point(study_builder: Build) -> None:
     study = read_study(steered(study_builder, GOOD, AWAY, LATCHED, LATCHED, GOOD))
     said = "3 of 5 runs never arrived at the set point, 2 latched at the floor"
-    assert unmet(study.runs[study.runs["method"] == "control_vae"]) == said
-    assert unmet(study.runs[study.runs["method"] == "vae"]) == ""
+    assert not_met_in_words(study.runs[study.runs["method"] == "control_vae"]) == said
+    assert not_met_in_words(study.runs[study.runs["method"] == "vae"]) == ""
     table = make_table(study, "dsprites")
     text = markdown(table)
     label = next(row.label for row in table.rows if row.label.startswith("ControlVAE"))
@@ -65,7 +65,7 @@ def test_nothing_is_marked_where_all_runs_arrived(study_builder: Build) -> None:
     assert "‡" not in markdown(table) + latex(table)
     (row,) = controllers.rows(study)
     assert row[2:9] == [2, 2, 2, 0, 2000.0, 0.01, 0.02]
-    assert controllers.stray(study) == []
+    assert controllers.not_met_lines(study) == []
 
 
 def test_the_report_has_a_table_of_controllers_and_lists_those_that_went_astray(
@@ -97,7 +97,7 @@ def test_a_study_without_set_points_has_no_such_table(study_builder: Build, tmp_
 def test_runs_made_before_there_was_a_record_are_read_and_said_to_have_none(study_builder: Build) -> None:
     study = read_study(steered(study_builder, None, None))
     assert not [column for column in study.runs if str(column).startswith("control.")]
-    assert list(fates(study.runs)) == ["not recorded"] * 2 + [""] * 2
+    assert list(control_outcomes(study.runs)) == ["not recorded"] * 2 + [""] * 2
     _, rows = controllers.printed(study)
     assert [row[:3] for row in rows] == [["ControlVAE", "not recorded", "not recorded"]]
     assert "‡" not in markdown(make_table(study, "dsprites"))
@@ -107,7 +107,7 @@ def test_old_and_new_runs_stand_side_by_side(study_builder: Build) -> None:
     study = read_study(steered(study_builder, None, LATCHED, GOOD))
     _, rows = controllers.printed(study)
     assert rows[0][1:3] == ["1 of 2 (3 runs)", "1 of 2 (3 runs)"]
-    assert unmet(study.runs[study.runs["method"] == "control_vae"]).startswith("1 of 3 runs never arrived")
+    assert not_met_in_words(study.runs[study.runs["method"] == "control_vae"]).startswith("1 of 3 runs never arrived")
 
 
 def test_the_status_lists_them(study_builder: Build, capsys: pytest.CaptureFixture[str]) -> None:

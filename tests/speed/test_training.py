@@ -84,7 +84,7 @@ def test_the_ceiling_has_every_product_once():
         call()
 
 
-def test_the_ceiling_of_runs_in_lockstep_is_the_products_of_each():
+def test_the_ceiling_of_batched_runs_is_the_products_of_each():
     """Six dense layers, of two runs: batched or one after the other, and the very first has no gradient to give."""
     layers = list(_ceiling.layers_of("mlp", PIXELS["mlp"], 4, 10, n_runs=2))
     assert len(layers) == 6
@@ -168,7 +168,7 @@ def test_a_job_goes_on_where_it_was():
     assert (len(trained.specs), trained.log.step) == (2, 5)
 
 
-def test_linear_gaussian_runs_go_in_lockstep_at_a_constant_rate():
+def test_linear_gaussian_runs_are_batched_at_a_constant_rate():
     plain, *ours = training.linear(2).values()
     assert (plain.kind, plain.network, [job.n_runs for job in ours]) == ("plain", "linear", [1, 64])
     dataset, _, specs = _jobs.problem(_jobs.Job("ours", "linear", training.LINEAR_BATCH, n_runs=3))
@@ -178,7 +178,7 @@ def test_linear_gaussian_runs_go_in_lockstep_at_a_constant_rate():
     assert {(spec.train.batch_size, spec.train.lr_schedule, spec.train.average) for spec in specs} == {
         (256, "constant", 0.0)
     }
-    assert grouping.company(specs[0]) == grouping.MANY
+    assert grouping.group_limit(specs[0]) == grouping.MANY
 
 
 def is_training(cell):

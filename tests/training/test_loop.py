@@ -1,4 +1,4 @@
-"""The training loop: against a plain PyTorch loop, in lockstep, interrupted and resumed."""
+"""The training loop: against a plain PyTorch loop, batched, interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_loop_equals_a_plain_one(data):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_lockstep_equals_single_runs(name, data):
+def test_batching_equals_single_runs(name, data):
     """Within float32's rounding: the same numbers in another order of summation."""
     together = trained([make(name, seed) for seed in (0, 1, 2)], data)
     for run, seed in enumerate((0, 1, 2)):
@@ -95,7 +95,7 @@ def test_lockstep_equals_single_runs(name, data):
         )
 
 
-def test_lockstep_with_different_hyper_parameters(data):
+def test_batching_with_different_hyper_parameters(data):
     together = trained([make("beta_vae", 0, beta=1.0), make("beta_vae", 0, beta=16.0)], data)
     vae = trained([make("vae", 0)], data)
     curves = np.array(together.log.rows)
@@ -168,7 +168,7 @@ def test_a_diverging_run_stops_and_keeps_its_last_good_step(data):
     assert training.log.step == 8
 
 
-def test_runs_that_differ_in_more_than_floats_do_not_go_in_lockstep():
+def test_runs_that_differ_in_more_than_floats_are_not_batched():
     pairs = [
         (make("factor_vae", discriminator_lr=1e-4), make("factor_vae", discriminator_lr=1e-2)),
         (make("dynamic_vae"), make("dynamic_vae", window=3)),
@@ -176,7 +176,7 @@ def test_runs_that_differ_in_more_than_floats_do_not_go_in_lockstep():
         (make("vae"), make("beta_vae")),
     ]
     for pair in pairs:
-        with pytest.raises(ValueError, match="lockstep"):
+        with pytest.raises(ValueError, match="batched runs"):
             prepare(pair, (1, 8, 8), 60)
 
 

@@ -71,7 +71,7 @@ def trained(specs, until=None):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("data", ["case=L1", "case=S1"])
-def test_linear_models_in_lockstep_keep_their_bits(method, data):
+def test_batched_linear_models_keep_their_bits(method, data):
     specs = specs_of(method, data)
     assert [len(group) for group in grouping.group(specs, 2)] == [4], "not divided among workers"
     together = trained(specs)

@@ -117,7 +117,7 @@ def test_a_setting_with_one_bad_run_is_never_chosen(study_builder: Build, how: s
         study = type(study)(**{**vars(study), "runs": runs})
     assert chosen(study) == {"beta_vae": ("draw 3", True)}
     trial = read_trials(study).methods["beta_vae"][4]
-    assert trial.trouble == f"1 of 3 runs {how}"
+    assert trial.failure == f"1 of 3 runs {how}"
     curve = efforts(read_trials(study))["beta_vae"]
     # Its budget is spent all the same.
     assert curve.best.size == 4

@@ -1,4 +1,4 @@
-"""What a call of `run`, or a command line, asks for: the study, its runs and its name."""
+"""The request that a call of `run` or a command line makes: the study, its runs and the name of its folder."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ TUNING_SEEDS = 3
 
 
 @dataclass
-class Asked:
-    """What a study's options ask for.
+class StudyRequest:
+    """A study as its options describe it, and its runs.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Asked:
         return specs
 
 
-def ask(
+def make_request(
     study: str | Path | None = None,
     *,
     preset: str | None = None,
@@ -78,14 +78,14 @@ def ask(
     datasets: Texts | None = None,
     metrics: Texts | None = None,
     seeds: int | Sequence[int] | str | None = None,
-    terms: str | None = None,
+    hyper: str | None = None,
     settings: Mapping[str, Any] | Sequence[str] | None = None,
     name: str | None = None,
     results: Path = Path("results"),
     tuned: str | Path | None = None,
     tuning: Mapping[str, Any] | None = None,
-) -> Asked:
-    """Resolve what is asked for; parameters as `bench.api.running.run` has them.
+) -> StudyRequest:
+    """Resolve options to a study and its runs; parameters are as `bench.api.running.run` has them.
 
     With `tuning`, fields of `bench.config.tuning.TuningSettings`, it is a study that tries settings; a count of seeds
     then begins where nothing is judged.
@@ -105,10 +105,10 @@ def ask(
         "datasets": _split(datasets),
         "evaluation": {"metrics": chosen} if chosen is not None else None,
         "seeds": _seeds(seeds),
-        "terms": terms,
+        "hyper": hyper,
     }
     if tuned is not None:
-        flags |= {"tuned": read_winners(Path(tuned)).model_dump(mode="json"), "terms": terms or "tuned"}
+        flags |= {"tuned": read_winners(Path(tuned)).model_dump(mode="json"), "hyper": hyper or "tuned"}
     if tuning is not None:
         flags |= {"tuning": dict(tuning), "seeds": _tuning_seeds(seeds)}
     file = _find(str(study)) if study is not None else None
@@ -120,12 +120,12 @@ def ask(
         raise BenchError(f"--study '{called}' can't be a folder's name")
     if is_reserved(called):
         raise BenchError(f"--study '{called}': Windows keeps that name for a device; name another --study")
-    asked = Asked(spec, called, data, KnownKLs(results / called, results, file), [])
+    request = StudyRequest(spec, called, data, KnownKLs(results / called, results, file), [])
     try:
-        asked.specs = asked.expanded()
+        request.specs = request.expanded()
     except UnknownKLError as error:
-        asked.waits = error
-    return asked
+        request.waits = error
+    return request
 
 
 def _find(study: str) -> Path:

@@ -1,4 +1,4 @@
-"""Whole runs in lockstep: which go together, and the bytes each leaves whatever happens to the others."""
+"""Whole batched runs: which go together, and the bytes each leaves whatever happens to the others."""
 
 from __future__ import annotations
 
@@ -109,12 +109,12 @@ def interrupt(tasks, step, monkeypatch):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    return one_by_one(tmp_path_factory.mktemp("lockstep") / "study", smoke(range(3), controls=["untrained"]))
+    return one_by_one(tmp_path_factory.mktemp("batched") / "study", smoke(range(3), controls=["untrained"]))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_study_in_lockstep_has_the_same_bytes(n_jobs, reference, tmp_path):
+def test_a_batched_study_has_the_same_bytes(n_jobs, reference, tmp_path):
     specs = smoke(range(3), controls=["untrained"])
     store = store_of(tmp_path / "study", specs)
     outcomes = list(execution_run.execute(plan.plan(specs, store), store, n_jobs=n_jobs))
@@ -126,13 +126,13 @@ def test_a_study_in_lockstep_has_the_same_bytes(n_jobs, reference, tmp_path):
     assert all(run["wall_s"] == pytest.approx(run["train_s"] + run["evaluate_s"], abs=0.01) for run in runs)
 
 
-def test_an_interrupted_group_goes_on_in_another_company(reference, tmp_path, monkeypatch):
+def test_an_interrupted_group_goes_on_in_another_batch(reference, tmp_path, monkeypatch):
     specs = smoke(range(3), ["factor_vae"])
     store = store_of(tmp_path / "study", specs)
     interrupt(tasks_of(store, specs, checkpoint_s=0.0), 20, monkeypatch)
     assert not list(store.runs.iterdir())
-    for company in (specs[1:], specs[:1]):
-        assert {outcome.state for outcome in worker.execute_batch(tasks_of(store, company))} == {"ok"}
+    for batch in (specs[1:], specs[:1]):
+        assert {outcome.state for outcome in worker.execute_batch(tasks_of(store, batch))} == {"ok"}
     assert [provenance(store, spec)["resumed_at_step"] for spec in specs] == [20, 20, 20]
     mine = digests(store)
     assert len(mine) == 3 * len(FILES)

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from bench.results.terms import own_network, sharing
+from bench.results.shared_settings import own_network, sharing
 from helpers.specs import specs_of
 
 ALL = "all trained methods share network, initialisation, data order, optimiser and steps"
 OWN = "all trained methods share data order, optimiser and steps"
 
 
-def terms(*args: Any, **kwargs: Any) -> str:
+def shared(*args: Any, **kwargs: Any) -> str:
     return sharing(spec.model_dump(mode="json") for spec in specs_of(*args, **kwargs))
 
 
@@ -36,15 +36,15 @@ def test_who_has_a_network_of_its_own() -> None:
     ],
 )
 def test_what_is_shared(methods: list[str], said: str) -> None:
-    assert terms(methods) == said
+    assert shared(methods) == said
 
 
 def test_a_trained_method_with_its_own_network_shares_none() -> None:
     on_vectors = {"preset": "quick", "datasets": ["linear_gaussian"]}
     settings = ["train.network=linear", "train.latent_dim=2"]
-    two = terms(["beta_vae", "full_covariance_vae"], *settings, **on_vectors)
+    two = shared(["beta_vae", "full_covariance_vae"], *settings, **on_vectors)
     assert two == f"{OWN}; β-VAE, full covariance builds a network of its own"
-    three = terms(["beta_vae", "full_covariance_vae", "control_vae[set_point=2]"], *settings, **on_vectors)
+    three = shared(["beta_vae", "full_covariance_vae", "control_vae[set_point=2]"], *settings, **on_vectors)
     assert three == (
         f"{OWN}; all but β-VAE, full covariance share network and initialisation; "
         "β-VAE, full covariance builds a network of its own"
@@ -53,8 +53,8 @@ def test_a_trained_method_with_its_own_network_shares_none() -> None:
 
 def test_what_differs_as_published_is_what_differs_in_the_runs() -> None:
     data = {"preset": "paper", "datasets": ["dsprites"]}
-    assert terms(["vae", "beta_vae"], **data) == ALL
-    assert terms(["beta_vae", "factor_vae"], **data) == (
+    assert shared(["vae", "beta_vae"], **data) == ALL
+    assert shared(["beta_vae", "factor_vae"], **data) == (
         "all trained methods share data order and optimiser; they differ in network, initialisation and steps"
     )
 

@@ -1,4 +1,4 @@
-"""On what terms methods stand: which settings of the training they share, computed from the runs."""
+"""Which training settings the methods of a study share, computed from its runs."""
 
 from __future__ import annotations
 

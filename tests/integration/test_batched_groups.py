@@ -97,12 +97,12 @@ def test_runs_that_go_alone_keep_their_order():
         ("vae", ["train.batch_size=33"], True),
     ],
 )
-def test_only_small_dense_models_on_one_thread_have_company(methods, settings, alone):
+def test_only_small_dense_models_on_one_thread_are_batched(methods, settings, alone):
     specs = specs_of([methods], *settings, seeds=range(2))
     assert [len(group) for group in grouping.group(specs, 1)] == ([1, 1] if alone else [2])
 
 
 def test_groups_are_the_larger_the_smaller_the_network():
     quick, wide = (specs_of(["vae"], f"dsprites.window={window}", preset="quick")[0] for window in ("10:22x6:26", ""))
-    assert [grouping.company(spec) for spec in (quick, wide)] == [grouping.LARGE, 13]
-    assert grouping.company(quick.with_train(batch_size=512)) == grouping.LARGEST
+    assert [grouping.group_limit(spec) for spec in (quick, wide)] == [grouping.LARGE, 13]
+    assert grouping.group_limit(quick.with_train(batch_size=512)) == grouping.LARGEST
