@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.dataset import Index
+from bench.dataset import DATASETS, Index, resolve_options
 from bench.levels import Levels
 from bench.neutral import neutral
 from bench.settings import validate_dataclass
@@ -114,3 +114,15 @@ def test_what_is_trained_on_changes_no_image_of_a_world() -> None:
     assert held is not None
     assert seen is not None
     assert not set(held) & set(seen)
+
+
+@pytest.mark.parametrize("name", ["digits_like", "mnist", "fashion_mnist", "smallnorb", "smallnorb_like"])
+def test_grey_of_what_is_grey_is_no_other_run(name: str) -> None:
+    assert resolve_options(name, {"grey": True}) == resolve_options(name, {})
+    assert DATASETS.get(name).value.channels == 1
+
+
+def test_every_grey_world_says_so_in_its_options() -> None:
+    worlds = [item.value for item in DATASETS if issubclass(item.value, World)]
+    assert len(worlds) > 10
+    assert [cls.__name__ for cls in worlds if cls.Options.coloured != (cls.channels == 3)] == []
