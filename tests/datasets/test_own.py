@@ -231,7 +231,7 @@ def test_a_users_own_images_are_split_and_correlated_like_any(six):
     classes = tied.factors(tied.training_rows())
     assert {tuple(row) for row in classes.tolist()} == {(0, 0), (1, 2)}
     assert tied.fingerprint() == plain.fingerprint()
-    with pytest.raises(BenchError, match="correlated=hue:shap:0.1: unknown factor 'shap'; did you mean 'shape'"):
+    with pytest.raises(BenchError, match=r"correlated=hue:shap:0.1: unknown factor 'shap'; did you mean 'shape'"):
         folder(path, GRID, correlated="hue:shap:0.1")
 
 
@@ -243,9 +243,7 @@ def class_labels(*names: str) -> dict[str, str]:
 @pytest.mark.parametrize("labels", [[-1, 0], [1, 2]])
 def test_a_label_outside_of_its_names_is_not_given_another_one(tmp_path, labels):
     file = parquet(tmp_path / "own.parquet", pixels(2, 8, 8, 3), class_labels("cat", "dog"), label=labels)
-    with pytest.raises(
-        BenchError, match="column 'label' holds -?[12] in row [12] of all; its names of classes go from"
-    ):
+    with pytest.raises(BenchError, match=r"column 'label' holds -?[12] in row [12] of all; its names of classes go"):
         load_dataset("parquet", {"path": str(file)})
 
 
