@@ -23,6 +23,8 @@ OptionsT = TypeVar("OptionsT")
 
 #: Added to a row before it is hashed: the stream of the split. Another number holds out other images.
 SPLIT_KEY = 0x5EED_0F_5911_7000
+#: Strengths of a correlation: beyond them its square leaves what a float64 holds, long after it stops to matter.
+STRENGTHS = (1e-9, 1e9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,9 @@ def parse_correlated(text: str) -> tuple[str, str, float]:
         strength = math.nan
     if not 0 < strength < math.inf:
         raise ValueError(f"{where}: the strength {parts[2]!r} must be a number above 0")
+    low, high = STRENGTHS
+    if not low <= strength <= high:
+        raise ValueError(f"{where}: the strength {parts[2]!r} must lie from {low:g} to {high:g}")
     if parts[0] == parts[1]:
         raise ValueError(f"{where}: factor {parts[0]!r} can't be correlated with itself")
     return parts[0], parts[1], strength

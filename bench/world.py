@@ -38,6 +38,8 @@ class WorldOptions(RowOptions):
     ----------
     full : mapping of str to int
         Number of classes of each factor of the whole grid, the last one fastest; empty where factors aren't known.
+    coloured : bool
+        Whether native images have colour; where they don't `grey` changes nothing, and is kept as False.
     size : {28, 32, 64, 96}
         Width and height in pixels. Images of another size are averaged over areas, or interpolated if they grow.
     grey : bool
@@ -45,6 +47,7 @@ class WorldOptions(RowOptions):
     """
 
     full: ClassVar[Mapping[str, int]] = {}
+    coloured: ClassVar[bool] = True
 
     size: Annotated[Size, SkipValidation] = 64
     grey: bool = neutral(False)
@@ -58,6 +61,8 @@ class WorldOptions(RowOptions):
         if str(self.size) not in map(str, sizes):
             raise ValueError(f"size={self.size!r}: needs {', '.join(map(str, sizes[:-1]))} or {sizes[-1]}")
         object.__setattr__(self, "size", int(self.size))
+        if not self.coloured:
+            object.__setattr__(self, "grey", False)
 
     @property
     def levels(self) -> tuple[tuple[int, ...], ...]:

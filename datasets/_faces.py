@@ -65,13 +65,29 @@ def face_attributes(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], NDArr
     return tuple(names), attributes, np.array(rows, dtype=np.bool_)
 
 
+def face_names(path: Path) -> list[str]:
+    """Names of a zip archive's pictures, in the order in which `face_images` gives them.
+
+    Raises
+    ------
+    BenchError
+        No such file, damaged.
+    """
+    with reading(path), zipfile.ZipFile(path) as archive:
+        return sorted(_members(archive))
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    return {
+        PurePosixPath(info.filename).name: info
+        for info in archive.infolist()
+        if PurePosixPath(info.filename).suffix.lower() in (".jpg", ".jpeg")
+    }
+
+
 def _images(path: Path, count: int, side: int) -> Iterator[NDArray[np.uint8]]:
     with zipfile.ZipFile(path) as archive:
-        members = {
-            PurePosixPath(info.filename).name: info
-            for info in archive.infolist()
-            if PurePosixPath(info.filename).suffix.lower() in (".jpg", ".jpeg")
-        }
+        members = _members(archive)
         if len(members) != count:
             raise BenchError(f"{path}: holds {len(members)} pictures .jpg; needs {count}")
         names = sorted(members)

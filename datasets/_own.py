@@ -18,6 +18,7 @@ from bench.datasets._pictures import centre
 from bench.errors import BenchError
 from bench.neutral import neutral
 from bench.npz import GIB
+from bench.rows import RowOptions
 from bench.world import Size, resized
 
 #: Trailing or leading axes of at most this many entries are taken for channels.
@@ -25,8 +26,8 @@ MAX_CHANNELS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnOptions:
-    """Options of what is read from a user's files.
+class OwnOptions(RowOptions):
+    """Options of what is read from a user's files, beside those of `bench.rows.RowOptions`.
 
     Attributes
     ----------
@@ -49,6 +50,7 @@ class OwnOptions:
     max_memory: float = neutral(8.0)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.path:
             raise ValueError("path='': needs the file or folder that holds the images")
         if str(self.size) not in ("0", *map(str, get_args(Size))):

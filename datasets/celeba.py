@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.data.source import DataFile
 from bench.dataset import Index, register_dataset
-from bench.datasets._faces import face_attributes, face_images
+from bench.datasets._faces import face_attributes, face_images, face_names
 from bench.errors import BenchError, did_you_mean
 from bench.file_world import FileWorld
 from bench.neutral import neutral
@@ -83,4 +83,9 @@ class CelebA(FileWorld):
             raise BenchError(f"dataset 'celeba': attribute={wanted}: {path} has none{near}")
         if len(names) != self.total or list(names) != sorted(set(names)):
             raise BenchError(f"{path}: lists {len(names)} pictures; needs {self.total}, each once, in order")
+        # By place they would fit any pictures.
+        pictures = face_names(self.paths_of_files[0])
+        if list(names) != pictures:
+            other = min({*names} ^ {*pictures})
+            raise BenchError(f"{path}: lists other pictures than {self.paths_of_files[0].name} holds, '{other}' is one")
         return values[:, attributes.index(wanted)].astype(np.int64)

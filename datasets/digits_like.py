@@ -38,6 +38,7 @@ class DigitsLikeOptions(WorldOptions):
         Classes that are used, of 10, 2, 9, 5, 6 and 9; see `bench.levels.chosen_classes`.
     """
 
+    coloured: ClassVar[bool] = False
     full: ClassVar[Mapping[str, int]] = {
         "digit": 10, "style": 2, "slant": 9, "thickness": 5, "scale": 6, "rotation": 9,
     }  # fmt: skip

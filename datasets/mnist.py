@@ -30,6 +30,8 @@ class MnistOptions(WorldOptions):
         60,000 or 10,000 images, as published.
     """
 
+    coloured: ClassVar[bool] = False
+
     part: Literal["train", "test"] = "train"
 
 

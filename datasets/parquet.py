@@ -72,6 +72,7 @@ class ParquetImages(OwnImages):
                 raise BenchError(f"{self.path}: holds no .parquet file")
         self._values: dict[str, list[Any]] = {name: [] for name in options.factors}
         self._label_names: tuple[str, ...] = ()
+        self._names_from: Path | None = None
         rows = (row for file in files for row in self._rows_of(file, pyarrow))
         first = next(rows, None)
         if first is None:
@@ -103,7 +104,10 @@ class ParquetImages(OwnImages):
                 if name not in schema.names:
                     near = did_you_mean(name, schema.names)
                     raise BenchError(f"{file}: has no column '{name}'{near}; it has: {', '.join(schema.names)}")
-            self._label_names = self._label_names or _class_names(schema.metadata or {}, label)
+            names = _class_names(schema.metadata or {}, label)
+            if self._names_from and names != self._label_names:
+                raise BenchError(f"{file}: column '{label}' has other names of classes than in {self._names_from}")
+            self._label_names, self._names_from = names, file
             before = 0
             for batch in parquet.iter_batches(batch_size=ROWS, columns=[image, *others]):
                 table = batch.to_pydict()
@@ -123,6 +127,14 @@ class ParquetImages(OwnImages):
         if values is None:
             return None, None
         if self._label_names and all(isinstance(value, int) for value in values):
+            # Places among the names, of which -1, Hugging Face's "not known", is none.
+            last = len(self._label_names) - 1
+            row = next((row for row, value in enumerate(values, start=1) if not 0 <= value <= last), None)
+            if row is not None:
+                raise BenchError(
+                    f"{self.path}: column '{self.options.label}' holds {values[row - 1]} in row {row} of all; its "
+                    f"names of classes go from 0 to {last}"
+                )
             return np.array(values, dtype=np.int64), np.array(self._label_names)
         classes, texts = numbered([str(value) for value in values])
         return classes, np.array(texts)

@@ -45,6 +45,7 @@ class SmallNorbOptions(LikelihoodOptions):
         Of the pair that took each picture.
     """
 
+    coloured: ClassVar[bool] = False
     full: ClassVar[Mapping[str, int]] = {"category": 5, "instance": 10, "elevation": 9, "azimuth": 18, "lighting": 6}
 
     category: Levels = neutral("all")

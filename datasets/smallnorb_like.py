@@ -52,6 +52,7 @@ class SmallNORBLikeOptions(LikelihoodOptions):
         Of 6 mixtures of three lamps.
     """
 
+    coloured: ClassVar[bool] = False
     full: ClassVar[Mapping[str, int]] = {"category": 5, "instance": 5, "elevation": 9, "azimuth": 18, "lighting": 6}
 
     category: Levels = neutral("all")

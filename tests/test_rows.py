@@ -128,6 +128,8 @@ def test_the_images_of_an_epoch_are_those_of_its_rows():
         ({"correlated": "pos_x:pos_y"}, "needs two factors and a strength, such as pos_x:pos_y:0.2"),
         ({"correlated": "pos_x:pos_y:0"}, "the strength '0' must be a number above 0"),
         ({"correlated": "pos_x:pos_y:much"}, "the strength 'much' must be a number above 0"),
+        ({"correlated": "pos_x:pos_y:1e-200"}, "the strength '1e-200' must lie from 1e-09 to 1e+09"),
+        ({"correlated": "pos_x:pos_y:1e200"}, "the strength '1e200' must lie from 1e-09 to 1e+09"),
         ({"correlated": "pos_x:pos_x:0.1"}, "factor 'pos_x' can't be correlated with itself"),
         ({"correlated": "posx:pos_y:0.1"}, "unknown factor 'posx'; did you mean 'pos_x'?; it has: shape, scale"),
         ({"correlated": "orientation:pos_y:0.1"}, "factor 'orientation' has one class only"),

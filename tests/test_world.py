@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.dataset import Index, load_dataset, resolve_options
+from bench.dataset import DATASETS, Index, load_dataset, resolve_options
 from bench.errors import BenchError
 from bench.levels import Levels
 from bench.neutral import neutral
@@ -137,3 +137,15 @@ def test_the_reconstruction_term_is_an_option_where_published_code_disagrees() -
 def test_so_it_is_where_the_images_come_from_files(name: str) -> None:
     assert load_dataset(name, {}).likelihood == "bernoulli"
     assert load_dataset(name, {"likelihood": "gaussian"}).likelihood == "gaussian"
+
+
+@pytest.mark.parametrize("name", ["digits_like", "mnist", "fashion_mnist", "smallnorb", "smallnorb_like"])
+def test_grey_of_what_is_grey_is_no_other_run(name: str) -> None:
+    assert resolve_options(name, {"grey": True}) == resolve_options(name, {})
+    assert DATASETS.get(name).value.channels == 1
+
+
+def test_every_grey_world_says_so_in_its_options() -> None:
+    worlds = [item.value for item in DATASETS if issubclass(item.value, World)]
+    assert len(worlds) > 10
+    assert [cls.__name__ for cls in worlds if cls.Options.coloured != (cls.channels == 3)] == []

@@ -164,6 +164,13 @@ def test_labels_are_those_of_the_file(tiny):
         load_dataset("celeba", {"attribute": "Smilin"}).labels(np.arange(4))
 
 
+def test_attributes_of_other_faces_are_refused(tiny):
+    path = tiny("celeba") / "list_attr_celeba.txt"
+    path.write_text(path.read_text().replace("000008.jpg", "000009.jpg"))
+    with pytest.raises(BenchError, match=r"lists other pictures than img_align_celeba.zip holds, '000008.jpg' is one"):
+        load_dataset("celeba", {}).labels(np.arange(4))
+
+
 def test_a_file_that_is_not_there_is_one_line(tiny):
     path = tiny("shapes3d") / "3dshapes.h5"
     path.unlink()

@@ -219,3 +219,36 @@ def test_a_path_is_needed():
     for name in ("folder", "h5", "parquet"):
         with pytest.raises(BenchError, match="needs the file or folder that holds the images"):
             load_dataset(name, {})
+
+
+def test_a_users_own_images_are_split_and_correlated_like_any(six):
+    path, _ = six
+    plain = folder(path, GRID)
+    split: Any = load_dataset("folder", {"path": str(path), "split": 0.5})
+    train, held = split.training_rows(), split.held_out_rows()
+    assert sorted([*train, *held]) == list(range(6))
+    tied: Any = folder(path, GRID, correlated="hue:shape:0.01")
+    classes = tied.factors(tied.training_rows())
+    assert {tuple(row) for row in classes.tolist()} == {(0, 0), (1, 2)}
+    assert tied.fingerprint() == plain.fingerprint()
+    with pytest.raises(BenchError, match=r"correlated=hue:shap:0.1: unknown factor 'shap'; did you mean 'shape'"):
+        folder(path, GRID, correlated="hue:shap:0.1")
+
+
+def class_labels(*names: str) -> dict[str, str]:
+    features = {"label": {"names": names, "_type": "ClassLabel"}}
+    return {"huggingface": json.dumps({"info": {"features": features}})}
+
+
+@pytest.mark.parametrize("labels", [[-1, 0], [1, 2]])
+def test_a_label_outside_of_its_names_is_not_given_another_one(tmp_path, labels):
+    file = parquet(tmp_path / "own.parquet", pixels(2, 8, 8, 3), class_labels("cat", "dog"), label=labels)
+    with pytest.raises(BenchError, match=r"column 'label' holds -?[12] in row [12] of all; its names of classes go"):
+        load_dataset("parquet", {"path": str(file)})
+
+
+def test_files_that_name_their_classes_otherwise_are_not_mixed(tmp_path):
+    parquet(tmp_path / "a.parquet", pixels(2, 8, 8, 3), class_labels("cat", "dog"), label=[0, 1])
+    parquet(tmp_path / "b.parquet", pixels(2, 8, 8, 3), class_labels("dog", "cat"), label=[0, 1])
+    with pytest.raises(BenchError, match=r"b.parquet: column 'label' has other names of classes than in .*a.parquet"):
+        load_dataset("parquet", {"path": str(tmp_path)})
