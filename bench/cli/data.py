@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -126,7 +126,7 @@ def verify(names: Names, plugin: Plugins = None) -> None:
 
 @app.command("path")
 def path_(
-    names: Annotated[Optional[list[str]], typer.Argument(metavar="[DATASET...]")] = None,  # noqa: UP045
+    names: Annotated[list[str] | None, typer.Argument(metavar="[DATASET...]")] = None,
     plugin: Plugins = None,
 ) -> None:
     """Print the folder in which files are looked for, of each data set or of all."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from bench.formatting import number
 from bench.results.likelihood import BCE, MSE, likelihood_of
-from bench.results.record import read_json
 from bench.results.study import Study
 
 #: Nats per image below which images count as binary: rounding of their entropy.
@@ -33,7 +32,7 @@ def data_notes(study: Study, dataset: str, scores: Collection[str]) -> list[str]
         Nothing on binary images without class labels and remarks.
     """
     runs = study.runs[(study.runs["dataset_label"] == dataset) & (study.runs["status"] == "ok")]
-    results = [read_json(study.path / "runs" / run / "result.json", ()) for run in runs["run"]]
+    results = [study.result(run) for run in runs["run"]]
     details = [result.get("details", {}) for result in results]
     remarks = dict.fromkeys(str(remark) for result in results for remark in result.get("remarks") or ())
     notes = [f"{remark[:1].upper()}{remark[1:]}." for remark in remarks]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
 from markupsafe import Markup
 from PIL import Image
 
@@ -18,10 +21,12 @@ from bench.figures.axes import slug
 from bench.figures.frames import halved
 from bench.formatting import escape_html, html_table
 from bench.reporting import across, controllers, correlated, front_tables, published, run_rows, tuning
+from bench.reporting.answers import LEADING, Answer
 from bench.reporting.fronts import FrontRow
 from bench.reporting.summary import PARTIAL, command, failures, summary_lines
 from bench.reporting.tables import Table, printed
 from bench.results import per_factor
+from bench.results.fronts import DISENTANGLEMENT
 from bench.results.study import Study
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -32,9 +37,22 @@ SCALE = 0.62
 CLAIM = ("id", "statement", "verdict", "effect", "n", "next")
 
 
+class _Markdown(MarkdownIt):
+    """What reports are written in: lists, emphasis, code, links to a report's own tables, nothing else.
+
+    A name from outside makes no element, picture or link to another place: it is shown as it is written.
+    """
+
+    def validateLink(self, url: str) -> bool:  # noqa: N802  (markdown-it's name)
+        return re.fullmatch(r"\w+\.csv", url) is not None
+
+
+MARKDOWN = _Markdown("zero").enable(["list", "emphasis", "backticks", "escape", "link"])
+
+
 @dataclass(frozen=True)
 class Picture:
-    """A figure as the page shows it: a data URI, sizes in CSS pixels, and the PDF beside the page if there is one."""
+    """A figure as the page shows it: data URIs (of a film its last frame too), sizes in CSS pixels, its PDF if any."""
 
     stem: str
     caption: str
@@ -42,6 +60,8 @@ class Picture:
     width: int
     height: int
     pdf: str
+    still: str = ""
+    title: str = ""
 
 
 def page(
@@ -59,6 +79,7 @@ def page(
     of_tuning: Sequence[tuning.Section] = (),
     over_all: Sequence[across.Across] = (),
     of_falls: Sequence[correlated.Fall] = (),
+    opening: Sequence[Answer] = (),
 ) -> str:
     """Write the page of a study.
 
@@ -90,6 +111,8 @@ def page(
         Ranks over all data sets.
     of_falls : sequence of Fall
         What correlated training factors cost.
+    opening : sequence of Answer
+        What the page begins with, from `bench.reporting.answers.answers`.
 
     Returns
     -------
@@ -98,6 +121,7 @@ def page(
     """
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     data = json.dumps(run_rows.details(study), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    drawn = _titled([_picture(folder, stem, caption) for stem, caption in pictures])
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -116,7 +140,8 @@ def page(
         summary=summary_lines(study),
         partial=PARTIAL,
         fronts={data: (front_tables.front_tables(rows), front_tables.notes(rows)) for data, rows in fronts.items()},
-        tables=[(table, *printed(table), of_factors.get(table.dataset, ())) for table in tables],
+        opening=[(each, _id(each.anchor)) for each in opening],
+        tables=[(table, *_led(table), of_factors.get(table.dataset, ())) for table in tables],
         of_tuning=[(each.heading, [_block(block) for block in each.blocks]) for each in of_tuning],
         over_all=across.printed(over_all) if over_all else None,
         of_ranks=across.notes(over_all) if over_all else (),
@@ -130,7 +155,8 @@ def page(
         many=len(study.datasets) > 1,
         how_to_read=how_to_read,
         claims=[{key: str(claim.get(key, "")) for key in CLAIM} for claim in claims],
-        pictures=[_picture(folder, stem, caption) for stem, caption in pictures],
+        leading=[picture for picture in drawn if picture.stem.startswith(LEADING)],
+        pictures=[picture for picture in drawn if not picture.stem.startswith(LEADING)],
         runs=run_rows.rows(study, tables),
         headings=run_rows.headings(study, tables),
         origin=run_rows.ORIGIN,
@@ -141,16 +167,8 @@ def page(
 
 
 def rich(text: str) -> Markup:
-    """Turn the little Markdown that reports are written in into HTML: lists, paragraphs, bold, code."""
-    out = []
-    for block in re.split(r"\n\s*\n", text.strip()):
-        if block.startswith("- "):
-            items = re.split(r"^- ", block, flags=re.MULTILINE)[1:]
-            points = Markup("").join(Markup("<li>{}</li>").format(_inline(item)) for item in items)
-            out.append(Markup("<ul>{}</ul>").format(points))
-        elif block:
-            out.append(Markup("<p>{}</p>").format(_inline(block)))
-    return Markup("\n").join(out)
+    """Turn the little Markdown that reports are written in into HTML."""
+    return Markup(MARKDOWN.render(text).strip())  # noqa: S704  (the renderer escapes)
 
 
 def scrolled(table: tuple[Sequence[str], Sequence[Sequence[str]]]) -> Markup:
@@ -177,22 +195,55 @@ def heading(text: str) -> str:
     return re.sub(" ([↑↓])$", "\u00a0\\1", text)
 
 
-def _inline(text: str) -> Markup:
-    words = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape_html(text)), flags=re.DOTALL)
-    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", words))  # noqa: S704  (escaped above)
-
-
 def _picture(folder: Path, stem: str, caption: str) -> Picture:
     pdf = f"{stem}.pdf" if (folder / f"{stem}.pdf").exists() else ""
     moving = folder / f"{stem}.gif"
     if moving.exists():
         with Image.open(moving) as image:
             width, height = image.size
-        return Picture(stem, caption, run_rows.data_uri(halved(moving), "gif"), width, height, pdf)
+        film = halved(moving)
+        return Picture(stem, caption, run_rows.data_uri(film, "gif"), width, height, pdf, _last_frame(film))
     file = folder / f"{stem}.png"
     with Image.open(file) as image:
         width, height = (round(SCALE * size) for size in image.size)
     return Picture(stem, caption, run_rows.data_uri(file.read_bytes(), "png"), width, height, pdf)
+
+
+def _titled(pictures: Sequence[Picture]) -> list[Picture]:
+    """Name each picture by how its caption begins, and tell those apart that begin alike."""
+    seen: Counter[str] = Counter()
+    out = []
+    for picture in pictures:
+        title = re.split(r"[:.;](?:\s|$)", picture.caption, maxsplit=1)[0]
+        seen[title] += 1
+        out.append(replace(picture, title=title if seen[title] == 1 else f"{title} ({seen[title]})"))
+    return out
+
+
+def _last_frame(film: bytes) -> str:
+    """The end of a GIF as a PNG, for readers who don't want motion."""
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(film)) as image:
+        image.seek(getattr(image, "n_frames", 1) - 1)
+        image.convert("RGB").quantize(64).save(out, "png", optimize=True)
+    return run_rows.data_uri(out.getvalue(), "png")
+
+
+def _led(table: Table) -> tuple[list[str], list[list[tuple[str, bool]]], bool]:
+    """Headings and cells with the headline score beside the method's name, and whether there is such a score."""
+    head, rows = printed(table)
+    lead = next((score for score in DISENTANGLEMENT if score in table.scores), None)
+    if lead is None:
+        return head, rows, False
+    at = len(head) - len(table.scores) + list(table.scores).index(lead)
+    order = [0, at, *(place for place in range(1, len(head)) if place != at)]
+    return [head[place] for place in order], [[row[place] for place in order] for row in rows], True
+
+
+def _id(anchor: str) -> str:
+    """An id of the page: its kind as it is, the data set's part as file names have it."""
+    kind, dash, dataset = anchor.partition("-")
+    return f"{kind}-{slug(dataset)}" if dash and kind in ("data", "fronts") else anchor
 
 
 def _policy(style: str, script: str) -> str:

@@ -18,6 +18,7 @@ from bench.files import UTF_8
 from bench.formatting import escape_name, escape_terminal, markdown_table
 from bench.reporting import across, controllers, correlated, figure_files, front_tables, published, tuning
 from bench.reporting import page as reporting_page
+from bench.reporting.answers import LEADING, Answer, answers
 from bench.reporting.fronts import FrontRow, front_rows
 from bench.reporting.summary import PARTIAL, command, failures, summary_lines
 from bench.reporting.tables import Table, latex, make_table, markdown, to_csv
@@ -111,11 +112,10 @@ def render(
             draft = Path(outer) / "new"
             draft.mkdir()
             missing: list[str] = []
-            begun = Path(outer) / "begun"
-            with figure_files.pictures(study, draft, begun, n_jobs, figures, missing.append) as take_pictures:
-                found = brief(_verdicts(study, missing.append)) if claims is None else claims
-                rest = "" if figures is None else f"bench report {shlex.quote(name or study.path.name)}"
-                _write(study, draft, found, take_pictures, rest, missing)
+            found = brief(_verdicts(study, missing.append)) if claims is None else claims
+            pictures = figure_files.pictures(study, draft, n_jobs, figures, missing.append)
+            rest = "" if figures is None else f"bench report {shlex.quote(name or study.path.name)}"
+            _write(study, draft, found, pictures, rest, missing)
             _swap(draft, out_dir, Path(outer) / "old")
     except OSError as error:
         raise BenchError(f"the report can't be written to {out_dir}: {reason(error)}") from error
@@ -149,7 +149,7 @@ def _write(
     study: Study,
     folder: Path,
     claims: Sequence[Mapping[str, str]],
-    take_pictures: Callable[[], list[figure_files.Picture]],
+    pictures: list[figure_files.Picture],
     rest: str,
     missing: list[str],
 ) -> None:
@@ -176,7 +176,7 @@ def _write(
     of_tuning = tuning.sections(study)
     for name, text in tuning.tables_of(of_tuning).items():
         (folder / name).write_bytes(text.encode(**UTF_8))
-    pictures = take_pictures()
+    opening = answers(study, fronts)
     if rest:
         for file in folder.glob("fig_*.pdf"):
             file.unlink()
@@ -186,7 +186,7 @@ def _write(
                 study, tables, pictures, folder,
                 of_factors=of_factors, fronts=fronts, beside=beside,
                 how_to_read=how_to_read(study), claims=claims, missing=missing,
-                of_tuning=of_tuning, over_all=over_all, of_falls=of_falls,
+                of_tuning=of_tuning, over_all=over_all, of_falls=of_falls, opening=opening,
             )  # fmt: skip
         except (BenchError, OSError):
             raise
@@ -209,6 +209,7 @@ def _write(
             of_tuning,
             over_all,
             of_falls,
+            opening,
         )
     )
     (folder / "report.md").write_bytes(text.encode(**UTF_8))
@@ -244,19 +245,17 @@ def _page(
     of_tuning: Sequence[tuning.Section],
     over_all: Sequence[across.Across],
     of_falls: Sequence[correlated.Fall],
+    opening: Sequence[Answer],
 ) -> str:
     meta = study.meta
+    leading = [picture for picture in pictures if picture[0].startswith(LEADING)]
     has_page = (folder / "report.html").exists()
     blocks = [
         f"# {escape_name(study.name)}",
-        f"> **{escape_name(meta['notice'])}**" if meta.get("notice") else "",
+        _answers(opening),
+        *(_picture(folder, stem, caption) for stem, caption in leading),
         escape_name(meta.get("description", "")),
         "[report.html](report.html) has all this and every run, to be opened in a browser." if has_page else "",
-    ]
-    bold = f"**{PARTIAL}**"
-    blocks += [
-        "## What ran",
-        "\n".join(f"- **{heading}:** {_line(text).replace(PARTIAL, bold)}" for heading, text in summary_lines(study)),
     ]
     blocks += [section.markdown() for section in of_tuning]
     for table in tables:
@@ -277,14 +276,31 @@ def _page(
     blocks += ["### How to read it", how_to_read(study).strip()]
     blocks += ["## Claims", _claims(claims)] if claims else []
     blocks += ["## Figures"]
-    blocks += [_picture(folder, stem, caption) for stem, caption in pictures]
+    blocks += [_picture(folder, *picture) for picture in pictures if picture not in leading]
     blocks += [f"`{rest}` draws all figures and writes report.html, a page with every run."] if rest else []
     blocks += ["## Left out", "\n".join(f"- {escape_name(line)}" for line in missing)] if missing else []
     lines = failures(study)
     if lines:
         blocks += ["## Diverged and failed runs", "\n".join(f"- {_line(line)}" for line in lines)]
+    bold = f"**{PARTIAL}**"
+    blocks += [
+        "## What ran",
+        "\n".join(f"- **{heading}:** {_line(text).replace(PARTIAL, bold)}" for heading, text in summary_lines(study)),
+    ]
     blocks += ["## Reproduce", _fenced(command(study))]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _answers(opening: Sequence[Answer]) -> str:
+    """A line per question, each with a link to the heading of its evidence."""
+    return "\n".join(
+        f"- **{each.question}:** {escape_name(each.text)} ([evidence](#{_anchor(each.section)}))" for each in opening
+    )
+
+
+def _anchor(title: str) -> str:
+    """What GitHub calls a heading in links."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def _line(text: str) -> str:

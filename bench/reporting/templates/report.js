@@ -31,28 +31,73 @@
     const value = parseFloat(text.replace(/,/g, ""));
     return Number.isNaN(value) ? null : value;
   };
-  const sort = (heading, column) => {
-    const down = heading.getAttribute("aria-sort") === "ascending";
-    for (const other of heads) other.setAttribute("aria-sort", "none");
-    heading.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const key = heading.className === "text" ? (text) => text : number;
-    const keyed = rows.map(({ cells, row }) => [key(cells[column]), row]);
-    keyed.sort(([a], [b]) => {
-      if (a === null || b === null) return (a === null) - (b === null);
-      const order = typeof a === "number" ? a - b : compare(a, b);
-      return down ? -order : order;
-    });
-    table.tBodies[0].append(...keyed.map(([, row]) => row));
-  };
   const { compare } = new Intl.Collator("en");
-  heads.forEach((heading, column) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = heading.textContent;
-    button.addEventListener("click", () => sort(heading, column));
-    heading.replaceChildren(button);
-    heading.setAttribute("aria-sort", "none");
-  });
+  const sortable = (table, rows) => {
+    const heads = [...table.tHead.rows[0].cells];
+    const sort = (heading, column) => {
+      const down = heading.getAttribute("aria-sort") === "ascending";
+      for (const other of heads) other.setAttribute("aria-sort", "none");
+      heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const key = heading.className === "text" ? (text) => text : number;
+      const keyed = rows.map(({ cells, row }) => [key(cells[column]), row]);
+      keyed.sort(([a], [b]) => {
+        if (a === null || b === null) return (a === null) - (b === null);
+        const order = typeof a === "number" ? a - b : compare(a, b);
+        return down ? -order : order;
+      });
+      table.tBodies[0].append(...keyed.map(([, row]) => row));
+    };
+    heads.forEach((heading, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = heading.textContent;
+      button.addEventListener("click", () => sort(heading, column));
+      heading.replaceChildren(button);
+      heading.setAttribute("aria-sort", "none");
+    });
+  };
+  sortable(table, rows);
+
+  // Tables of methods: sorted like the runs, by name filtered, columns hidden; the headline score always stays.
+  for (const methods of document.querySelectorAll("table.methods")) {
+    const tools = methods.closest("section").querySelector(".tools");
+    const titles = [...methods.tHead.rows[0].cells].map((cell) => cell.textContent);
+    const lines = [...methods.tBodies[0].rows].map((row) => ({ row, cells: [...row.cells].map((cell) => cell.textContent) }));
+    sortable(methods, lines);
+    const search = tools.querySelector("input");
+    search.addEventListener("input", () => {
+      const words = search.value.toLowerCase().split(/\s+/);
+      for (const { row, cells } of lines) row.hidden = !words.every((word) => cells[0].toLowerCase().includes(word));
+    });
+    titles.forEach((title, column) => {
+      if (column < (methods.classList.contains("led") ? 2 : 1)) return;
+      const label = document.createElement("label");
+      const box = document.createElement("input");
+      box.type = "checkbox";
+      box.checked = true;
+      box.addEventListener("change", () => {
+        for (const row of methods.rows) row.cells[column].hidden = !box.checked;
+      });
+      label.append(box, ` ${title}`);
+      tools.querySelector(".columns").append(label);
+    });
+    tools.addEventListener("submit", (event) => event.preventDefault());
+    tools.hidden = false;
+  }
+
+  // Films: still where the reader asks for less motion, and at the press of a button.
+  const less = matchMedia("(prefers-reduced-motion: reduce)");
+  for (const button of document.querySelectorAll(".pause")) {
+    const source = button.closest("figure").querySelector("source");
+    const show = (still) => {
+      source.media = still ? "all" : "not all";
+      button.textContent = still ? "Play" : "Pause";
+    };
+    button.addEventListener("click", () => show(source.media !== "all"));
+    less.addEventListener("change", () => show(less.matches));
+    show(less.matches);
+    button.hidden = false;
+  }
 
   // Filters: every word of the text must occur in the row or in the run's id.
   const columns = { method: "Method", dataset: "Data set", status: "Status" };
