@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -48,6 +48,8 @@ def run_all(
     command = shlex.join(["bench", *sys.argv[1:]])
     if request.waits is not None and not quiet:
         say(f"{console.waits_for(request.waits)}: they are trained now, and stay in {results / STUDY}")
+    for line in () if quiet else _remarks(request.specs):
+        say(line)
     try:
         with _stopped_by_signals():
             outcomes = execute(
@@ -89,6 +91,18 @@ def report_all(
             raise
         say(f"bench: no report: {error}", err=True)
         return False
+
+
+def _remarks(specs: Sequence[RunSpec]) -> list[str]:
+    """What is remarkable about data that are a user's own."""
+    from bench.dataset import load_dataset
+
+    own = {spec.dataset.sha256: spec.dataset for spec in specs if spec.dataset.about}
+    return [
+        f"{data.name}: {remark}"
+        for data in own.values()
+        for remark in load_dataset(data.name, data.all_options).remarks
+    ]
 
 
 @contextmanager

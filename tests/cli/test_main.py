@@ -273,3 +273,18 @@ def test_own_images_without_factors(bench, tmp_path):
     assert result["not_applicable"]["mig"] == "the dataset has no factors"
     assert "mig" not in result["scores"]
     assert result["scores"]["reconstruction_bce"] > 0
+
+
+@pytest.mark.slow
+def test_remarks_on_own_images_come_before_the_runs_and_in_the_report(bench, tmp_path):
+    import numpy as np
+
+    images = np.random.default_rng(0).integers(0, 2, (63, 16, 16), dtype=np.uint8)
+    factors = np.stack(np.unravel_index(np.arange(63), (8, 8)), axis=1)
+    np.savez("own.npz", images=images, factors=factors)
+    words = ["-d", "npz[path=own.npz]", "--preset", "smoke", "-m", "vae", "--seeds", "0-0"]
+    code, out, err = bench("run", *words, "--set", "train.steps=20", "-j", "1")
+    remark = "its factors don't multiply out: 8 x 8 = 64 combinations, 63 of which have images"
+    assert code == 0, err
+    assert out.index(f"npz: {remark}\n") < out.index("runs done")
+    assert f"I{remark[1:]}." in next(Path("reports").glob("*/report.md")).read_text()
