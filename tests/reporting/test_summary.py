@@ -68,7 +68,7 @@ def test_set_points_in_shares_are_told_with_the_kl_that_they_are_shares_of(study
             "10.90 nats (10 seeds) on dsprites in 18,000 steps; 4.00 nats (5 seeds) on squares in 300 steps",
         ),
     ):
-        (path / "study.toml").write_text(text + tomli_w.dumps({"record": {"plain_kl": entries}}))
+        (path / "study.toml").write_text(text + tomli_w.dumps({"record": {"schema_version": 1, "plain_kl": entries}}))
         assert (
             dict(summary_lines(read_study(path)))["Set points"] == f"asked for as shares of the plain VAE's KL, {said}"
         )
