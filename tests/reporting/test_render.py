@@ -27,6 +27,17 @@ FIGURE_NAMES = [
 ]  # fmt: skip
 
 
+def assert_links_lead_somewhere(page: Path) -> None:
+    """Every link is to a file beside the report or to one of its headings, as GitHub names them."""
+    text = page.read_text(encoding="utf-8")
+    headings = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
+    anchors = {"#" + re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert targets
+    for target in targets:
+        assert target in anchors or (page.parent / target).is_file()
+
+
 @pytest.mark.slow
 def test_twice_gives_the_same_bytes_and_everything_is_there(study_builder: Build, tmp_path: Path) -> None:
     path = study_builder().fill(range(2), METHODS, pictures=True, rows=10)
@@ -39,9 +50,7 @@ def test_twice_gives_the_same_bytes_and_everything_is_there(study_builder: Build
     )
     assert digests(render(path, tmp_path / "reports" / "toy").parent) == first
     assert [item.name for item in (tmp_path / "reports").iterdir()] == ["toy"]
-    text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        assert (page.parent / target).is_file()
+    assert_links_lead_somewhere(page)
     for name in FIGURE_NAMES:
         with Image.open(page.parent / f"fig_{name}.png") as image:
             assert 600 <= image.width <= 1500
@@ -65,8 +74,7 @@ def test_a_short_report_has_the_figures_that_are_named_and_says_how_to_get_the_r
     assert all(short[name] == before[name] for name in short.keys() - {"report.md"})
     text = page.read_text(encoding="utf-8")
     assert "`bench report reference/toy` draws all figures and writes report.html" in text
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        assert (page.parent / target).is_file()
+    assert_links_lead_somewhere(page)
     added = set(text.splitlines()) - set(before["report.md"].decode().splitlines())
     assert len(added) == 3  # two captions without a PDF, and that sentence
     # A short report takes the place of a whole one as a whole.
