@@ -60,6 +60,8 @@ class Dataset(ABC):
         numbers, of `image_shape` (1, 1, d), in units of the noise's standard deviation.
     licence, citation : str
         Of the data.
+    remarks : tuple of str
+        What a user should know of how the data were taken, one sentence each without a full stop. Runs record them.
     paths : tuple of str
         Options that name files of the user's. They aren't part of a run's identity, the checksum of the data is.
     named_by : str
@@ -77,6 +79,7 @@ class Dataset(ABC):
     likelihood: Likelihood = "bernoulli"
     licence: str = "unknown"
     citation: str = ""
+    remarks: tuple[str, ...] = ()
     paths: ClassVar[tuple[str, ...]] = ()
     named_by: ClassVar[str] = ""
     small: ClassVar[Mapping[str, Any]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tomllib
 from pathlib import Path
@@ -13,6 +14,23 @@ from bench.errors import BenchError, reason
 
 #: How texts become bytes: names of files may hold halves of characters, which no encoding has.
 UTF_8 = {"encoding": "utf-8", "errors": "backslashreplace"}
+#: Names of Windows' devices.
+DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
+#: Tables and lists within each other in a file: ours have 8. Deeper ones end in the interpreter's limits, somewhere.
+MAX_DEPTH = 64
+#: Largest JSON or TOML file, as in an archive. Those of a study have some KiB.
+MAX_BYTES = 16 * 2**20
+
+
+def is_reserved(name: str) -> bool:
+    """Whether Windows keeps a name, with any ending, for a device: a folder of that name can't be taken there.
+
+    Examples
+    --------
+    >>> is_reserved("aux.txt"), is_reserved("auxiliary")
+    (True, False)
+    """
+    return name.partition(".")[0].rstrip().upper() in DEVICES
 
 
 def json_text(value: Any, *, sort_keys: bool = False) -> str:
@@ -91,9 +109,9 @@ def read_json(path: Path, *, where: str = "", way_out: str = "") -> Any:
 
 
 def parse_json(content: bytes, where: str, way_out: str = "") -> Any:
-    """Parse what is in a JSON file; parameters and errors as in `read_json`."""
+    """Parse what is in a JSON file, in which every number is finite; parameters and errors as in `read_json`."""
     try:
-        return json.loads(content)
+        return _flat(json.loads(content, parse_constant=_finite, parse_float=_finite))
     except (ValueError, RecursionError) as error:
         raise _unreadable(where, error, way_out) from None
 
@@ -106,7 +124,8 @@ def read_toml(path: Path, *, where: str = "", way_out: str = "") -> dict[str, An
 def parse_toml(content: bytes, where: str, way_out: str = "") -> dict[str, Any]:
     """Parse what is in a TOML file; parameters and errors as in `read_json`."""
     try:
-        return tomllib.loads(content.decode())
+        table: dict[str, Any] = _flat(tomllib.loads(content.decode()))
+        return table
     except (ValueError, RecursionError) as error:
         raise _unreadable(where, error, way_out) from None
 
@@ -119,13 +138,32 @@ def sha256(source: Path | bytes) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:20]} is no JSON")
+    return number
+
+
+def _flat(value: Any) -> Any:
+    """The value, if it isn't nested too deeply for whoever walks through it."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        items = (item for each in level for item in (each.values() if isinstance(each, dict) else each))
+        level = [item for item in items if isinstance(item, dict | list)]
+        if not level:
+            return value
+    raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
+
+
 def _content(path: Path, where: str, way_out: str) -> bytes:
     where = where or f"'{path}'"
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
         return path.read_bytes()
     except FileNotFoundError:
         raise BenchError(f"{where}: no such file" + (f"; {way_out}" if way_out else "")) from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unreadable(where, error, way_out) from None
 
 

@@ -25,6 +25,8 @@ class Selection:
     values: dict[str, list[Any]] = field(default_factory=dict)
 
 
+#: Most seeds in one range.
+MAX_SEEDS = 100_000
 QUOTES = ("'", '"')
 #: What a message about a selection that can't be read ends with.
 QUOTING = """quote a value that holds , = [ or ]: name[key="a,b"]"""
@@ -116,6 +118,13 @@ def _encloses(rest: str) -> bool:
     return found == [("]", len(rest) - 1)]
 
 
+def _few(seeds: range, text: str) -> range:
+    """The seeds, if they fit into a study: one of a million runs per method takes a disk and days to be planned."""
+    if seeds.stop - seeds.start > MAX_SEEDS:
+        raise BenchError(f"--seeds {text}: {seeds.stop - seeds.start:,} seeds; at most {MAX_SEEDS:,} are taken")
+    return seeds
+
+
 def parse_seeds(text: str) -> list[int]:
     """Seeds: ``10`` means 0 to 9, ``0-4`` a range with both ends, ``3,7`` a list (ranges allowed in it).
 
@@ -125,10 +134,12 @@ def parse_seeds(text: str) -> list[int]:
         If it is none of these, or there is no seed in it.
     """
     help_ = "write a count (10), a range (0-4) or a list (3,7)"
+    if re.search(rf"\d{{{len(str(MAX_SEEDS)) + 12}}}", text):
+        raise BenchError(f"--seeds: a number of so many digits is no seed; {help_}")
     if re.fullmatch(r"\d+", text.strip()):
         if int(text) == 0:
             raise BenchError(f"--seeds {text}: at least one seed is needed; {help_}")
-        return list(range(int(text)))
+        return list(_few(range(int(text)), text))
     seeds: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
@@ -136,7 +147,7 @@ def parse_seeds(text: str) -> list[int]:
             if part.strip() or text.strip() in ("", ","):
                 raise BenchError(f"--seeds {text}: '{part.strip()}' isn't a seed; {help_}")
             continue
-        seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
+        seeds += _few(range(int(match[1]), int(match[2] or match[1]) + 1), text)
     if not seeds:
         raise BenchError(f"--seeds {text}: no seed in it; {help_}")
     return sorted(set(seeds))

@@ -65,6 +65,20 @@ class WorldOptions(RowOptions):
         return tuple(chosen_classes(name, getattr(self, name), total) for name, total in self.full.items())
 
 
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodOptions(WorldOptions):
+    """Options of worlds on which published code disagrees about the reconstruction term.
+
+    Attributes
+    ----------
+    likelihood : {"bernoulli", "gaussian"}
+        The cross-entropy, as FactorVAE's public code has it on every data set; or the squared error, summed over pixels
+        and channels, as DynamicVAE's has it on 3D Chairs, CelebA and SmallNORB.
+    """
+
+    likelihood: Literal["bernoulli", "gaussian"] = neutral("bernoulli")
+
+
 class World(Dataset):
     """Images, native in size and colour, of which the options of `WorldOptions` choose.
 
@@ -88,6 +102,8 @@ class World(Dataset):
         self.factor_names = tuple(options.full)
         self.factor_sizes = tuple(len(level) for level in self.levels)
         self.image_shape = (1 if options.grey else self.channels, options.size, options.size)
+        if isinstance(options, LikelihoodOptions):
+            self.likelihood = options.likelihood
 
     @abstractmethod
     def native(self, rows: Index) -> NDArray[np.uint8]:
@@ -145,7 +161,7 @@ class World(Dataset):
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of `identity` and the options; hashing every image of some worlds would take minutes."""
-        apart = {*self.paths, *row_settings(self.options)}
+        apart = {*self.paths, *row_settings(self.options), "likelihood"}  # none of which changes an image
         chosen = {key: value for key, value in asdict(self.options).items() if key not in apart}
         head = [self.identity(), chosen, self.image_shape, self.image_max, self.factor_sizes]
         return hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()

@@ -63,6 +63,12 @@ class Composed(World):
             images[block] = np.rint(sums, out=sums)
         return images.reshape(-1, self.channels, size, size)
 
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that the layers of the chosen geometries take once all have been rendered."""
+        chosen = len(np.unique(self.compose(self.rows_of_whole_grid(np.arange(len(self))))[0]))
+        return chosen * self.layers * self.options.size**2
+
     def identity(self) -> str:
         """What tells these images from others, of chosen geometries only; see `bench.world.World.identity`."""
         return self.checksum(np.unique(np.linspace(0, len(self) - 1, PROBE).astype(np.int64)))

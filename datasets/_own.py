@@ -67,14 +67,11 @@ class OwnImages(Dataset):
         What is read, for messages.
     label_names : tuple of str
         Of the classes, empty where they aren't known.
-    remarks : tuple of str
-        What a user should know of how the data were taken, one sentence each.
     """
 
     paths: ClassVar[tuple[str, ...]] = ("path",)
     named_by: ClassVar[str] = "path"
     label_names: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)

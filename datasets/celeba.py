@@ -17,12 +17,12 @@ from bench.datasets._faces import face_attributes, face_images
 from bench.errors import BenchError, did_you_mean
 from bench.file_world import FileWorld
 from bench.neutral import neutral
-from bench.world import WorldOptions
+from bench.world import LikelihoodOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class CelebAOptions(WorldOptions):
-    """Options of `CelebA`: those of `bench.world.WorldOptions`, and one.
+class CelebAOptions(LikelihoodOptions):
+    """Options of `CelebA`: those of `bench.world.LikelihoodOptions`, and one.
 
     Attributes
     ----------
@@ -41,7 +41,6 @@ class CelebA(FileWorld):
     """
 
     folder = "celeba"
-    likelihood = "bernoulli"
     label_names = ("no", "yes")
     #: Number of images.
     total: ClassVar[int] = 202_599

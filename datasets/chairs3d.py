@@ -16,12 +16,12 @@ from bench.datasets._chairs import chair_images
 from bench.file_world import FileWorld
 from bench.levels import Levels
 from bench.neutral import neutral
-from bench.world import WorldOptions
+from bench.world import LikelihoodOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chairs3DOptions(WorldOptions):
-    """Options of `Chairs3D`: those of `bench.world.WorldOptions`, and the levels of each factor."""
+class Chairs3DOptions(LikelihoodOptions):
+    """Options of `Chairs3D`: those of `bench.world.LikelihoodOptions`, and the levels of each factor."""
 
     full: ClassVar[Mapping[str, int]] = {"model": 1393, "elevation": 2, "azimuth": 31}
 
@@ -39,7 +39,6 @@ class Chairs3D(FileWorld):
     """
 
     folder = "chairs3d"
-    likelihood = "bernoulli"
     files = (
         DataFile(
             "rendered_chairs.tar", ("https://www.di.ens.fr/willow/research/seeing3Dchairs/data/rendered_chairs.tar",)

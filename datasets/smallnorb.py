@@ -16,7 +16,7 @@ from bench.datasets._norb import norb_images
 from bench.file_world import FileWorld
 from bench.levels import Levels
 from bench.neutral import neutral
-from bench.world import WorldOptions
+from bench.world import LikelihoodOptions
 
 URL = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
 TRAIN, TEST = "smallnorb-5x46789x9x18x6x2x96x96-training", "smallnorb-5x01235x9x18x6x2x96x96-testing"
@@ -33,8 +33,8 @@ def _files(split: str, sizes: Sequence[int], *checksums: str) -> tuple[DataFile,
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmallNorbOptions(WorldOptions):
-    """Options of `SmallNorb`: those of `bench.world.WorldOptions`, the levels of each factor, and two.
+class SmallNorbOptions(LikelihoodOptions):
+    """Options of `SmallNorb`: those of `bench.world.LikelihoodOptions`, the levels of each factor, and two.
 
     Attributes
     ----------
@@ -73,7 +73,6 @@ class SmallNorb(FileWorld):
 
     folder = "smallnorb"
     channels = 1
-    likelihood = "bernoulli"
     #: Width and height of the images in the file.
     side: ClassVar[int] = 96
     files = (

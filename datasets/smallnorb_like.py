@@ -15,7 +15,7 @@ from bench.datasets._solids import Floats, mean_of_rays, rotation, screen, shado
 from bench.datasets._toys import BUILDERS, CATEGORIES
 from bench.levels import Levels
 from bench.neutral import neutral
-from bench.world import WorldOptions
+from bench.world import LikelihoodOptions
 
 #: Rays along each side of a pixel.
 RAYS = 2
@@ -35,8 +35,8 @@ LIGHTINGS = np.array(
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmallNORBLikeOptions(WorldOptions):
-    """Options of `SmallNORBLike`: `size` and `grey` of `bench.world.WorldOptions`, and the levels of each factor.
+class SmallNORBLikeOptions(LikelihoodOptions):
+    """Options of `SmallNORBLike`: `size` and `grey` of `bench.world.LikelihoodOptions`, and the levels of each factor.
 
     Attributes
     ----------

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.dataset import Index
+from bench.dataset import Index, load_dataset, resolve_options
+from bench.errors import BenchError
 from bench.levels import Levels
 from bench.neutral import neutral
 from bench.settings import validate_dataclass
@@ -114,3 +115,25 @@ def test_what_is_trained_on_changes_no_image_of_a_world() -> None:
     assert held is not None
     assert seen is not None
     assert not set(held) & set(seen)
+
+
+def test_the_reconstruction_term_is_an_option_where_published_code_disagrees() -> None:
+    few: dict[str, Any] = {"category": 2, "instance": 1, "elevation": 1, "azimuth": 2, "lighting": 2, "size": 28}
+    plain, squared = (
+        load_dataset("smallnorb_like", few),
+        load_dataset("smallnorb_like", few | {"likelihood": "gaussian"}),
+    )
+    assert (plain.likelihood, squared.likelihood) == ("bernoulli", "gaussian")
+    assert plain.fingerprint() == squared.fingerprint()  # the images are the same, the runs aren't
+    assert resolve_options("smallnorb_like", few | {"likelihood": "bernoulli"}) == resolve_options(
+        "smallnorb_like", few
+    )
+    assert resolve_options("smallnorb_like", {"likelihood": "gaussian"})["likelihood"] == "gaussian"
+    with pytest.raises(BenchError, match="likelihood"):
+        load_dataset("smallnorb_like", few | {"likelihood": "squared"})
+
+
+@pytest.mark.parametrize("name", ["smallnorb", "chairs3d", "celeba"])
+def test_so_it_is_where_the_images_come_from_files(name: str) -> None:
+    assert load_dataset(name, {}).likelihood == "bernoulli"
+    assert load_dataset(name, {"likelihood": "gaussian"}).likelihood == "gaussian"

@@ -18,9 +18,11 @@ from bench.config.tuning import FIRST_SEED
 from bench.config.wanted_kl import UnknownKLError
 from bench.errors import BenchError, did_you_mean
 from bench.execution.calibration import KnownKLs
+from bench.files import is_reserved
 from bench.results.labels import file_of
 from bench.results.read import entries
 from bench.results.record import read_json
+from bench.results.schemas import SpecRecord
 from bench.selectors import parse_seeds, split_list
 from bench.spec import DatasetSpec, RunSpec
 
@@ -116,6 +118,8 @@ def make_request(
     called = name or _default_name(file, spec.preset, data, results, suffix)
     if not called or called in (".", "..") or "/" in called or "\\" in called:
         raise BenchError(f"--study '{called}' can't be a folder's name")
+    if is_reserved(called):
+        raise BenchError(f"--study '{called}': Windows keeps that name for a device; name another --study")
     request = StudyRequest(spec, called, data, KnownKLs(results / called, results, file), [])
     try:
         request.specs = request.expanded()
@@ -184,5 +188,5 @@ def _default_name(file: Path | None, preset: str, datasets: list[DatasetSpec], r
     own = sorted({f"{data[sha]['name']}-{name}" for sha, name in files.items()})
     name = "-".join([file.stem, preset, *own] if file else [preset, *named]) + suffix
     stored = [path / "spec.json" for path in entries(results / name / "runs")] if files else []
-    there = {read_json(path, ("dataset",))["dataset"].get("sha256") for path in stored if path.is_file()}
+    there = {read_json(path, SpecRecord)["dataset"].get("sha256") for path in stored if path.is_file()}
     return f"{name}-{min(files)[:6]}" if there and not there & data.keys() else name

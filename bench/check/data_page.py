@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
+from dataclasses import fields
 from typing import Any
 
+from bench.check import strips
 from bench.dataset import Dataset
 from bench.info import DatasetInfo
 from bench.registry import DATASETS, Entry, is_plugin
@@ -13,14 +15,15 @@ from bench.registry import DATASETS, Entry, is_plugin
 
 def sections() -> str:
     """A section for each data set that comes with Disbench, in Markdown, without a newline at its end."""
-    return "\n\n".join(_section(entry) for entry in DATASETS if not is_plugin(entry.value))
+    drawn = strips.drawn_without_files()
+    return "\n\n".join(_section(entry, drawn=entry.name in drawn) for entry in DATASETS if not is_plugin(entry.value))
 
 
-def _section(entry: Entry[Any, DatasetInfo]) -> str:
+def _section(entry: Entry[Any, DatasetInfo], *, drawn: bool) -> str:
     cls: type[Dataset] = entry.value
     facts = {
         "Factors": _factors(cls),
-        "Likelihood": cls.likelihood,
+        "Likelihood": _likelihood(cls),
         "Licence": cls.licence,
         "Citation": cls.citation,
         "Files": _files(cls),
@@ -31,7 +34,15 @@ def _section(entry: Entry[Any, DatasetInfo]) -> str:
     )
     label = entry.info.label or entry.name
     heading = f"### `{entry.name}`" + (f": {label}" if label != entry.name else "")
-    return "\n".join([heading, "", text, "", *(f"* {name}: {value}" for name, value in facts.items() if value)])
+    picture = [f"![{label}: images](datasets/{entry.name}.png)", ""] if drawn else []
+    return "\n".join(
+        [heading, "", text, "", *picture, *(f"* {name}: {value}" for name, value in facts.items() if value)]
+    )
+
+
+def _likelihood(cls: type[Dataset]) -> str:
+    chosen = "likelihood" in {item.name for item in fields(cls.Options)}
+    return cls.likelihood + (", or `likelihood=gaussian`" if chosen else "")
 
 
 def _factors(cls: type[Dataset]) -> str:

@@ -13,7 +13,16 @@ from bench.check.request import Request
 
 #: Tier -> what it looks at, and the modules that do, each with ``check(request) -> list[Finding]``.
 TIERS: dict[int, tuple[str, tuple[str, ...]]] = {
-    0: ("formulas", ("bench.check.formulas", "bench.check.losses", "bench.check.claims", "bench.check.written")),
+    0: (
+        "formulas",
+        (
+            "bench.check.formulas",
+            "bench.check.losses",
+            "bench.check.claims",
+            "bench.check.written",
+            "bench.check.strips",
+        ),
+    ),
     1: ("trajectories", ("bench.check.trajectories",)),
     2: ("statistics", ("bench.check.statistical",)),
     3: ("published values", ("bench.check.papers",)),

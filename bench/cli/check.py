@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -22,7 +22,7 @@ def check(
         ),
     ] = "0,1",
     method: Annotated[
-        Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
+        list[str] | None,
         typer.Option("-m", "--method", help="Only these methods: a name, a group or a glob; repeatable."),
     ] = None,
     metric: Metrics = None,
@@ -35,7 +35,7 @@ def check(
         ),
     ] = False,
     baselines: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--baselines", help="Folder of the reference values. Default: the project's own."),
     ] = None,
     night: Annotated[int, typer.Option("--night", help="Number that chooses the fresh seeds of tier 2.", min=0)] = 0,
@@ -43,9 +43,9 @@ def check(
     results: Results = Path("results"),
     plugin: Plugins = None,
     json: Json = False,
-    junit: Annotated[Optional[Path], typer.Option("--junit", help="Also write JUnit XML.")] = None,  # noqa: UP045
+    junit: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML.")] = None,
     markdown: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--markdown", help="Also write a summary for a pull request."),
     ] = None,
     quiet: Quiet = False,

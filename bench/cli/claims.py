@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,22 +21,22 @@ FORMATS = (".md", ".csv", ".json")
 
 def claims(
     study: Annotated[
-        Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
+        list[str] | None,
         typer.Argument(
             help="Studies, by name, folder or archive; default: all in --results and those in its folder reference."
         ),
     ] = None,
     results: Results = Path("results"),
     paper: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--paper", help="Only this paper's claims: dynamicvae, controlvae, ...; repeatable."),
     ] = None,
     claim: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--claim", help="Only this claim, with every test: dynamicvae.C3b, or C3b; repeatable."),
     ] = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--out", help="Also write a file, with every test: .md, .csv or .json."),
     ] = None,
     plugin: Plugins = None,

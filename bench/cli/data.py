@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from bench.cli.options import Plugins
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.dataset import Dataset
     from bench.file_world import FileWorld
 
 app = typer.Typer(
@@ -51,20 +52,25 @@ def list_(plugin: Plugins = None) -> None:
 
 @app.command()
 def info(names: Names, plugin: Plugins = None) -> None:
-    """Say what a data set is: size, factors, memory, licence, citation, and its files with where they are."""
+    """Say what a data set is: size, memory, factors, remarks, licence, citation, and where published files are."""
     from bench.cli.console import out
+    from bench.file_world import FileWorld
 
     load_plugins(plugin)
-    for name, data in _worlds(names):
+    for name, data in _named(names):
         pixels = len(data) * math.prod(data.image_shape)
         shape = " x ".join(map(str, data.image_shape))
         factors = ", ".join(f"{key} {size}" for key, size in zip(data.factor_names, data.factor_sizes, strict=True))
         out.print(f"{name}: {(type(data).__doc__ or '').strip().splitlines()[0]}")
         out.print(f"  {len(data):,} images of {shape}, {pixels / 2**20:,.0f} MiB as bytes")
+        if (kept := getattr(data, "kept_bytes", None)) is not None:
+            out.print(f"  rendered when asked for: once all have been, {kept / 2**20:,.1f} MiB are kept of them")
         out.print(f"  factors: {factors or 'not known'}")
+        for remark in data.remarks:
+            out.print(f"  {remark}")
         out.print(f"  licence: {data.licence}")
         out.print(f"  citation: {data.citation}")
-        for file, path in data.places():
+        for file, path in data.places() if isinstance(data, FileWorld) else ():
             size = f", {file.size:,} bytes" if file.size else ""
             out.print(
                 f"  {path}: {'there' if path.is_file() else 'absent'}{size}, {file.checksum or 'no checksum known'}"
@@ -120,7 +126,7 @@ def verify(names: Names, plugin: Plugins = None) -> None:
 
 @app.command("path")
 def path_(
-    names: Annotated[Optional[list[str]], typer.Argument(metavar="[DATASET...]")] = None,  # noqa: UP045
+    names: Annotated[list[str] | None, typer.Argument(metavar="[DATASET...]")] = None,
     plugin: Plugins = None,
 ) -> None:
     """Print the folder in which files are looked for, of each data set or of all."""
@@ -145,15 +151,30 @@ def prepare(names: Names, plugin: Plugins = None) -> None:
 
 
 def _worlds(names: list[str]) -> Iterator[tuple[str, FileWorld]]:
+    """The data sets that are named, with their options, where they come from published files.
+
+    Raises
+    ------
+    BenchError
+        As `_named`, or one that needs no published files.
+    """
+    from bench.file_world import FileWorld
+
+    for name, data in _named(names):
+        if not isinstance(data, FileWorld):
+            raise BenchError(f"data set '{name}' has no published files; see `bench data list`")
+        yield name, data
+
+
+def _named(names: list[str]) -> Iterator[tuple[str, Dataset]]:
     """The data sets that are named, with their options.
 
     Raises
     ------
     BenchError
-        An unknown one, an impossible option, or one that needs no published files.
+        An unknown one, an impossible option, or several values of one.
     """
     from bench.dataset import load_dataset
-    from bench.file_world import FileWorld
     from bench.selectors import parse_selection
 
     for name in names:
@@ -161,7 +182,4 @@ def _worlds(names: list[str]) -> Iterator[tuple[str, FileWorld]]:
         several = [key for key, values in selection.values.items() if len(values) > 1]
         if several:
             raise BenchError(f"{name}: {several[0]} has several values; name one data set at a time")
-        data = load_dataset(selection.name, {key: values[0] for key, values in selection.values.items()})
-        if not isinstance(data, FileWorld):
-            raise BenchError(f"data set '{selection.name}' has no published files; see `bench data list`")
-        yield name, data
+        yield name, load_dataset(selection.name, {key: values[0] for key, values in selection.values.items()})

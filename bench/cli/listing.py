@@ -100,8 +100,8 @@ def print_one(name: str, results: Path, *, as_json: bool) -> None:
 
 def _homes(run: str, results: Path) -> tuple[list[Path], list[str]]:
     """Studies that hold a run, the user's own first, imported ones next, reference studies last; and all runs' ids."""
-    from bench.files import read_json
-    from bench.sharing.archive import IMPORTED, runs_of
+    from bench.results.record import is_shared
+    from bench.sharing.archive import runs_of
 
     found: list[tuple[bool, bool, Path]] = []
     known: set[str] = set()
@@ -109,8 +109,7 @@ def _homes(run: str, results: Path) -> tuple[list[Path], list[str]]:
     for file in results.glob("**/runs/*/result.json"):
         known.add(file.parent.name)
         if file.parent.name == run:
-            volatile = file.parent / "provenance.json"
-            imported = volatile.exists() and IMPORTED in read_json(volatile)
+            imported = is_shared(file.parent)
             home = file.parents[2]
             found.append((home.is_relative_to(reference), imported, home))
     for archive in _archives(results):
@@ -126,13 +125,15 @@ def _homes(run: str, results: Path) -> tuple[list[Path], list[str]]:
 
 
 def _print_run(folder: Path) -> None:
-    from bench.results.record import look, read_json
+    from bench.results.record import PROVENANCE, RESULT, SPEC, look, read_json
+    from bench.results.schemas import ProvenanceRecord, Record, ResultRecord, SpecRecord
     from bench.results.scored_on import scored_on
 
     if isinstance(found := look(folder), list):
         say(f"bench: warning: {found[0].error(folder)}", err=True)
-    parts = [part for part in ("spec", "result", "provenance") if (folder / f"{part}.json").exists()]
-    records = {part: read_json(folder / f"{part}.json", ()) for part in parts}
+    models: dict[str, type[Record]] = {SPEC: SpecRecord, RESULT: ResultRecord, PROVENANCE: ProvenanceRecord}
+    there = {name: model for name, model in models.items() if (folder / name).exists()}
+    records = {Path(name).stem: read_json(folder / name, model) for name, model in there.items()}
     for line in scored_on(records["spec"]) if "spec" in records else ():
         say(line, err=True)
     print(json.dumps(records, indent=1, sort_keys=True, ensure_ascii=False))  # noqa: T201

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn, Optional
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -76,7 +76,7 @@ def run(
     reports: Reports = Path("reports"),
     jobs: Jobs = 0,
     rerun: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--rerun", help="Run again: diverged or all. Failed runs are always tried again."),
     ] = None,
     repair: Annotated[
@@ -86,7 +86,7 @@ def run(
     plugin: Plugins = None,
     mixed: Mixed = False,
     reuse: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--reuse", help="Take finished runs with the same id from this study; repeatable."),
     ] = None,
     quiet: Quiet = False,

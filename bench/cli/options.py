@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from bench.config.preset_files import by_rank
 
 Methods = Annotated[
-    Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
+    list[str] | None,
     typer.Option(
         "-m", "--method", help=r"Method: a name, name\[key=v1,v2], a glob, or all; repeatable. Default: the preset's."
     ),
 ]
 Datasets = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         "-d",
         "--dataset",
@@ -25,11 +25,11 @@ Datasets = Annotated[
     ),
 ]
 Metrics = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option("--metric", help="Metric: a name, a group (core, all) or a glob; repeatable. Default: the preset's."),
 ]
 Hyper = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
         "--hyper",
         "--terms",
@@ -39,32 +39,32 @@ Hyper = Annotated[
     ),
 ]
 Tuned = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option(
         "--tuned",
         help="File that `bench tune` wrote: run each method with the tuned and with its default hyper-parameters.",
     ),
 ]
-Seeds = Annotated[Optional[str], typer.Option("--seeds", help="Seeds: a count (10), a range (0-4) or a list (3,7).")]  # noqa: UP045
+Seeds = Annotated[str | None, typer.Option("--seeds", help="Seeds: a count (10), a range (0-4) or a list (3,7).")]
 Preset = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--preset", help=f"Preset: {', '.join(by_rank())}. Default: the study's, else quick."),
 ]
 Config = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Argument(metavar="[STUDY]", help="Study: a name from `bench list studies`, or a TOML file."),
 ]
 Settings = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option("--set", help="Setting, as table.key=value: dynamic_vae.ki=0.001, train.steps=1000; repeatable."),
 ]
 Study = Annotated[str, typer.Argument(help="Study: its name, its folder, or an archive of `bench export`.")]
-StudyName = Annotated[Optional[str], typer.Option("--study", help="Name of the results folder.")]  # noqa: UP045
+StudyName = Annotated[str | None, typer.Option("--study", help="Name of the results folder.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of the studies.")]
 Reports = Annotated[Path, typer.Option("--reports", help="Folder of the reports.")]
 Jobs = Annotated[int, typer.Option("-j", "--jobs", help="Worker processes; 0: one per core.", min=0)]
 Plugins = Annotated[
-    Optional[list[Path]],  # noqa: UP045
+    list[Path] | None,
     typer.Option("--plugin", help="Python file that registers methods, datasets, metrics, ...; repeatable."),
 ]
 Mixed = Annotated[bool, typer.Option("--mixed", help="Accept runs of different versions; labels keep them apart.")]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from bench.config.study import StudySpec
@@ -94,8 +94,11 @@ class _Display:
         self.console = console
         self.bar = Bar(
             BarColumn(),
-            TextColumn("{task.percentage:.0f} %, {task.fields[runs]}, {task.fields[eta]}"),
+            TaskProgressColumn(),
+            TextColumn("{task.description}, time left"),
+            TimeRemainingColumn(),
             console=console,
+            speed_estimate_period=600,  # seconds; workers report steps in bursts
             disable=not console.is_terminal or console.quiet,
             transient=True,
         )
@@ -105,14 +108,13 @@ class _Display:
         self.total = sum(_cost(spec) for spec in todo)
         self.done = 0
         self.reported: dict[str, int] = {}
-        self.before = self.steps()
-        self.started = self.plain = time.monotonic()
+        self.plain = time.monotonic()
         self.stopped = threading.Event()
 
     def start(self) -> None:
         """Begin to show, and to look at what workers report."""
         self.bar.start()
-        self.task = self.bar.add_task("", total=max(self.total, 1), runs="", eta="")
+        self.task = self.bar.add_task(self._runs(), total=max(self.total, 1), completed=self.steps())
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
 
@@ -142,14 +144,14 @@ class _Display:
 
     def _watch(self) -> None:
         while not self.stopped.wait(1.0):
-            steps = self.steps()
-            passed, new = time.monotonic() - self.started, steps - self.before
-            eta = f"about {duration(passed * (self.total - steps) / new)} left" if new and passed > 10 else ""
-            runs = f"{self.n_runs - len(self.left)} of {self.n_runs} runs"
-            self.bar.update(self.task, completed=steps, runs=runs, eta=eta)
+            self.bar.update(self.task, completed=self.steps(), description=self._runs())
             if self.bar.disable and time.monotonic() - self.plain >= PLAIN_EVERY_S:
                 self.plain = time.monotonic()
-                self.console.print(f"  {runs}, {eta}")
+                left = self.bar.tasks[0].time_remaining
+                self.console.print(f"  {self._runs()}" + (f", about {duration(left)} left" if left else ""))
+
+    def _runs(self) -> str:
+        return f"{self.n_runs - len(self.left)} of {self.n_runs} runs"
 
 
 def _warn(text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -19,7 +19,7 @@ def aggregate(
     results: Results = Path("results"),
     plugin: Plugins = None,
     mixed: Mixed = False,
-    out: Annotated[Optional[Path], typer.Option("--out", help="CSV file; default: print it.")] = None,  # noqa: UP045
+    out: Annotated[Path | None, typer.Option("--out", help="CSV file; default: print it.")] = None,
 ) -> None:
     """Print the table of runs as CSV, a row per run; also of a study that is still running."""
     from bench.sharing.opening import locate, opened_study
@@ -42,7 +42,7 @@ def report(
     results: Results = Path("results"),
     reports: Reports = Path("reports"),
     figures: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--figures", help="For git: report.md, tables and these as PNG, by name, or none; nothing else."),
     ] = None,
     plugin: Plugins = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -18,11 +18,11 @@ FORMATS = (".md", ".csv", ".json")
 
 def score(
     codes: Annotated[
-        Optional[list[Path]],  # noqa: UP045  (typer reads the annotation at run time)
+        list[Path] | None,
         typer.Argument(help="Files with codes: .npy, or .npz with logvar, factors, labels or index where known."),
     ] = None,
     metric: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--metric", help=r"Metric: a name, name\[option=value], a glob, core or all (default); repeatable."
         ),
@@ -36,15 +36,15 @@ def score(
         ),
     ] = "",
     encoder: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--encoder", help="module:function from images (n, C, H, W) to codes; repeatable."),
     ] = None,
     weights: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        list[Path] | None,
         typer.Option("--weights", help="safetensors or a plain state dict for --network; repeatable."),
     ] = None,
     network: Annotated[str, typer.Option("--network", help="Network the weights belong to.")] = "H",
-    keys: Annotated[Optional[Path], typer.Option("--keys", help="Key map of the weights (TOML).")] = None,  # noqa: UP045
+    keys: Annotated[Path | None, typer.Option("--keys", help="Key map of the weights (TOML).")] = None,
     print_keys: Annotated[
         bool, typer.Option("--print-keys", help="Print a key map for --network to fill in, and stop.")
     ] = False,
@@ -57,7 +57,7 @@ def score(
     max_memory: Annotated[
         float, typer.Option("--max-memory", help="GiB that the arrays of a file may take.", min=0.001, max=1e6)
     ] = 2.0,
-    out: Annotated[Optional[Path], typer.Option("--out", help="Also write a file: .md, .csv or .json.")] = None,  # noqa: UP045
+    out: Annotated[Path | None, typer.Option("--out", help="Also write a file: .md, .csv or .json.")] = None,
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -19,7 +19,7 @@ FORMATS = (".md", ".csv", ".json")
 def export(
     study: Study,
     out: Annotated[
-        Optional[Path],  # noqa: UP045  (typer reads the annotation at run time)
+        Path | None,
         typer.Option("--out", help="A .zip (default: <study>.zip) or a .tar.xz, or all runs' table as .parquet."),
     ] = None,
     pictures: Annotated[
@@ -59,7 +59,7 @@ def export(
 def import_(
     file: Annotated[Path, typer.Argument(help="Archive that `bench export` wrote.")],
     study: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--study", help="Name of its folder here. Default: the name it has in the file."),
     ] = None,
     results: Results = Path("results"),
@@ -78,13 +78,13 @@ def compare(
     a: Study,
     b: Study,
     margin: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--margin", help="score=value: ask whether the two differ by less than that; repeatable."),
     ] = None,
     results: Results = Path("results"),
     plugin: Plugins = None,
     mixed: Mixed = False,
-    out: Annotated[Optional[Path], typer.Option("--out", help="Also write a file: .md, .csv or .json.")] = None,  # noqa: UP045
+    out: Annotated[Path | None, typer.Option("--out", help="Also write a file: .md, .csv or .json.")] = None,
     json: Json = False,
 ) -> None:
     """Compare two studies, method by method and score by score: B - A over seeds, with intervals."""

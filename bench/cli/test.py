@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -20,11 +20,11 @@ def hold(
         ),
     ],
     method: Annotated[
-        Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
+        list[str] | None,
         typer.Option("-m", "--method", help=r"Hyper-parameters other than its defaults: name\[key=value]; repeatable."),
     ] = None,
     dataset: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("-d", "--dataset", help=r"Options other than its defaults: name\[option=value]; repeatable."),
     ] = None,
     plugin: Plugins = None,

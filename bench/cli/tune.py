@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,21 +43,21 @@ def tune(
     preset: Preset = None,
     set_: Settings = None,
     draws: Annotated[
-        Optional[int],  # noqa: UP045  (typer reads the annotation at run time)
+        int | None,
         typer.Option("--draws", help="Settings to draw for each method, beside its default. Default: 16.", min=1),
     ] = None,
     seeds: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--seeds", help="Tuning seeds: a count (3, the default: 1000-1002), a range or a list, from 1000 on."
         ),
     ] = None,
     rule: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--rule", help="Criterion that chooses the winner: a score (default: mig), udr or elbo."),
     ] = None,
     bound: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--bound",
             help="Largest mean reconstruction of a winner: nats (8.5), a quantile of all settings (50%, the default "
@@ -65,7 +65,7 @@ def tune(
         ),
     ] = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--out", help="File for the winners. Default: tuned.toml in the study's folder."),
     ] = None,
     study: StudyName = None,
@@ -78,7 +78,7 @@ def tune(
     plugin: Plugins = None,
     mixed: Mixed = False,
     reuse: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--reuse", help="Take finished runs with the same id from this study; repeatable."),
     ] = None,
     quiet: Quiet = False,

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from bench.config.hyper_choice import HyperChoice, current_spelling, stored_spelling
 from bench.config.preset_files import presets, read_preset
@@ -22,6 +30,7 @@ from bench.train_settings import MACHINE, TrainSettings
 
 STUDIES = Path(__file__).parent / "studies"
 Table = dict[str, Any]
+Checked = TypeVar("Checked", bound=BaseModel)
 #: Fields of a study that don't change what its preset says of itself.
 NOT_CHANGES = ("preset", "description", "notice", "methods", "controls", "seeds", "tuning", "tuned")
 
@@ -42,6 +51,16 @@ class EvaluationSettings(StrictModel):
     n_codes: int = Field(15_000, ge=2)
     n_images: int = Field(5_000, ge=1)
     metrics: list[str] = Field(default=["all"])
+
+
+class Layers(BaseModel):
+    """What of a study file is looked at before it is one with its preset; the rest is left to `StudySpec`."""
+
+    notice: str = ""
+    datasets: list[str] = []
+    datasets_if_present: list[str] = []
+    dataset: dict[str, Table] = {}
+    at: dict[str, Table] = {}
 
 
 class StudySpec(StrictModel):
@@ -88,7 +107,7 @@ class StudySpec(StrictModel):
     controls: list[str] = Field(default=[])
     datasets: list[str] = Field(default=["dsprites"])
     hyper: HyperChoice = "shared"
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(list(range(10)), min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(list(range(10)), min_length=1)
     train: TrainSettings = Field(default_factory=lambda: TrainSettings.model_validate({}))
     evaluation: EvaluationSettings = Field(default_factory=lambda: EvaluationSettings.model_validate({}))
     method: dict[str, Table] = Field(default={})
@@ -163,7 +182,9 @@ def resolve(
     BenchError
         Unknown names or keys, values of the wrong type or range, unreadable files.
     """
-    file = read_toml(study_file, where=f"study file '{study_file}'") if study_file is not None else {}
+    where = f"study file '{study_file}'"
+    file = read_toml(study_file, where=where) if study_file is not None else {}
+    _validated(file, where, Layers)
     # What a run recorded in its study.toml isn't part of what was asked for.
     file.pop("record", None)
     at = file.pop("at", {})
@@ -190,16 +211,16 @@ def resolve(
     if "tuned" in given:
         merged["tuned"] = given["tuned"]  # winners are taken as a whole
     where = where if study_file is not None else f"preset '{chosen}'"
-    spec = _validated(merged, where)
+    spec = _validated(merged, where, StudySpec)
     # Nobody who changes a preset or a study can quote its own words unchanged; and a study's are about its own data.
-    if "notice" in file and _on_data_of(_validated(filed, where), spec.datasets, spec):
+    if "notice" in file and _on_data_of(_validated(filed, where, StudySpec), spec.datasets, spec):
         changes = ", ".join(_changes(filed | {"datasets": spec.datasets}, merged))
         words = [f"study changed: {changes}"] if changes else []
         words += [spec.notice] if spec.notice else []
     else:
         changes = ", ".join(_changes(plain, merged))
         words = [f"preset '{chosen}' changed: {changes}"] if changes else []
-        words += _preset_words(_validated(plain, where), spec, **about)
+        words += _preset_words(_validated(plain, where, StudySpec), spec, **about)
         spec = spec.model_copy(update={"description": f"'{chosen}' with changes"} if changes else {})
     words += [f"left out, since they aren't on this machine: {', '.join(absent)}"] if absent else []
     spec = spec.model_copy(update={"notice": "; ".join(words)} | _about_tuning(spec))
@@ -257,9 +278,9 @@ def _check_hyper(spec: StudySpec, settled: Table) -> None:
         )
 
 
-def _validated(table: Table, where: str) -> StudySpec:
+def _validated(table: Table, where: str, model: type[Checked]) -> Checked:
     try:
-        return StudySpec.model_validate(table)
+        return model.model_validate(table)
     except ValidationError as error:
         raise BenchError(one_line(error, where)) from None
 
@@ -340,4 +361,4 @@ def one_line(error: ValidationError, where: str) -> str:
         if table is StudySpec and where.endswith("'train'"):
             table = TrainSettings
         return f"{where}: unknown key '{field}'{did_you_mean(str(first['loc'][-1]), table.model_fields)}"
-    return f"{where}: {field}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+    return f"{where}: {field}={reprlib.repr(first['input'])}: {first['msg'].removeprefix('Value error, ')}"

@@ -1,4 +1,4 @@
-"""Reconstructions and latent traversals of one run, as raw montages that the report's figures are made of."""
+"""Reconstructions, latent traversals and samples of one run, as raw montages that the report's figures are made of."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from scipy.special import expit
 
 from bench.data.images import ImageStore
 from bench.dataset import Dataset, sample_rows
-from bench.evaluation.codes import CHUNK, decode, decoder_input, encode
+from bench.evaluation.codes import CHUNK, PRIOR, decode, decoder_input, encode
+from bench.seeds import stream
 from bench.training.state import Model
 
 #: Values of a latent along a traversal: -3 to 3 in steps of 2/3, as the DynamicVAE authors' figures have.
@@ -21,15 +22,18 @@ TRAVERSAL = np.linspace(-3.0, 3.0, 10)
 N_RECONSTRUCTIONS = 10
 #: Images over which a latent's KL is averaged to sort the traversals.
 N_SAMPLE = 2048
+#: Rows and columns of the montage of samples.
+SAMPLES = (2, 10)
 
 Bytes = NDArray[np.uint8]
 
 
 def write(model: Model, dataset: Dataset, store: ImageStore, folder: Path) -> None:
-    """Write ``reconstructions.png`` and ``traversals.png`` by the model of one run into `folder`.
+    """Write ``reconstructions.png``, ``traversals.png`` and ``samples.png`` by the model of one run into `folder`.
 
     All latents are traversed, sorted by their mean KL, largest first: no hand-picked rows. Codes without noise have no
-    KL, and their latents keep their order.
+    KL, and their latents keep their order. Samples are of codes from the prior, the same for every method and seed with
+    as many latents; codes without noise have no prior, and there is no such file.
     """
     rows = sample_rows(dataset, N_SAMPLE)
     mean, logvar = encode(model, store, rows)
@@ -51,6 +55,11 @@ def write(model: Model, dataset: Dataset, store: ImageStore, folder: Path) -> No
     # Part by part: as floats, the images of many latents would take gigabytes.
     images = np.concatenate([as_bytes(expit(decode(model, flat[k : k + CHUNK]))) for k in range(0, len(flat), CHUNK)])
     _save(grid(images.reshape(len(order), -1, *images.shape[1:])), folder / "traversals.png")
+
+    if model.method.stochastic:
+        drawn = stream(0, PRIOR).standard_normal((SAMPLES[0] * SAMPLES[1], codes.shape[1]))
+        made = expit(decode(model, drawn))
+        _save(grid(made.reshape(*SAMPLES, *made.shape[1:])), folder / "samples.png")
 
 
 def as_bytes(images: NDArray[Any]) -> Bytes:

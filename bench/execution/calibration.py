@@ -31,9 +31,10 @@ from bench.errors import BenchError
 from bench.execution.run import Watcher, run_study
 from bench.files import read_toml
 from bench.metrics.measure import find_metric
-from bench.results.read import entries
+from bench.results.read import AWAY, entries
 from bench.results.record import read_json, read_run
-from bench.results.store import AWAY, Store
+from bench.results.schemas import ProvenanceRecord
+from bench.results.store import Store
 from bench.sharing.opening import opened
 from bench.spec import EvaluationSpec, RunSpec
 
@@ -177,7 +178,7 @@ def measured(store: Store, runs: Sequence[str]) -> PlainKL | None:
         kl = result.get("final", {}).get("kl")
         if result["status"] == "ok" and kl is not None:
             file = store.runs / run / "provenance.json"
-            ended.append((float(kl), read_json(file, ()) if file.is_file() else {}))
+            ended.append((float(kl), read_json(file, ProvenanceRecord) if file.is_file() else {}))
     if len(ended) < LEAST_SEEDS:
         return None
     kls = np.array([kl for kl, _ in ended])

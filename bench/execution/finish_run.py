@@ -66,6 +66,7 @@ def finish(attempt: Attempt, tools: Tools) -> Outcome:
         "details": measured.details,
         "factor_names": list(factor_names),
         **({"label_names": list(tools.dataset.label_names)} if tools.dataset.label_names else {}),
+        **({"remarks": list(tools.dataset.remarks)} if tools.dataset.remarks else {}),
         "files": {name: sha256(folder / name) for name in there},
         SIZES: {name: (folder / name).stat().st_size for name in there},
     }

@@ -1,4 +1,7 @@
-"""Where runs are executed: worker processes of one machine (loky)."""
+"""Where runs are executed: worker processes of one machine.
+
+loky is joblib's own engine. It is used directly here since joblib drops all results when one worker is killed.
+"""
 
 from __future__ import annotations
 

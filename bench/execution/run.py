@@ -16,6 +16,7 @@ from bench.execution.task import Outcome, Task
 from bench.execution.worker import execute_batch, killed
 from bench.files import sha256
 from bench.results.read import write_runs_jsonl
+from bench.results.recovery import recover
 from bench.results.store import Store
 from bench.results.versions import check_versions
 from bench.sharing.opening import opened
@@ -100,6 +101,8 @@ def run_study(
         store.create(study.model_dump(mode="json"), specs, command, recorded, plain_kl)
         if not mixed:
             check_versions(folder, specs)
+        for line in recover(store):
+            watcher.warn(line)
         adopted = _take_over(specs, others, store, watcher)
     todo = plan(specs, store, rerun, repair=repair)
     jobs = n_jobs or os.cpu_count() or 1

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.figures.axes import runs_of
-from bench.results.record import read_json
 from bench.results.study import Study
 
 #: Grey of the gaps between cells, as `bench.evaluation.montages.grid` leaves them.
@@ -72,6 +71,6 @@ def read_montages(study: Study, dataset: str, labels: list[str], name: str) -> l
 
 def final_kl(study: Study, run: str) -> list[float] | None:
     """KL of every latent on the evaluation sample (nats), largest first; None where it wasn't measured."""
-    result = read_json(study.path / "runs" / run / "result.json", ())
+    result = study.result(run)
     per_latent = result.get("details", {}).get("kl", {}).get("kl_per_latent")
     return None if per_latent is None else sorted(map(float, per_latent), reverse=True)

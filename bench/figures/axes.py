@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 import matplotlib.style
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -38,13 +39,8 @@ SINGLE, DOUBLE = 3.4, 7.0
 
 
 RC: dict[str, Any] = {
+    **seaborn.plotting_context("paper", font_scale=8 / 9.6),  # text of 8 points at the width of a column
     "font.family": "DejaVu Sans",  # ships with Matplotlib, so every machine has it
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -53,8 +49,6 @@ RC: dict[str, Any] = {
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.5,
     "axes.axisbelow": True,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 5,
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
     "svg.fonttype": "none",

@@ -23,7 +23,6 @@ from bench.figures.axes import (
 )
 from bench.figures.palette import CYCLE
 from bench.registry import DATASETS, FIGURES
-from bench.results.record import read_json
 from bench.results.study import Study
 
 #: Panels in a row.
@@ -66,9 +65,7 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     found = []
     for label in [*shown(study, dataset), *([control] if control else [])]:
         for run, seed in runs_of(study, dataset, label)[["run", "seed"]].itertuples(index=False):
-            details = (
-                read_json(study.path / "runs" / run / "result.json", ()).get("details", {}).get("linear_probe", {})
-            )
+            details = study.result(run).get("details", {}).get("linear_probe", {})
             if "scatter" in details:
                 found.append((f"{label}, seed {seed}", run, details))
                 break
@@ -124,7 +121,7 @@ def _look(place: int) -> dict[str, Any]:
 
 def _names(study: Study, run: str, classes: list[int]) -> dict[int, str]:
     """Names of the classes, as the run stored them, or as its data set has them, or numbers."""
-    names = read_json(study.path / "runs" / run / "result.json", ()).get("label_names") or ()
+    names = study.result(run).get("label_names") or ()
     dataset = study.specs[run]["dataset"]["name"]
     if not names and dataset in DATASETS:
         names = getattr(DATASETS.get(dataset).value, "label_names", ())

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
+import seaborn
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
+from numpy.typing import NDArray
 
 from bench.figures.axes import DOUBLE, new_figure, per_dataset, trained, wrapped
 from bench.formatting import heading
@@ -68,13 +66,19 @@ def _draw(study: Study, dataset: str) -> Figure | None:
     grid = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False).ravel()
     names = [_heading(score) for score in scores]
     for axes, (title, table) in zip(grid, panels.items(), strict=True):
-        image = _matrix(axes, aligned(table))
+        rho = spearman_matrix(aligned(table).to_numpy(dtype=float)).rho
+        seaborn.heatmap(
+            rho, vmin=-1, vmax=1, cmap=COLOURS, annot=_texts(rho), fmt="", annot_kws={"fontsize": 6}, cbar=False,
+            square=True, rasterized=True, xticklabels=names, yticklabels=names, ax=axes,
+        )  # fmt: skip
+        for text, value in zip(axes.texts, rho[np.isfinite(rho)], strict=True):
+            # Seaborn's own choice is white on the lighter ones, too.
+            text.set_color("white" if abs(value) > 0.65 else "black")
+        axes.tick_params("x", rotation=90, length=0)
+        axes.tick_params("y", rotation=0, length=0)
         axes.set_title(title)
-    for axes in grid if beside else grid[-1:]:
-        axes.set_xticks(range(k), names, rotation=90)
-    for axes in grid[:1] if beside else grid:
-        axes.set_yticks(range(k), names)
-    figure.colorbar(image, ax=list(grid), shrink=0.6, aspect=30, label="Spearman's rank correlation", ticks=[-1, 0, 1])
+    cells, label = grid[0].collections[0], "Spearman's rank correlation"
+    figure.colorbar(cells, ax=list(grid), shrink=0.6, aspect=30, label=label, ticks=[-1, 0, 1])
     return figure
 
 
@@ -89,17 +93,8 @@ def _heading(score: str) -> str:
     return heading(wrapped(info.label, 24), info.higher_is_better)
 
 
-def _matrix(axes: Axes, table: pd.DataFrame) -> AxesImage:
-    rho = spearman_matrix(table.to_numpy(dtype=float)).rho
-    image = axes.imshow(np.ma.masked_invalid(rho), cmap=COLOURS, vmin=-1, vmax=1)
-    for (row, column), value in np.ndenumerate(rho):
-        if row != column and math.isfinite(value):
-            colour = "white" if abs(value) > 0.65 else "black"
-            axes.text(column, row, _short(value), ha="center", va="center", fontsize=6, color=colour)
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    return image
+def _texts(rho: NDArray[np.float64]) -> list[list[str]]:
+    return [["" if i == j else _short(value) for j, value in enumerate(row)] for i, row in enumerate(rho)]
 
 
 def _short(value: float) -> str:

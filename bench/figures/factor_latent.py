@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from bench.figures.axes import DOUBLE, literal, new_figure, per_dataset, runs_of, shown, wrapped
 from bench.registry import FIGURES
 from bench.results.per_factor import factor_names
-from bench.results.record import read_json
 from bench.results.study import Study
 
 #: Light to dark with the value, readable in grey.
@@ -124,7 +123,7 @@ def _panel(axes: Axes, table: NDArray[np.float64], tables: Tables, factors: list
 
 def _tables(study: Study, dataset: str, label: str) -> Tables | None:
     first = runs_of(study, dataset, label).iloc[0]
-    details = read_json(study.path / "runs" / first["run"] / "result.json", ()).get("details", {})
+    details = study.result(first["run"]).get("details", {})
     mig, dci = details.get("mig", {}), details.get("dci", {})
     information, importance = _floats(mig.get("mutual_information")), _floats(dci.get("importance"))
     entropy = _floats(mig.get("entropy"))
@@ -146,6 +145,6 @@ def _factors(study: Study, dataset: str, found: list[Tables]) -> list[tuple[int,
     tables = [table for each in found for table in (each.information, each.importance) if table is not None]
     scored = np.any([np.isfinite(table).any(axis=0) for table in tables], axis=0)
     runs = study.runs[(study.runs["dataset_label"] == dataset) & (study.runs["status"] == "ok")]
-    result = read_json(study.path / "runs" / runs["run"].iloc[0] / "result.json", ())
+    result = study.result(runs["run"].iloc[0])
     names = factor_names(result, str(runs["dataset"].iloc[0]), len(scored))
     return [(index, literal(name.replace("_", " "))) for index, name in enumerate(names) if scored[index]]

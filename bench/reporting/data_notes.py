@@ -1,4 +1,4 @@
-"""What a reader of a data set's table must know of the data: likelihood, least cross-entropy, chance of its classes."""
+"""What a reader of a data set's table must know of the data: remarks, likelihood, least cross-entropy, chance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from bench.formatting import number
 from bench.results.likelihood import BCE, MSE, likelihood_of
-from bench.results.record import read_json
 from bench.results.study import Study
 
 #: Nats per image below which images count as binary: rounding of their entropy.
@@ -30,11 +29,13 @@ def data_notes(study: Study, dataset: str, scores: Collection[str]) -> list[str]
     Returns
     -------
     list of str
-        Nothing on binary images without class labels.
+        Nothing on binary images without class labels and remarks.
     """
     runs = study.runs[(study.runs["dataset_label"] == dataset) & (study.runs["status"] == "ok")]
-    details = [read_json(study.path / "runs" / run / "result.json", ()).get("details", {}) for run in runs["run"]]
-    notes = []
+    results = [study.result(run) for run in runs["run"]]
+    details = [result.get("details", {}) for result in results]
+    remarks = dict.fromkeys(str(remark) for result in results for remark in result.get("remarks") or ())
+    notes = [f"{remark[:1].upper()}{remark[1:]}." for remark in remarks]
     if likelihood_of(study, dataset) == "gaussian" and BCE in scores and MSE in scores:
         notes.append(
             "Trained on the squared error, summed over pixels and channels: the MSE is what reconstruction is to be "

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import gc
-import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from loky.process_executor import BrokenProcessPool
+from joblib import Parallel, delayed
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -54,15 +54,13 @@ class Drawn:
     error: str = ""
 
 
-@contextmanager
 def pictures(
     study: Study,
     folder: Path,
-    begun: Path,
     n_jobs: int = 1,
     names: Sequence[str] | None = None,
     tell: Callable[[str], None] | None = None,
-) -> Iterator[Callable[[], list[Picture]]]:
+) -> list[Picture]:
     """Draw a study's figures, the same bytes by however many processes.
 
     Parameters
@@ -70,52 +68,36 @@ def pictures(
     study : Study
     folder : Path
         For ``fig_<name>.{png,pdf}`` and ``fig_<name>.gif``.
-    begun : Path
-        For the processes' notes on who draws what; not there yet.
     n_jobs : int
-        Processes, this one included; the others begin at once.
+        Processes that draw.
     names : sequence of str, optional
         Figures; by default those that the study asks for, or all.
     tell : callable, optional
         Called with a line for every figure that is left out because its function raises.
 
-    Yields
-    ------
-    callable
-        Draws here what no other process has begun, waits for them, and gives all figures in order.
+    Returns
+    -------
+    list of Picture
+        In the order of the figures.
     """
     wanted = _wanted(study, names)
-    # The collector would go through all modules again and again, which makes a sixth of a report's time.
-    ours_to_thaw = gc.get_freeze_count() == 0
-    gc.freeze()
-    try:
-        if n_jobs == 1 or len(study.runs) < SHARED_FROM:
-            yield lambda: _in_order({entry.name: draw(study, entry, folder) for entry in wanted}, tell)
-            return
-        begun.mkdir()
-        # What others have registered may be known in this process only.
-        ours = [entry.name for entry in wanted if _is_ours(entry)]
-        helpers = min(n_jobs, MOST, len(ours)) - 1
-        with processes.crew([processes.worker_environment(1)] * helpers) as crew:
-            # Here and now: loky would do it in a thread, while figures drawn here add to what the study keeps.
-            sent = pickle.dumps(study)
-            futures = [worker.submit(_help, sent, ours, folder, begun, loaded_plugins()) for worker in crew]
-
-            def take() -> list[Picture]:
-                drawn = _share(study, wanted, folder, begun)
-                for future in futures:
-                    # Killed, for want of memory perhaps: its figures are drawn here.
-                    with suppress(BrokenProcessPool):
-                        drawn |= future.result()
-                for entry in wanted:
-                    if entry.name not in drawn:
-                        drawn[entry.name] = draw(study, entry, folder)
-                return _in_order({entry.name: drawn[entry.name] for entry in wanted}, tell)
-
-            yield take
-    finally:
-        if ours_to_thaw:
-            gc.unfreeze()
+    # What others have registered may be known in this process only.
+    ours = [entry.name for entry in wanted if _is_ours(entry)]
+    n_jobs = min(n_jobs, MOST, len(ours)) if len(study.runs) >= SHARED_FROM else 1
+    drawn: dict[str, Drawn] = {}
+    if n_jobs > 1:
+        share = delayed(_draw_elsewhere)
+        shares = [share(study, ours[k::n_jobs], folder, loaded_plugins()) for k in range(n_jobs)]
+        # A process was killed, for want of memory perhaps: its figures are drawn here.
+        with suppress(BrokenProcessPool):
+            for part in Parallel(n_jobs, initializer=processes.start_worker)(shares):
+                drawn |= part
+    with _modules_left_alone():
+        drawn |= {entry.name: draw(study, entry, folder) for entry in wanted if entry.name not in drawn}
+    for entry in wanted:
+        if (error := drawn[entry.name].error) and tell is not None:
+            tell(f"figure '{entry.name}' is left out: {error}")
+    return [picture for entry in wanted for picture in drawn[entry.name].pictures]
 
 
 def draw(study: Study, entry: FigureEntry, folder: Path) -> Drawn:
@@ -153,13 +135,6 @@ def draw(study: Study, entry: FigureEntry, folder: Path) -> Drawn:
                 return Drawn(tuple(out), _in_one_line(error))
             out.append((stem, _caption(entry.value, part)))
     return Drawn(tuple(out))
-
-
-def _in_order(drawn: Mapping[str, Drawn], tell: Callable[[str], None] | None) -> list[Picture]:
-    for name, each in drawn.items():
-        if each.error and tell is not None:
-            tell(f"figure '{name}' is left out: {each.error}")
-    return [picture for each in drawn.values() for picture in each.pictures]
 
 
 def _in_one_line(error: Exception) -> str:
@@ -215,26 +190,24 @@ def _wanted(study: Study, names: Sequence[str] | None) -> list[FigureEntry]:
     return sorted(wanted, key=lambda entry: (entry.info.order, entry.name))
 
 
-def _share(study: Study, entries: Sequence[FigureEntry], folder: Path, begun: Path) -> dict[str, Drawn]:
-    """Draw figures that no other process has begun."""
-    drawn = {}
-    for entry in entries:
-        try:
-            (begun / entry.name).mkdir()
-        except FileExistsError:
-            continue
-        drawn[entry.name] = draw(study, entry, folder)
-    return drawn
-
-
-def _help(sent: bytes, names: Sequence[str], folder: Path, begun: Path, plugins: Sequence[Path]) -> dict[str, Drawn]:
-    """`_share` in another process."""
+def _draw_elsewhere(study: Study, names: Sequence[str], folder: Path, plugins: Sequence[Path]) -> dict[str, Drawn]:
+    """`draw` several figures in another process."""
     for plugin in plugins:
         load_plugin(plugin)
-    entries = [FIGURES.get(name) for name in names]
-    study: Study = pickle.loads(sent)  # noqa: S301  (from the process that began this one, never from a file)
+    with _modules_left_alone():
+        return {name: draw(study, FIGURES.get(name), folder) for name in names}
+
+
+@contextmanager
+def _modules_left_alone() -> Iterator[None]:
+    """Keep the collector from going through all modules again and again: a sixth of the time of figures."""
+    ours_to_thaw = gc.get_freeze_count() == 0
     gc.freeze()
-    return _share(study, entries, folder, begun)
+    try:
+        yield
+    finally:
+        if ours_to_thaw:
+            gc.unfreeze()
 
 
 def _caption(function: Any, part: str) -> str:

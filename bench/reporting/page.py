@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
 from markupsafe import Markup
 from PIL import Image
 
 from bench.figures.axes import slug
 from bench.figures.frames import halved
 from bench.formatting import escape_html, html_table
-from bench.reporting import across, controllers, front_tables, published, run_rows, tuning
+from bench.reporting import across, controllers, correlated, front_tables, published, run_rows, tuning
 from bench.reporting.answers import LEADING, Answer
 from bench.reporting.fronts import FrontRow
 from bench.reporting.summary import PARTIAL, command, failures, summary_lines
@@ -34,6 +35,19 @@ TEMPLATES = Path(__file__).parent / "templates"
 SCALE = 0.62
 
 CLAIM = ("id", "statement", "verdict", "effect", "n", "next")
+
+
+class _Markdown(MarkdownIt):
+    """What reports are written in: lists, emphasis, code, links to a report's own tables, nothing else.
+
+    A name from outside makes no element, picture or link to another place: it is shown as it is written.
+    """
+
+    def validateLink(self, url: str) -> bool:  # noqa: N802  (markdown-it's name)
+        return re.fullmatch(r"\w+\.csv", url) is not None
+
+
+MARKDOWN = _Markdown("zero").enable(["list", "emphasis", "backticks", "escape", "link"])
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,7 @@ def page(
     missing: Sequence[str] = (),
     of_tuning: Sequence[tuning.Section] = (),
     over_all: Sequence[across.Across] = (),
+    of_falls: Sequence[correlated.Fall] = (),
     opening: Sequence[Answer] = (),
 ) -> str:
     """Write the page of a study.
@@ -94,6 +109,8 @@ def page(
         What is to be said of tuning.
     over_all : sequence of Across
         Ranks over all data sets.
+    of_falls : sequence of Fall
+        What correlated training factors cost.
     opening : sequence of Answer
         What the page begins with, from `bench.reporting.answers.answers`.
 
@@ -128,6 +145,8 @@ def page(
         of_tuning=[(each.heading, [_block(block) for block in each.blocks]) for each in of_tuning],
         over_all=across.printed(over_all) if over_all else None,
         of_ranks=across.notes(over_all) if over_all else (),
+        of_falls=[(correlated.title(fall), correlated.printed(fall)) for fall in of_falls],
+        how_falls=correlated.HOW_TO_READ,
         controllers=controllers.printed(study) if controllers.rows(study) else None,
         of_controllers=controllers.HOW_TO_READ,
         not_met=controllers.not_met_lines(study),
@@ -148,16 +167,8 @@ def page(
 
 
 def rich(text: str) -> Markup:
-    """Turn the little Markdown that reports are written in into HTML: lists, paragraphs, bold, code."""
-    out = []
-    for block in re.split(r"\n\s*\n", text.strip()):
-        if block.startswith("- "):
-            items = re.split(r"^- ", block, flags=re.MULTILINE)[1:]
-            points = Markup("").join(Markup("<li>{}</li>").format(_inline(item)) for item in items)
-            out.append(Markup("<ul>{}</ul>").format(points))
-        elif block:
-            out.append(Markup("<p>{}</p>").format(_inline(block)))
-    return Markup("\n").join(out)
+    """Turn the little Markdown that reports are written in into HTML."""
+    return Markup(MARKDOWN.render(text).strip())  # noqa: S704  (the renderer escapes)
 
 
 def scrolled(table: tuple[Sequence[str], Sequence[Sequence[str]]]) -> Markup:
@@ -182,11 +193,6 @@ def cell(text: str) -> Markup:
 def heading(text: str) -> str:
     """Keep the arrow of a heading on the line of its last word."""
     return re.sub(" ([↑↓])$", "\u00a0\\1", text)
-
-
-def _inline(text: str) -> Markup:
-    words = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape_html(text)), flags=re.DOTALL)
-    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", words))  # noqa: S704  (escaped above)
 
 
 def _picture(folder: Path, stem: str, caption: str) -> Picture:

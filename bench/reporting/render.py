@@ -16,7 +16,7 @@ from bench.errors import BenchError, in_words, reason
 from bench.figures.axes import slug
 from bench.files import UTF_8
 from bench.formatting import escape_name, escape_terminal, markdown_table
-from bench.reporting import across, controllers, figure_files, front_tables, published, tuning
+from bench.reporting import across, controllers, correlated, figure_files, front_tables, published, tuning
 from bench.reporting import page as reporting_page
 from bench.reporting.answers import LEADING, Answer, answers
 from bench.reporting.fronts import FrontRow, front_rows
@@ -27,7 +27,7 @@ from bench.results.scored_on import ON_HELD_OUT, ON_TRAINING, scored_on
 from bench.results.study import Study, read_study
 
 #: What a report writes; anything else in its folder is the user's and stays.
-OURS = ("report.md", "report.html", "across.csv", "controllers.csv", "fronts.csv", "table_", "fig_")
+OURS = ("report.md", "report.html", "across.csv", "controllers.csv", "correlated.csv", "fronts.csv", "table_", "fig_")
 
 HOW_TO_READ = """\
 - Every number is a mean over seeds ± its standard deviation, with the 95 % bootstrap interval of the mean in
@@ -70,8 +70,8 @@ def render(
     out_dir : Path
         ``reports/<study>``: ``report.md``, ``report.html``, ``table_<dataset>.{md,tex,csv}``,
         ``fig_<name>.{png,pdf}``; ``controllers.csv`` of methods with a set point,
-        ``across.csv`` of ranks over several data sets, and ``fronts.csv`` where methods ran
-        over their strength.
+        ``across.csv`` of ranks over several data sets, ``correlated.csv`` where training factors
+        were correlated, and ``fronts.csv`` where methods ran over their strength.
         What an earlier report left there is replaced as a whole, other files stay.
     mixed : bool
         As in `bench.results.study.read_study`, for a path.
@@ -112,11 +112,10 @@ def render(
             draft = Path(outer) / "new"
             draft.mkdir()
             missing: list[str] = []
-            begun = Path(outer) / "begun"
-            with figure_files.pictures(study, draft, begun, n_jobs, figures, missing.append) as take_pictures:
-                found = brief(_verdicts(study, missing.append)) if claims is None else claims
-                rest = "" if figures is None else f"bench report {shlex.quote(name or study.path.name)}"
-                _write(study, draft, found, take_pictures, rest, missing)
+            found = brief(_verdicts(study, missing.append)) if claims is None else claims
+            pictures = figure_files.pictures(study, draft, n_jobs, figures, missing.append)
+            rest = "" if figures is None else f"bench report {shlex.quote(name or study.path.name)}"
+            _write(study, draft, found, pictures, rest, missing)
             _swap(draft, out_dir, Path(outer) / "old")
     except OSError as error:
         raise BenchError(f"the report can't be written to {out_dir}: {reason(error)}") from error
@@ -150,7 +149,7 @@ def _write(
     study: Study,
     folder: Path,
     claims: Sequence[Mapping[str, str]],
-    take_pictures: Callable[[], list[figure_files.Picture]],
+    pictures: list[figure_files.Picture],
     rest: str,
     missing: list[str],
 ) -> None:
@@ -170,12 +169,14 @@ def _write(
     over_all = across.across(study)
     if over_all:
         (folder / "across.csv").write_bytes(across.to_csv(over_all).encode(**UTF_8))
+    of_falls = correlated.falls(study)
+    if of_falls:
+        (folder / "correlated.csv").write_bytes(correlated.to_csv(of_falls).encode(**UTF_8))
     beside = published.compare(study)
     of_tuning = tuning.sections(study)
     for name, text in tuning.tables_of(of_tuning).items():
         (folder / name).write_bytes(text.encode(**UTF_8))
     opening = answers(study, fronts)
-    pictures = take_pictures()
     if rest:
         for file in folder.glob("fig_*.pdf"):
             file.unlink()
@@ -185,7 +186,7 @@ def _write(
                 study, tables, pictures, folder,
                 of_factors=of_factors, fronts=fronts, beside=beside,
                 how_to_read=how_to_read(study), claims=claims, missing=missing,
-                of_tuning=of_tuning, over_all=over_all, opening=opening,
+                of_tuning=of_tuning, over_all=over_all, of_falls=of_falls, opening=opening,
             )  # fmt: skip
         except (BenchError, OSError):
             raise
@@ -207,6 +208,7 @@ def _write(
             missing,
             of_tuning,
             over_all,
+            of_falls,
             opening,
         )
     )
@@ -242,6 +244,7 @@ def _page(
     missing: Sequence[str],
     of_tuning: Sequence[tuning.Section],
     over_all: Sequence[across.Across],
+    of_falls: Sequence[correlated.Fall],
     opening: Sequence[Answer],
 ) -> str:
     meta = study.meta
@@ -265,6 +268,10 @@ def _page(
             blocks += ["All comparisons as [CSV](fronts.csv)."]
     if over_all:
         blocks += ["## Over all data sets", across.markdown(over_all), "All ranks as [CSV](across.csv)."]
+    if of_falls:
+        for fall in of_falls:
+            blocks += [f"## {escape_name(correlated.title(fall))}", correlated.markdown(fall)]
+        blocks += [correlated.HOW_TO_READ, "All changes as [CSV](correlated.csv)."]
     blocks += _controllers(study)
     blocks += ["### Ours and published", published.markdown(beside)] if beside else []
     blocks += ["### How to read it", how_to_read(study).strip()]

@@ -17,7 +17,6 @@ from bench.formatting import duration, number, ranges
 from bench.results.control_outcomes import NOT_RECORDED, control_outcomes
 from bench.results.labels import CONTROL, Spec, method_settings
 from bench.results.plugins import changed_plugins, missing_plugins, study_plugins, unknown_things
-from bench.results.record import read_json
 from bench.results.shared_settings import own_network, sharing
 from bench.results.study import Study
 from bench.selectors import parse_selection
@@ -109,8 +108,8 @@ def _sample_sizes(study: Study, run: str) -> dict[str, Any]:
 
 def _measured(study: Study, run: str) -> dict[str, int]:
     """The sizes that metrics of all codes and of all images report, of runs that were made without `n_data`."""
-    file = study.path / "runs" / run / "result.json"
-    details = read_json(file, ()).get("details", {}) if file.exists() else {}
+    there = (study.path / "runs" / run / "result.json").exists()
+    details = study.result(run).get("details", {}) if there else {}
     found = {
         "n_codes": [details.get(metric, {}).get("n_samples") for metric in ("kl", "active_units")],
         "n_images": [details.get("reconstruction", {}).get("n_images")],

@@ -18,6 +18,7 @@ from bench.results.record import (
     read_json,
     read_or_fault,
 )
+from bench.results.schemas import ProvenanceRecord, ResultRecord
 
 #: Files that a run's numbers are read from, and its weights: recorded where they are there, and only then.
 RECORDED = ("curves.csv", WEIGHTS, "scores_by_step.csv")
@@ -40,10 +41,11 @@ def faults(folder: Path, *, weights: bool = False) -> list[Fault]:
     """
     looked = look(folder)
     seen = {each.file: each for each in looked} if isinstance(looked, list) else {}
-    if (folder / PROVENANCE).exists() and isinstance(odd := read_or_fault(folder / PROVENANCE, ()), Fault):
-        seen[PROVENANCE] = odd
+    if (volatile := folder / PROVENANCE).exists():
+        odd = read_or_fault(volatile, ProvenanceRecord)
+        seen |= {PROVENANCE: odd} if isinstance(odd, Fault) else {}
     if RESULT not in seen:
-        named: dict[str, str] = read_json(folder / RESULT, ()).get("files", {})
+        named: dict[str, str] = read_json(folder / RESULT, ResultRecord).get("files", {})
         # A record that names no file has nothing to hold one to.
         for name in dict.fromkeys((*named, *(RECORDED if named else ()))):
             found = fault(folder / name, named.get(name)) if name != SPEC else None

@@ -10,18 +10,10 @@ import pandas as pd
 
 from bench.formatting import escape_name, interval, markdown_table, number
 from bench.registry import DATASETS
-from bench.results.record import read_json
+from bench.results.schemas import SHOWN
 from bench.results.study import Study
 from bench.results.summary import resampling, score_info
 from bench.stats import summary
-
-#: Detail of a metric to the score it is a part of, in the order of the report.
-SHOWN = (
-    ("dci", "informativeness_per_factor", "dci_informativeness"),
-    ("dci", "chance_per_factor", ""),
-    ("mig", "mig_per_factor", "mig"),
-)
-
 
 #: Headings, and rows of as many cells.
 Table = tuple[list[str], list[list[str]]]
@@ -43,7 +35,7 @@ def tables(study: Study, dataset: str) -> list[Table]:
         MIG; those that no run has are left out.
     """
     runs = study.runs[(study.runs["dataset_label"] == dataset) & (study.runs["status"] == "ok")]
-    results = {run: read_json(study.path / "runs" / run / "result.json", ()) for run in runs["run"]}
+    results = {run: study.result(run) for run in runs["run"]}
     found: list[Table] = []
     for metric, key, score in SHOWN:
         rows, width = [], 0

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from bench.errors import BenchError, reason
-from bench.files import json_bytes, sha256
+from bench.files import json_bytes, parse_json, sha256
+from bench.results.schemas import FailureRecord, ProvenanceRecord, Record, ResultRecord, SpecRecord, first_fault
 from bench.spec import SCHEMA_VERSION, RunSpec
 
 AGAIN = (
     "`bench verify` lists what is damaged, `bench run --repair` trains it again; or remove that run's folder and give "
     "the same command again"
 )
+#: What to do about a damaged record of a failed attempt.
+FORGET = "remove it: all that it tells of is an attempt that failed"
 RESULT, SPEC, PROVENANCE, WEIGHTS = "result.json", "spec.json", "provenance.json", "weights.safetensors"
 #: Keys of ``result.json``: a checksum of all else in it, and the sizes of the other files in bytes.
 CHECKSUM, SIZES = "checksum", "sizes"
@@ -71,15 +74,15 @@ def is_as_sealed(content: bytes, result: dict[str, Any]) -> bool:
     return line is not None and sha256(content[: line.start()] + content[line.end() :]) == line[1].decode()
 
 
-def read_json(file: Path, required: Iterable[str], *, schema: bool = False) -> dict[str, Any]:
+def read_json(file: Path, model: type[Record], *, schema: bool = False) -> dict[str, Any]:
     """Read one record of a run.
 
     Parameters
     ----------
     file : Path
         A JSON object.
-    required : iterable of str
-        Keys it must have.
+    model : type of Record
+        What it must be.
     schema : bool
         Whether it carries ``schema_version``, which must be ours.
 
@@ -88,7 +91,7 @@ def read_json(file: Path, required: Iterable[str], *, schema: bool = False) -> d
     BenchError
         If it is missing, damaged or of another schema, with the way out.
     """
-    found = read_or_fault(file, required, schema=schema)
+    found = read_or_fault(file, model, schema=schema)
     if isinstance(found, Fault):
         raise found.error(file.parent)
     return found[1]
@@ -114,13 +117,13 @@ def is_shared(folder: Path) -> bool:
     A run without a record of where it was made may have been made anywhere.
     """
     file = folder / PROVENANCE
-    return (folder / RESULT).exists() and (not file.exists() or bool(read_json(file, ()).get("imported")))
+    return (folder / RESULT).exists() and (not file.exists() or bool(read_json(file, ProvenanceRecord).get("imported")))
 
 
 def look(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | list[Fault]:
     """A committed run's result and spec, or what is wrong, as far as that is seen without reading the other files."""
-    result = read_or_fault(folder / RESULT, ("status", "scores"), schema=True)
-    spec = read_or_fault(folder / SPEC, ("method", "dataset", "seed"), schema=True)
+    result = read_or_fault(folder / RESULT, ResultRecord, schema=True)
+    spec = read_or_fault(folder / SPEC, SpecRecord, schema=True)
     faults = [result] if isinstance(result, Fault) else list(_of_result(folder, *result))
     # A damaged result is no evidence against other files.
     recorded = {} if faults or isinstance(result, Fault) else result[1]
@@ -129,15 +132,44 @@ def look(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | list[Fault]:
     return faults if faults or isinstance(spec, Fault) else (recorded, spec[1])
 
 
-def read_or_fault(file: Path, required: Iterable[str], *, schema: bool = False) -> tuple[bytes, dict[str, Any]] | Fault:
+def read_failure(file: Path) -> dict[str, Any]:
+    """Read the record of a failed attempt.
+
+    Raises
+    ------
+    BenchError
+        If it is damaged, with the way out.
+    """
+    found = failure_or_fault(file)
+    if isinstance(found, Fault):
+        raise found.error(file.parent)
+    return found
+
+
+def failure_or_fault(file: Path) -> dict[str, Any] | Fault:
+    """The record of a failed attempt, or what is wrong with it."""
+    found = read_or_fault(file, FailureRecord)
+    if isinstance(found, Fault):
+        return found._replace(way_out=FORGET)
+    try:
+        SpecRecord.model_validate(found[1]["spec"])
+        RunSpec.model_validate_json(json.dumps(found[1]["spec"]), strict=True)
+    except ValidationError as error:
+        return Fault(file.name, f"has no run's spec: {first_fault(error)}", FORGET)
+    return found[1]
+
+
+def read_or_fault(file: Path, model: type[Record], *, schema: bool = False) -> tuple[bytes, dict[str, Any]] | Fault:
     """Content and record of a file, or what is wrong with it; parameters as in `read_json`."""
     try:
         content = file.read_bytes()
-        record = json.loads(content)
+        record = parse_json(content, "")
     except FileNotFoundError:
         return Fault(file.name, "isn't there")
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
         return Fault(file.name, f"can't be read: {reason(error)}")
+    except BenchError as error:
+        return Fault(file.name, str(error).strip())
     if not isinstance(record, dict):
         return Fault(file.name, "isn't a record")
     version = record.get("schema_version")
@@ -145,8 +177,12 @@ def read_or_fault(file: Path, required: Iterable[str], *, schema: bool = False) 
         older = not isinstance(version, int) or version < SCHEMA_VERSION
         way_out = "run the study again in a new folder" if older else "update Disbench"
         return Fault(file.name, f"has schema {version}, this version reads {SCHEMA_VERSION}: {way_out}", "")
-    missing = next((key for key in required if key not in record), None)
-    return (content, record) if missing is None else Fault(file.name, f"lacks '{missing}'")
+    try:
+        model.model_validate(record)
+    except ValidationError as error:
+        what = first_fault(error)
+        return Fault(file.name, what if what.startswith("lacks") else f"is damaged: {what}")
+    return content, record
 
 
 def _of_result(folder: Path, content: bytes, result: dict[str, Any]) -> Iterator[Fault]:
@@ -154,16 +190,13 @@ def _of_result(folder: Path, content: bytes, result: dict[str, Any]) -> Iterator
         yield Fault(RESULT, OTHER)
     elif result.get("run", folder.name) != folder.name:
         yield Fault(RESULT, f"is of another run, {result['run']}")
-    elif not all(isinstance(result.get(key, {}), dict) for key in ("files", SIZES)):
-        yield Fault(RESULT, "doesn't name the run's files")
 
 
 def _of_spec(folder: Path, content: bytes, result: dict[str, Any]) -> Iterator[Fault]:
     try:
         run = RunSpec.model_validate_json(content, strict=True).run_id
     except ValidationError as error:
-        first = error.errors()[0]
-        yield Fault(SPEC, f"is no run's: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+        yield Fault(SPEC, f"is no run's: {first_fault(error)}")
         return
     recorded = result.get("files", {}).get(SPEC)
     if run != folder.name:

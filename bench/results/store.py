@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,23 @@ from bench.config.plain_kl import PlainKL, read_plain_kls
 from bench.errors import BenchError, reason
 from bench.files import fsync, read_json, read_toml, write_json, write_text
 from bench.results import damage
-from bench.results.record import RESULT, WEIGHTS, Fault, look, read_run
+from bench.results.read import AWAY, checked_plan
+from bench.results.read import read_toml as read_study_file
+from bench.results.record import AGAIN, RESULT, SPEC, WEIGHTS, Fault, look, read_run
+from bench.results.record import read_json as read_record
+from bench.results.schemas import ResultRecord, SpecRecord
 from bench.spec import SCHEMA_VERSION, RunSpec
 
 CURVES = "curves.csv"
+#: Ending of a committed run's folder, beside the working folders, while another one is put in its place.
+REPLACED = ".replaced"
 #: In a working folder only.
 CHECKPOINT, PROGRESS, MEASURED = "checkpoint.safetensors", "progress", "measured.json"
 #: In a study's folder: UDR by run, where a tuning study chose by it (`bench.tuning.udr`).
 UDR = "udr.json"
 
-# What to do about a damaged file.
-AWAY = "move the folder away or name another --study"
+# What to do about a damaged plan.
 ANEW = "delete it, the next run writes it anew"
-AGAIN = "delete its folder and run the study again"
 
 
 class Store:
@@ -106,9 +110,11 @@ class Store:
 
     def check_schema(self) -> None:
         """Refuse a folder written by another version of the layout."""
-        if not (self.path / "study.toml").exists():
+        file = self.path / "study.toml"
+        if not file.exists():
             return
-        found = self._record().get("schema_version")
+        record = read_toml(file, way_out=AWAY).get("record")
+        found = record.get("schema_version") if isinstance(record, dict) else None
         if found != SCHEMA_VERSION:
             raise BenchError(
                 f"results folder '{self.path}' has schema {found}, this version writes {SCHEMA_VERSION}; "
@@ -120,7 +126,7 @@ class Store:
         file = self.path / "study.toml"
         if not file.exists():
             return {}
-        record: dict[str, Any] = read_toml(file, way_out=AWAY).get("record", {})
+        record: dict[str, Any] = read_study_file(file).get("record", {})
         return record
 
     def planned(self) -> list[str]:
@@ -128,10 +134,7 @@ class Store:
         file = self.path / "plan.json"
         if not file.exists():
             return []
-        plan = read_json(file, way_out=ANEW)
-        if not isinstance(plan, dict) or not isinstance(plan.get("runs"), list):
-            raise BenchError(f"'{file}' is no plan: it has no list of 'runs'; {ANEW}")
-        return [str(run) for run in plan["runs"]]
+        return checked_plan(read_json(file, way_out=ANEW), f"'{file}'", ANEW)
 
     def is_done(self, run: str) -> bool:
         """Whether the run is committed."""
@@ -183,8 +186,7 @@ class Store:
         file = self.runs / run / RESULT
         if not file.exists():
             raise BenchError(f"no run '{run}' in '{self.path}'")
-        result: dict[str, Any] = read_json(file, way_out=AGAIN)
-        return result
+        return read_record(file, ResultRecord, schema=True)
 
     def spec(self, run: str) -> RunSpec:
         """A committed run's spec.
@@ -194,9 +196,9 @@ class Store:
         BenchError
             If there is none, or it is damaged.
         """
-        file = self.runs / run / "spec.json"
+        read_record(file := self.runs / run / SPEC, SpecRecord, schema=True)
         try:
-            return RunSpec.model_validate_json(file.read_bytes())
+            return RunSpec.model_validate_json(file.read_bytes(), strict=True)
         except (OSError, ValueError) as error:
             raise BenchError(f"'{file}' can't be read: {reason(error)}; {AGAIN}") from None
 
@@ -235,15 +237,17 @@ class Store:
         try:
             folder = self.work / run
             folder.mkdir(exist_ok=True)
-            replaced = self.work / f"{run}.replaced"
+            replaced = self.work / f"{run}{REPLACED}"
             if replaced.exists():
                 if (folder / RESULT).exists() and not self.is_done(run):
                     # Killed between the two renames of a replacement: the earlier result is the one there is.
                     replaced.rename(self.runs / run)
                 else:
                     # Killed after them: a run that is gone since then was removed by somebody.
-                    shutil.rmtree(replaced)
+                    _discard(replaced)
             yield folder
+            with suppress(OSError):
+                folder.rmdir()  # if nothing is in it: the run was done meanwhile
         finally:
             lock.release()
 
@@ -255,11 +259,12 @@ class Store:
         target = self.runs / run
         # A folder without a result is what is left of one that somebody removed.
         if target.exists() and (replace or not self.is_done(run)):
-            old = self.work / f"{run}.replaced"
-            shutil.rmtree(old, ignore_errors=True)
+            old = self.work / f"{run}{REPLACED}"
+            if old.exists():
+                _discard(old)
             target.rename(old)
             folder.rename(target)
-            shutil.rmtree(old)
+            _discard(old)
         else:
             try:
                 folder.rename(target)
@@ -267,7 +272,7 @@ class Store:
                 # A rename onto a non-empty folder fails; on a network disk it may also have happened all the same.
                 if not self.is_done(run):
                     raise
-                shutil.rmtree(folder, ignore_errors=True)
+                _discard(folder)
         fsync(self.runs)
 
     def adopt(self, other: Store, run: str) -> bool:
@@ -300,6 +305,12 @@ class Store:
         """Forget failed attempts of a run that has succeeded."""
         for record in self.failures(run):
             record.unlink(missing_ok=True)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a run's folder, its result first: what a kill leaves of it is never taken for a whole one."""
+    (folder / RESULT).unlink(missing_ok=True)
+    shutil.rmtree(folder)
 
 
 def explain(error: OSError, path: Path) -> str:

@@ -19,8 +19,9 @@ from bench.registry import METRICS
 from bench.results import control
 from bench.results.labels import Spec, config_id, label_runs
 from bench.results.read import entries, read_toml
-from bench.results.record import read_json, read_run
-from bench.results.summary import DOTTED, FACTS, place, score_columns, summarise
+from bench.results.record import read_failure, read_json, read_run
+from bench.results.schemas import DOTTED, FACTS, ProvenanceRecord, ResultRecord
+from bench.results.summary import place, score_columns, summarise
 from bench.results.versions import refuse_mixed
 
 
@@ -78,6 +79,16 @@ class Study:
     def datasets(self) -> list[str]:
         """Dataset labels in the order of the tables."""
         return list(dict.fromkeys(self.runs["dataset_label"]))
+
+    def result(self, run: str) -> dict[str, Any]:
+        """``result.json`` of a run that finished, as it is on disk now.
+
+        Raises
+        ------
+        BenchError
+            If it is damaged.
+        """
+        return read_json(self.path / "runs" / run / "result.json", ResultRecord)
 
     @property
     def scores(self) -> list[str]:
@@ -154,14 +165,14 @@ def read_study(path: Path, *, mixed: bool = False) -> Study:
             continue
         # Runs that somebody shared may come without it.
         volatile = folder / "provenance.json"
-        provenance[folder.name] = read_json(volatile, ()) if volatile.exists() else {}
+        provenance[folder.name] = read_json(volatile, ProvenanceRecord) if volatile.exists() else {}
     if damaged:
         others = f" ({len(damaged)} runs are damaged)" if len(damaged) > 1 else ""
         raise BenchError(f"{damaged[0]}{others}")
     attempts: dict[str, dict[str, Any]] = {}
     for file in entries(path / "failed"):
         if file.suffix == ".json":
-            record = read_json(file, ("run", "spec", "error"))
+            record = read_failure(file)
             if record["run"] not in results:
                 last = attempts.setdefault(record["run"], record)
                 if record.get("attempt", 0) >= last.get("attempt", 0):

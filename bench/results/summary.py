@@ -11,19 +11,9 @@ import pandas as pd
 from bench.metric import Score
 from bench.metrics.measure import column_info
 from bench.registry import METRICS
+from bench.results.schemas import DOTTED, FACTS
 from bench.seeds import stream
 from bench.stats import Summary, summary
-
-#: Columns of `Study.runs` that are facts about a run.
-FACTS = (
-    "run", "status", "method", "label", "dataset", "dataset_label", "config", "seed", "steps", "steps_done",
-    "last_good_step", "batch_size", "network", "wall_s",
-)  # fmt: skip
-
-
-#: Beginnings of the columns of hyper-parameters (``hyper.beta``), of means over the end of the curves (``final.kl``)
-#: and of how a controller did (``control.arrived``); every other column is a score.
-DOTTED = ("hyper.", "final.", "control.")
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:

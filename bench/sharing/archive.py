@@ -21,7 +21,7 @@ KIND = "disbench study"
 FORMAT = 1
 MANIFEST = "manifest.json"
 RECORDS = ("spec.json", "result.json", "provenance.json", "curves.csv", "scores_by_step.csv")
-PICTURES = ("reconstructions.png", "traversals.png")
+PICTURES = ("reconstructions.png", "traversals.png", "samples.png")
 #: What provenance says of a run that came out of somebody's archive.
 IMPORTED = "imported"
 #: Every name that an archive may hold: no absolute path, no "..", no backslash fits.

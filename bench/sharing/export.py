@@ -71,8 +71,8 @@ def collect(path: Path, *, pictures: str = "none") -> Collected:
     path : Path
         ``results/<study>``; a study that is still running gives the runs it has finished.
     pictures : {"none", "first-seed", "all"}
-        Whose reconstructions and traversals go with them: nobody's, those of each configuration that figures show (of
-        the lowest seed that ended well and has one), or every run's.
+        Whose reconstructions, traversals and samples go with them: nobody's, those of each configuration that figures
+        show (of the lowest seed that ended well and has one), or every run's.
 
     Returns
     -------

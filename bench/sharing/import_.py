@@ -15,7 +15,7 @@ import tomli_w
 from filelock import FileLock, Timeout
 
 from bench.errors import BenchError, did_you_mean
-from bench.files import write_bytes, write_json, write_text
+from bench.files import is_reserved, write_bytes, write_json, write_text
 from bench.results.read import write_runs_jsonl
 from bench.results.record import CHECKSUM, SIZES
 from bench.results.store import Store, explain
@@ -80,7 +80,7 @@ def import_study(
     """
     archive, specs = read_checked(file)
     name = archive.study if name is None else name
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or is_reserved(name):
         raise BenchError(f"{name!r} can't be a study's name; give another with --study")
     target = results / name
     if merge and not (target / "study.toml").is_file():

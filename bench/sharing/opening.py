@@ -15,7 +15,7 @@ from typing import Any
 import tomli_w
 
 from bench.errors import BenchError, did_you_mean, reason
-from bench.files import json_bytes, parse_toml
+from bench.files import is_reserved, json_bytes, parse_toml
 from bench.results.plugins import PLUGINS
 from bench.results.study import Study, read_study
 from bench.sharing.archive import IMPORTED, Archive, read_archive
@@ -145,7 +145,7 @@ def unpack_study(archive: Archive, folder: Path) -> None:
 @contextmanager
 def _unpacked(path: Path, *, marked: bool) -> Iterator[Path]:
     archive, _ = read_checked(path)
-    if not NAME.fullmatch(archive.study):
+    if not NAME.fullmatch(archive.study) or is_reserved(archive.study):
         raise BenchError(f"'{path}': {archive.study!r} can't be a study's name")
     with ExitStack() as stack:
         try:

@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 from PIL import Image
 from pydantic import ValidationError
 
-from bench.config.plain_kl import read_plain_kls
 from bench.errors import BenchError, reason
-from bench.files import parse_toml, sha256
-from bench.results.per_factor import SHOWN
+from bench.files import parse_json, parse_toml, sha256
+from bench.results.read import check_record, check_version, checked_plan, checked_study
 from bench.results.record import OTHER, is_as_sealed
+from bench.results.schemas import ProvenanceRecord, ResultRecord, SpecRecord, UdrRecord, first_fault
 from bench.results.store import UDR
-from bench.results.summary import DOTTED, FACTS
 from bench.sharing.archive import NAMES
-from bench.sharing.record_models import (
-    BoundsRecord,
-    MarksRecord,
-    PerFactorRecord,
-    PlanRecord,
-    ProvenanceRecord,
-    Record,
-    ResultRecord,
-    StudyRecord,
-    UdrRecord,
-)
-from bench.spec import SCHEMA_VERSION, RunSpec
+from bench.spec import RunSpec
 
 #: Largest picture that is let in. Traversals of 10 latents at 64x64 have 1.3 million pixels.
 MAX_PIXELS = 64 * 2**20
 
 #: Unicode's category Cc without line feed and tab.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-Checked = TypeVar("Checked", bound=Record)
 
 
 def check_files(files: Mapping[str, bytes], where: str) -> dict[str, dict[str, Any]]:
@@ -75,7 +60,7 @@ def check_files(files: Mapping[str, bytes], where: str) -> dict[str, dict[str, A
         if "plan.json" in files:
             read_plan(files["plan.json"])
         if UDR in files:
-            _check(UDR, UdrRecord, {"udr": read_record(files[UDR], UDR)})
+            check_record(UdrRecord, {"udr": read_record(files[UDR], UDR)}, UDR)
         return {run: check_run(run, content) for run, content in sorted(runs.items())}
     except BenchError as error:
         raise BenchError(f"{where}: {error}") from None
@@ -90,15 +75,8 @@ def read_study_file(content: bytes) -> dict[str, Any]:
         If it is damaged or of another schema.
     """
     study = parse_toml(content, "study.toml")
-    record = study.get("record", {})
-    if not isinstance(record, dict):
-        raise BenchError("study.toml: record isn't a table")
-    if record:
-        _check_schema("study.toml", record)
     _check_strings("study.toml", study)
-    _check("study.toml", StudyRecord, study | record)
-    read_plain_kls(record.get("plain_kl", []), "study.toml")
-    return study
+    return checked_study(study, "study.toml")
 
 
 def read_plan(content: bytes) -> list[str]:
@@ -109,11 +87,7 @@ def read_plan(content: bytes) -> list[str]:
     BenchError
         If it is damaged, or names what can't be a run.
     """
-    plan = _check("plan.json", PlanRecord, read_record(content, "plan.json"))
-    for run in plan.runs:
-        if not NAMES.fullmatch(f"runs/{run}/spec.json"):
-            raise BenchError(f"plan.json: no run can be called {run!r}")
-    return plan.runs
+    return checked_plan(read_record(content, "plan.json"), "plan.json")
 
 
 def read_record(content: bytes, name: str) -> dict[str, Any]:
@@ -124,13 +98,10 @@ def read_record(content: bytes, name: str) -> dict[str, Any]:
     BenchError
         If it isn't one, or holds NaN or characters that steer a terminal.
     """
-    try:
-        record = json.loads(content, parse_constant=_refuse)
-        if not isinstance(record, dict):
-            raise BenchError(f"{name} isn't a record")
-        _check_strings(name, record)
-    except (ValueError, RecursionError) as error:
-        raise BenchError(f"{name} can't be read: {reason(error)}") from None
+    record = parse_json(content, name)
+    if not isinstance(record, dict):
+        raise BenchError(f"{name} isn't a record")
+    _check_strings(name, record)
     return record
 
 
@@ -156,33 +127,21 @@ def check_run(run: str, files: Mapping[str, bytes]) -> dict[str, Any]:
         name: read_record(content, f"runs/{run}/{name}") for name, content in files.items() if name.endswith(".json")
     }
     where = f"runs/{run}/spec.json"
-    _check_schema(where, records["spec.json"])
+    check_version(records["spec.json"].get("schema_version"), where)
     try:
         spec = RunSpec.model_validate_json(files["spec.json"], strict=True)
     except ValidationError as error:
-        raise BenchError(_first_fault(where, error)) from None
-    _check(where, BoundsRecord, records["spec.json"])
+        raise BenchError(f"{where}: {first_fault(error)}") from None
+    check_record(SpecRecord, records["spec.json"], where)
     if spec.run_id != run:
         raise BenchError(f"{where} describes another run, {spec.run_id}")
     where = f"runs/{run}/result.json"
-    _check_schema(where, records["result.json"])
-    result = _check(where, ResultRecord, records["result.json"])
+    check_version(records["result.json"].get("schema_version"), where)
+    result = check_record(ResultRecord, records["result.json"], where)
     if not is_as_sealed(files["result.json"], records["result.json"]):
         raise BenchError(f"{where} {OTHER}")
     if result.run != run:
         raise BenchError(f"{where} is of another run, {result.run}")
-    for score in result.scores:
-        if score in FACTS or score.startswith(DOTTED):
-            raise BenchError(f"{where}: no score can be called '{score}'")
-    for metric, found in result.details.items():
-        if "marks" in found:
-            _check(f"{where}: details.{metric}", MarksRecord, {"marks": found["marks"]})
-    for metric, key, _ in SHOWN:
-        values = result.details.get(metric, {}).get(key)
-        if values is not None:
-            _check(f"{where}: details.{metric}.{key}", PerFactorRecord, {"values": values})
-            if result.factor_names and len(values) != len(result.factor_names):
-                raise BenchError(f"{where}: details.{metric}.{key} isn't of {len(result.factor_names)} factors")
     for name, content in files.items():
         if name in result.files and sha256(content) != result.files[name]:
             raise BenchError(f"runs/{run}/{name} isn't the file that the run's result names")
@@ -191,31 +150,8 @@ def check_run(run: str, files: Mapping[str, bytes]) -> dict[str, Any]:
         if name.endswith(".png"):
             _check_picture(f"runs/{run}/{name}", content)
     if "provenance.json" in records:
-        _check(f"runs/{run}/provenance.json", ProvenanceRecord, records["provenance.json"])
+        check_record(ProvenanceRecord, records["provenance.json"], f"runs/{run}/provenance.json")
     return records["spec.json"]
-
-
-def _check_schema(where: str, record: Mapping[str, Any]) -> None:
-    version = record.get("schema_version")
-    if version != SCHEMA_VERSION:
-        newer = isinstance(version, int) and version > SCHEMA_VERSION
-        way_out = ": update Disbench" if newer else ""
-        raise BenchError(f"{where} has schema {version}, this version reads {SCHEMA_VERSION}{way_out}")
-
-
-def _check(where: str, model: type[Checked], record: Mapping[str, Any]) -> Checked:
-    try:
-        return model.model_validate(record)
-    except ValidationError as error:
-        raise BenchError(_first_fault(where, error)) from None
-
-
-def _first_fault(where: str, error: ValidationError) -> str:
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{where}: this version knows no '{field}'"
-    return f"{where}: {field}: {first['msg']}"
 
 
 def _check_curves(where: str, content: bytes) -> None:
@@ -245,7 +181,3 @@ def _check_strings(where: str, record: Any) -> None:
     for text in strings(record):
         if CONTROL.search(text):
             raise BenchError(f"{where} holds control characters: {text[:40]!r}")
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")

@@ -10,7 +10,8 @@ from pathlib import Path
 from bench.errors import BenchError, reason
 from bench.results import damage
 from bench.results.read import entries
-from bench.results.record import RESULT, Fault, is_sealed, read_or_fault
+from bench.results.record import RESULT, Fault, failure_or_fault, is_sealed, read_or_fault
+from bench.results.schemas import ResultRecord
 from bench.sharing.archive import NAMES, read_damaged
 from bench.sharing.containers import SUFFIXES
 from bench.sharing.record_checks import check_run, read_plan, read_study_file
@@ -74,7 +75,7 @@ def _verify(folder: Path, damaged: dict[str, str], *, weights: bool) -> Verified
     unsealed = []
     for run in runs:
         found += [(f"runs/{run.name}/{fault.file}", fault.what) for fault in _of_run(run, weights=weights)]
-        if run.is_dir() and not isinstance(record := read_or_fault(run / RESULT, ()), Fault):
+        if run.is_dir() and not isinstance(record := read_or_fault(run / RESULT, ResultRecord), Fault):
             unsealed += [] if is_sealed(record[1]) else [run.name]
     for name, what in found:
         damaged.setdefault(name, what)
@@ -90,7 +91,7 @@ def _of_study(folder: Path) -> Iterator[tuple[str, str]]:
         except (BenchError, OSError) as error:
             yield name, reason(error).removeprefix(name).lstrip(": ")
     for file in entries(folder / "failed"):
-        if file.suffix == ".json" and isinstance(fault := read_or_fault(file, ("run", "spec", "error")), Fault):
+        if file.suffix == ".json" and isinstance(fault := failure_or_fault(file), Fault):
             yield f"failed/{file.name}", fault.what
 
 

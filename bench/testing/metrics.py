@@ -18,8 +18,11 @@ from bench.testing.checks import Check, ContractError, require
 Settings = Mapping[str, Any]
 
 
-def inputs(name: str) -> list[NDArray[Any]]:
-    """Made-up inputs: codes that are noisy factors, and two that are noise."""
+Inputs = dict[str, NDArray[Any]]
+
+
+def inputs(name: str) -> Inputs:
+    """Made-up inputs, by name: codes that are noisy factors, and two that are noise."""
     rng = stream(0, "contract")
     grid = np.stack(np.meshgrid(range(4), range(5), range(6), indexing="ij"), axis=-1).reshape(-1, 3)
     factors = np.tile(grid, (4, 1))
@@ -45,13 +48,20 @@ def inputs(name: str) -> list[NDArray[Any]]:
         "true_covariance": np.tile(0.1 * np.eye(3), (len(codes), 1, 1)),
     }
     info = METRICS.get(name).info
-    return [table[need] for need in (*info.inputs, *info.optional)]
+    return {need: table[need] for need in (*info.inputs, *info.optional)}
+
+
+def call(name: str, given: Inputs, seed: int = 0) -> dict[str, Any]:
+    """What a metric returns: inputs go by position, optional ones by keyword."""
+    info = METRICS.get(name).info
+    extra = {need: given[need] for need in info.optional}
+    return METRICS.get(name).value(*(given[need] for need in info.inputs), **extra, rng=stream(seed, "metric"))
 
 
 def scores_lie_in_their_range(name: str, settings: Settings) -> None:
     """Its scores are all there and lie in their range."""
     entry = METRICS.get(name)
-    result = entry.value(*inputs(name), rng=stream(0, "metric"))
+    result = call(name, inputs(name))
     for column, score in entry.info.scores.items():
         require(column in result, f"the result has no '{column}'; it has {', '.join(result)}")
         inside = score.low <= result[column] <= score.high
@@ -61,17 +71,17 @@ def scores_lie_in_their_range(name: str, settings: Settings) -> None:
 
 def is_a_function_of_its_inputs(name: str, settings: Settings) -> None:
     """It is a function of its inputs and its generator, and leaves its inputs alone."""
-    entry, given = METRICS.get(name), inputs(name)
-    copies = [value.copy() for value in given]
-    a, b = (entry.value(*given, rng=stream(3, "metric")) for _ in range(2))
+    given = inputs(name)
+    copies = {need: value.copy() for need, value in given.items()}
+    a, b = (call(name, given, seed=3) for _ in range(2))
     require(pickle.dumps(a) == pickle.dumps(b), "two calls differ: draw random numbers from rng alone")
-    for value, copy in zip(given, copies, strict=True):
-        require(np.array_equal(value, copy), "it changes an array that it was given")
+    for need, copy in copies.items():
+        require(np.array_equal(given[need], copy), "it changes an array that it was given")
 
 
 def result_is_json(name: str, settings: Settings) -> None:
     """Its result is JSON, without NaN."""
-    result = METRICS.get(name).value(*inputs(name), rng=stream(0, "metric"))
+    result = call(name, inputs(name))
     try:
         json.dumps(result, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -81,20 +91,19 @@ def result_is_json(name: str, settings: Settings) -> None:
 def survives_a_constant_latent(name: str, settings: Settings) -> None:
     """A latent that is constant leaves its scores finite."""
     entry, given = METRICS.get(name), inputs(name)
-    if "codes" in entry.info.inputs:
-        given[entry.info.inputs.index("codes")][:, 4] = 1.0
-    result = entry.value(*given, rng=stream(0, "metric"))
+    if "codes" in given:
+        given["codes"][:, 4] = 1.0
+    result = call(name, given)
     for column in entry.info.scores:
         require(np.isfinite(result[column]), f"{column} is {result[column]} if one latent is constant")
 
 
 def refuses_nan(name: str, settings: Settings) -> None:
     """NaN in its inputs is refused with a ValueError that says so."""
-    entry, given = METRICS.get(name), inputs(name)
-    at = entry.info.inputs.index("codes") if "codes" in entry.info.inputs else 1
-    given[at].flat[0] = np.nan
+    info, given = METRICS.get(name).info, inputs(name)
+    given["codes" if "codes" in info.inputs else info.inputs[1]].flat[0] = np.nan
     try:
-        entry.value(*given, rng=stream(0, "metric"))
+        call(name, given)
     except ValueError as error:
         require("NaN" in str(error) or "finite" in str(error), f"NaN was refused for another reason: {error}")
     else:

@@ -14,13 +14,18 @@ from bench.errors import BenchError
 from bench.evaluation.codes import encode
 from bench.files import read_json, write_json
 from bench.metrics import kl, udr
+from bench.results.read import check_record
 from bench.results.record import WEIGHTS
+from bench.results.schemas import UdrRecord
 from bench.results.store import UDR, Store
 from bench.seeds import stream
 from bench.spec import RunSpec
 from bench.training import torch_setup
 from bench.training.state import build
 from bench.training.trained import load_weights
+
+#: What to do about a damaged file of UDR.
+ANEW = "delete it, `bench tune` writes it anew"
 
 
 def measure(folder: Path, specs: Sequence[RunSpec]) -> None:
@@ -62,7 +67,14 @@ def measure(folder: Path, specs: Sequence[RunSpec]) -> None:
 
 
 def read(folder: Path) -> dict[str, float]:
-    """UDR by run, as `measure` wrote it; empty where it wasn't measured."""
+    """UDR by run, as `measure` wrote it; empty where it wasn't measured.
+
+    Raises
+    ------
+    BenchError
+        If the file is damaged.
+    """
     if not (folder / UDR).exists():
         return {}
-    return {str(run): float(value) for run, value in read_json(folder / UDR).items()}
+    file = folder / UDR
+    return check_record(UdrRecord, {"udr": read_json(file, way_out=ANEW)}, f"'{file}'", ANEW).udr

@@ -197,5 +197,7 @@ def test_runs_alone_tell_of_a_plug_in(bench: Bench, study: Path) -> None:
 @pytest.mark.parametrize("plugins", [["my.py"], {"my.py": 3}, "my.py"])
 def test_a_damaged_record_is_one_line(bench: Bench, study: Path, plugins: Any) -> None:
     name(study, plugins)
-    message = "bench: results/toy/study.toml: record.plugins isn't a table of files and their checksums\n"
-    assert report(bench) == (2, "", message)
+    code, out, err = report(bench)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("bench: results/toy/study.toml: plugins")
+    assert err.endswith("; move the folder away or name another --study\n")

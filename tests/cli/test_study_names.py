@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from bench.cli.common import resolve_study
+from bench.errors import BenchError
+from bench.selectors import parse_seeds
 
 
 def save(path: str, seed: int) -> None:
@@ -50,3 +52,34 @@ def test_another_file_of_the_same_name_gets_another_study() -> None:
     assert other == f"{name}-{others[0].dataset.sha256[:6]}"
     Path("a/d.npz").rename("c.npz")
     assert resolved("npz[path=c.npz]")[1] == "smoke-npz-c"
+
+
+@pytest.mark.parametrize("name", ["CON", "nul", "aux.txt", "Com1.study.x", "LPT9"])
+def test_names_of_devices_are_refused(name: str) -> None:
+    settings = ["train.network=mlp"]
+    with pytest.raises(BenchError, match="Windows keeps that name for a device"):
+        resolve_study("smoke", None, settings, ["vae"], None, None, "1", name, None, None, Path("results"))
+
+
+@pytest.mark.parametrize("seeds", ["10000000000", "0-99999999999", "1,5-9999999999", "9" * 6_000, f"1-{'9' * 6_000}"])
+def test_seeds_beyond_any_study_are_one_line(seeds: str) -> None:
+    with pytest.raises(BenchError, match=r"--seeds.*(at most 100,000 are taken|is no seed)"):
+        parse_seeds(seeds)
+
+
+@pytest.mark.parametrize("setting", ["train.steps", "beta_vae.beta", "dsprites.sizes"])
+def test_numbers_of_thousands_of_digits_are_one_line(setting: str) -> None:
+    with pytest.raises(BenchError):
+        resolve_study(
+            "smoke",
+            None,
+            [f"{setting}={'9' * 6_000}"],
+            ["beta_vae"],
+            None,
+            None,
+            "1",
+            None,
+            None,
+            None,
+            Path("results"),
+        )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bench.data.source import DataFile
 from bench.errors import BenchError
 from bench.file_world import FileWorld
+from bench.registry import DATASETS, Entry
 from bench.world import WorldOptions
 
 BLOCKS, ROWS = 20, 50
@@ -164,8 +165,6 @@ def test_tampered_bytes_are_found(levels: Path) -> None:
 
 
 def test_the_command_line_prepares_and_verifies(bench: Any, levels: Path) -> None:
-    from bench.registry import DATASETS, Entry
-
     entry = Entry("grey", Grey, 1, DATASETS.get("mnist").info)
     with DATASETS.override({"grey": entry}):
         assert bench("data", "verify", "grey") == (0, f"{levels}: there; no checksum of it is known\n", "")
@@ -180,4 +179,23 @@ def test_the_command_line_prepares_and_verifies(bench: Any, levels: Path) -> Non
         assert (code, out) == (2, "")
         assert err.splitlines()[-1] == f"bench: {levels}: isn't there, and --offline allows no download"
         assert bench("data", "fetch", "grey")[0] == 2
-        assert "has no published files" in bench("data", "info", "dsprites")[2]
+        assert "has no published files" in bench("data", "verify", "dsprites")[2]
+
+
+def test_info_says_what_a_rendered_set_keeps(bench: Any) -> None:
+    code, out, _ = bench("data", "info", "shapes3d_like")
+    assert (code, "480,000 images of 3 x 64 x 64, 5,625 MiB as bytes" in out) == (0, True)
+    layers = DATASETS.get("shapes3d_like").value.layers
+    assert f"once all have been, {480 * layers * 64 * 64 / 2**20:,.1f} MiB are kept" in out
+    # One shape of four: a quarter of the geometries.
+    assert f"{120 * layers * 64 * 64 / 2**20:,.1f} MiB" in bench("data", "info", "shapes3d_like[shape=1]")[1]
+
+
+def test_info_says_what_a_user_should_know_of_own_images(bench: Any, tmp_path: Path) -> None:
+    factors = np.array([[0, 0], [0, 1], [1, 0]])
+    np.savez(tmp_path / "own.npz", images=np.zeros((3, 32, 32), dtype=np.uint8), factors=factors)
+    code, out, _ = bench("data", "info", f"npz[path={tmp_path / 'own.npz'}]")
+    assert (code, "  its factors don't multiply out: 2 x 2 = 4 combinations, 3 of which have images" in out) == (
+        0,
+        True,
+    )

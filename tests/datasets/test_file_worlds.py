@@ -239,3 +239,11 @@ def test_real_mnist_as_a_data_set():
         974,
         1009,
     ]
+
+
+def test_fashion_mnist_is_the_authors_files_and_not_mnists() -> None:
+    files, others = DATASETS.get("fashion_mnist").value.files, DATASETS.get("mnist").value.files
+    assert [file.name for file in files] == [file.name for file in others]
+    assert len({file.checksum for file in (*files, *others)}) == 8
+    assert all(file.checksum.startswith("md5:") and len(file.checksum) == 36 for file in files)
+    assert all(file.urls[0].endswith(f"amazonaws.com/{file.name}") for file in files)

@@ -12,14 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from bench.api.study import load_study
 from bench.config.expand import expand
 from bench.config.study import resolve
+from bench.evaluation.codes import PRIOR
+from bench.evaluation.montages import grid
 from bench.execution import plan, train_group, worker
 from bench.execution import run as execution_run
 from bench.execution.task import Task
 from bench.files import write_json
 from bench.results.store import Store
+from bench.seeds import stream
 from bench.spec import MethodSpec
 
 pytestmark = pytest.mark.slow
@@ -30,6 +35,7 @@ DETERMINISTIC = (
     "weights.safetensors",
     "traversals.png",
     "reconstructions.png",
+    "samples.png",
 )
 
 
@@ -81,6 +87,15 @@ def test_records_are_complete(reference):
     assert rows[0].startswith("step,reconstruction,kl,beta,set_point,kl_0,")
     assert [int(row.split(",")[0]) for row in rows[1:]] == [10, 20, 30, 40]
     assert not list((reference.work / run.name).glob("*")) if (reference.work / run.name).exists() else True
+
+
+def test_samples_are_of_the_same_codes_for_every_method_that_has_a_prior(reference):
+    study = load_study(reference.path)
+    for folder in reference.runs.iterdir():
+        model = study.model(folder.name)
+        made = model.decode(stream(0, PRIOR).standard_normal((20, model.latent_dim)))
+        with Image.open(folder / "samples.png") as image:
+            assert np.array_equal(np.asarray(image), grid(made.reshape(2, 10, *made.shape[1:]))[..., 0])
 
 
 def test_two_processes_give_the_same_bytes_as_one(reference, tmp_path):

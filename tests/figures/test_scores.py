@@ -17,7 +17,9 @@ from helpers.synthetic import Build
 
 
 def matrix(axes: Any) -> np.ndarray:
-    return np.ma.filled(axes.images[0].get_array(), np.nan)
+    """The cells of a heat map, a row for each tick."""
+    drawn = [*axes.images, *axes.collections][0]
+    return np.ma.filled(drawn.get_array(), np.nan).reshape(len(axes.get_yticks()), -1)
 
 
 def place(axes: Any, name: str) -> int:

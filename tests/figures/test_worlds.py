@@ -10,7 +10,16 @@ import pytest
 from PIL import Image
 
 from bench.evaluation.montages import grid
-from bench.figures import animation, class_scatter, curves, rate_distortion, reconstructions, tradeoff, traversals
+from bench.figures import (
+    animation,
+    class_scatter,
+    curves,
+    rate_distortion,
+    reconstructions,
+    samples,
+    tradeoff,
+    traversals,
+)
 from bench.figures.axes import style
 from bench.figures.frames import Animation, halved
 from bench.reporting.tables import make_table
@@ -35,7 +44,7 @@ def picture(shape: tuple[int, int, int]) -> np.ndarray:
 def with_pictures(study_builder: Build, shape: tuple[int, int, int]) -> Study:
     builder = study_builder()
     run = builder.run("vae", 0, {"kl": 1.0, "reconstruction_bce": 20.0})
-    for name, (rows, columns) in {"traversals": (LATENTS, 30), "reconstructions": (2, 10)}.items():
+    for name, (rows, columns) in {"traversals": (LATENTS, 30), "reconstructions": (2, 10), "samples": (2, 10)}.items():
         pixels = grid(np.tile(picture(shape), (rows, columns, 1, 1, 1)))
         file = builder.root / "runs" / run / f"{name}.png"
         Image.fromarray(pixels if shape[0] == 3 else pixels[..., 0]).save(file)
@@ -54,7 +63,7 @@ def share(pixels: np.ndarray, colour: tuple[int, int, int]) -> float:
 
 
 @pytest.mark.parametrize("size", [(28, 28), (48, 32), (32, 48)])
-@pytest.mark.parametrize("figure", [reconstructions.reconstructions, traversals.traversals])
+@pytest.mark.parametrize("figure", [reconstructions.reconstructions, samples.samples, traversals.traversals])
 def test_colour_is_drawn_in_colour(study_builder: Build, figure: Any, size: tuple[int, int]) -> None:
     with style():
         pixels = drawn(figure(with_pictures(study_builder, (3, *size))))
@@ -64,7 +73,7 @@ def test_colour_is_drawn_in_colour(study_builder: Build, figure: Any, size: tupl
 
 
 @pytest.mark.parametrize("size", [(28, 28), (48, 32), (32, 48)])
-@pytest.mark.parametrize("figure", [reconstructions.reconstructions, traversals.traversals])
+@pytest.mark.parametrize("figure", [reconstructions.reconstructions, samples.samples, traversals.traversals])
 def test_grey_is_drawn_in_grey_as_light_as_it_is(study_builder: Build, figure: Any, size: tuple[int, int]) -> None:
     with style():
         pixels = drawn(figure(with_pictures(study_builder, (1, *size))))
@@ -190,3 +199,30 @@ def test_figures_of_data_with_squared_errors_show_squared_errors(study_builder: 
     plain = read_study(study_builder("plain").fill([0, 1], ["vae", "beta_vae"], rows=3))
     assert reconstruction_score(plain, "dsprites") == "reconstruction_bce"
     assert curves.curves(plain).axes[0].get_ylabel() == "Reconstruction (nats)"
+
+
+def test_samples_are_of_trained_methods_that_have_them(study_builder: Build) -> None:
+    builder = study_builder()
+    for method, seed in (("vae", 0), ("vae", 1), ("beta_vae", 1), ("factor_vae", 0), ("untrained", 0)):
+        run = builder.run(method, seed, {"kl": 1.0})
+        if method != "factor_vae":
+            pixels = grid(np.tile(picture((3, 8, 8)), (2, 10, 1, 1, 1)))
+            Image.fromarray(pixels).save(builder.root / "runs" / run / "samples.png")
+    figure = samples.samples(read_study(builder.study()))
+    assert not isinstance(figure, dict)
+    titles = [axes.get_title(loc="left") for axes in figure.axes if axes.images]
+    assert titles == ["VAE, seed 0, 3,000 steps", "β-VAE, seed 1, 3,000 steps"]
+
+
+def test_runs_without_samples_have_no_figure_of_them(study_builder: Build) -> None:
+    builder = study_builder()
+    builder.run("vae", 0, {"kl": 1.0})
+    assert samples.samples(read_study(builder.study())) == {}
+
+
+def test_a_table_says_what_its_data_are_remarked_with(study_builder: Build) -> None:
+    builder = study_builder()
+    for seed in (0, 1):
+        builder.run("vae", seed, {"kl": 1.0}, result={"remarks": ["its factors don't multiply out"]})
+    notes = make_table(read_study(builder.study()), "dsprites").notes
+    assert [note for note in notes if "multiply" in note] == ["Its factors don't multiply out."]

@@ -35,7 +35,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "z_max_variance": {"n_votes_train": 100, "n_votes_test": 50, "batch_size": 8},
     "elbo": {"n_samples": 50},
 }
-ROWS = ("codes", "logvar", "factors", "sources", "covariance", "true_mean", "true_covariance")
+ROWS = ("codes", "logvar", "factors", "labels", "sources", "covariance", "true_mean", "true_covariance")
 
 
 class Table(dict[str, Any]):
@@ -132,9 +132,10 @@ def tables(draw: st.DrawFn, *, plain: bool = False, least: int = 1) -> Table:
         factors = np.empty((n, len(columns)), dtype=object)
         for k, column in enumerate(columns):
             factors[:, k] = column
+    labels = numbers[:, 0]
     if not plain and draw(st.booleans()):
         rows = random.integers(n, size=n)  # unsorted, and some more than once
-        table, logvar, factors = table[rows], logvar[rows], factors[rows]
+        table, logvar, factors, labels = table[rows], logvar[rows], factors[rows], labels[rows]
     if not plain:
         kind = draw(st.sampled_from([np.float64, np.float64, np.float32, np.int64]))
         if kind is not np.int64 or np.abs(table).max() < 2**62:
@@ -148,6 +149,7 @@ def tables(draw: st.DrawFn, *, plain: bool = False, least: int = 1) -> Table:
             "codes": table,
             "logvar": logvar,
             "factors": factors,
+            "labels": labels,
             "sources": sources,
             "covariance": spread[:, :, None] * np.eye(d) if d < 10 else np.zeros((0, d, d)),
             "true_mean": 0.9 * sources,
@@ -282,17 +284,20 @@ def repeated(table: Table, key: int) -> Table:
 INVARIANT = {
     "active_units": (rows, latents, mirror, shift, constant),
     "beta_vae_score": (),
+    "coverage": (),
     "dci": (larger_names, scale),
     "dcimig": (rows, latents, names, larger_names, factors, scale, constant, repeated),
     "downstream": (),
     "elbo": (),
     "factor_vae_score": (names, larger_names, scale),
     "fairness": (larger_names, scale),
+    "generalisation": (),
     "generation": (),
     "inference": (rows,),
     "infomec": (larger_names, scale),
     "irs": (rows, latents, names, larger_names, factors, scale, mirror, shift, constant),
     "kl": (rows, latents, mirror, repeated),
+    "linear_probe": (),
     "mig": (rows, latents, names, larger_names, factors, scale, constant, repeated),
     "mig_sup": (rows, latents, names, larger_names, factors, scale, constant, repeated),
     "mig_sampled": (rows, latents, names, larger_names, factors, scale, mirror, shift, repeated),

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
+import signal
+import threading
 import time
-from concurrent.futures import Future
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
 
 from bench.errors import BenchError
-from bench.execution import processes
 from bench.figures.axes import new_figure
 from bench.registry import FIGURES, load_plugin, loaded_plugins
 from bench.reporting import figure_files
@@ -43,15 +40,14 @@ def test_several_processes_give_the_bytes_of_one(study: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_others_draw_what_is_not_begun_here(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_others_draw(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def here(*_: object) -> None:
         raise AssertionError("drawn in this process")
 
     (tmp_path / "out").mkdir()
-    with figure_files.pictures(read_study(study), tmp_path / "out", tmp_path / "begun", 2) as take:
-        monkeypatch.setattr(figure_files, "draw", here)
-        monkeypatch.setattr(figure_files, "_share", lambda *_: {})
-        assert {stem for stem, _ in take()} == {"fig_curves", "fig_kl_per_latent", "fig_reconstructions", "fig_strip"}
+    monkeypatch.setattr(figure_files, "draw", here)
+    drawn = figure_files.pictures(read_study(study), tmp_path / "out", 2)
+    assert [stem for stem, _ in drawn] == ["fig_curves", "fig_strip", "fig_kl_per_latent", "fig_reconstructions"]
     assert len(list((tmp_path / "out").glob("*.pdf"))) == 4
 
 
@@ -89,53 +85,24 @@ def test_an_error_in_another_process_is_told_as_in_this_one(
         with pytest.raises(BenchError, match=r"reconstructions.png is no picture"):
             render(study, tmp_path / f"out{n_jobs}", n_jobs=n_jobs)
         assert not (tmp_path / f"out{n_jobs}").exists()
-    monkeypatch.setattr(figure_files, "_share", lambda *_: {})
-    with pytest.raises(BenchError, match=r"reconstructions.png is no picture"):
-        render(study, tmp_path / "out", n_jobs=2)
 
 
-def test_others_get_the_study_as_it_was_when_drawing_began(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is drawn here adds to what the study keeps; it must not do so while the study is being sent."""
-    sent: list[bytes] = []
-
-    class Worker:
-        def submit(self, _: object, data: bytes, *__: object) -> Future[dict[str, Any]]:
-            sent.append(data)
-            done: Future[dict[str, Any]] = Future()
-            done.set_result({})
-            return done
-
-    monkeypatch.setattr(processes, "crew", lambda _: nullcontext([Worker()]))
-    (tmp_path / "out").mkdir()
-    whole = read_study(study)
-    with figure_files.pictures(whole, tmp_path / "out", tmp_path / "begun", 2):
-        whole.__dict__["later"] = 1
-    (data,) = sent
-    assert "later" not in vars(pickle.loads(data))  # noqa: S301  (our own)
-
-
+@pytest.mark.slow
 def test_an_interruption_stops_the_others_at_once(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    crews = []
-    real = processes.crew
-
-    def crew(environments: list[dict[str, str]]) -> Any:
-        crews.append(real(environments))
-        return crews[-1]
-
-    monkeypatch.setattr(processes, "crew", crew)
     (tmp_path / "out").mkdir()
     slow = tmp_path / "slow.py"
-    slow.write_text("import time\ntime.sleep(600)\n")
+    slow.write_text(f"import pathlib, time\npathlib.Path({str(tmp_path / 'begun')!r}).touch()\ntime.sleep(600)\n")
     monkeypatch.setattr(figure_files, "loaded_plugins", lambda: [slow])
     began = time.monotonic()
-    with (
-        pytest.raises(KeyboardInterrupt),
-        figure_files.pictures(read_study(study), tmp_path / "out", tmp_path / "begun", 2),
-    ):
-        raise KeyboardInterrupt
-    assert len(crews) == 1
+
+    def interrupt() -> None:
+        while not (tmp_path / "begun").exists() and time.monotonic() - began < 60:
+            time.sleep(0.1)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        figure_files.pictures(read_study(study), tmp_path / "out", 2)
     assert time.monotonic() - began < 60
 
 

@@ -112,7 +112,6 @@ def test_figures_that_raise_in_other_processes_are_named(study_builder, tmp_path
     with FIGURES.override(only=("strip", "tradeoff")):
         FIGURES.register("odd")(odd)
         whole = read_study(builder.root)
-        with figure_files.pictures(whole, tmp_path / "out", tmp_path / "begun", 2, tell=lines.append) as take:
-            drawn = take()
+        drawn = figure_files.pictures(whole, tmp_path / "out", 2, tell=lines.append)
     assert lines == ["figure 'odd' is left out: RuntimeError"]
     assert [stem for stem, _ in drawn] == ["fig_strip"]

@@ -242,7 +242,15 @@ def test_the_command_of_a_run_plans_that_run(tmp_path: Path) -> None:
 def test_the_little_markdown() -> None:
     assert rich(HOW_TO_READ).count("<li>") == HOW_TO_READ.count("\n- ") + 1
     assert "<strong>Bold</strong>" in rich(HOW_TO_READ)
-    assert rich("<i>\n\nAnd *this*.").endswith("<p>&lt;i&gt;</p>\n<p>And *this*.</p>")
+    assert rich("<i>\n\nAnd *this*.").endswith("<p>&lt;i&gt;</p>\n<p>And <em>this</em>.</p>")
+    assert rich("As [CSV](table_tuning.csv).") == '<p>As <a href="table_tuning.csv">CSV</a>.</p>'
+
+
+@pytest.mark.parametrize(
+    "text", ["[x](javascript:alert(1))", "![y](y.png)", "[z](//e.org/a.csv)", "https://e.org", "<b>"]
+)
+def test_the_little_markdown_has_no_elements_pictures_or_addresses(text: str) -> None:
+    assert not re.search("<(?!/?p>)", str(rich(text)))
 
 
 def test_a_table_of_texts_has_its_intervals_below_the_numbers() -> None:

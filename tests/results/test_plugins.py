@@ -17,7 +17,7 @@ CODE = "from pathlib import Path\nPath('ran').touch()\n"
 def study_that_names(plugin: Path, checksum: str) -> Path:
     folder = Path("results/study")
     (folder / "runs").mkdir(parents=True, exist_ok=True)
-    text = tomli_w.dumps({"record": {"plugins": {plugin.as_posix(): checksum}}})
+    text = tomli_w.dumps({"record": {"schema_version": 1, "name": "study", "plugins": {plugin.as_posix(): checksum}}})
     (folder / "study.toml").write_text(text, encoding="utf-8")
     return folder
 

@@ -16,6 +16,11 @@ from bench.results.store import Store, explain
 from helpers.specs import specs_of
 
 
+def result(who):
+    """Return a result that can be told from others."""
+    return {"schema_version": 1, "status": "ok", "scores": {}, "who": who}
+
+
 @pytest.fixture
 def specs():
     return specs_of(["vae"], seeds=[0, 1])
@@ -39,35 +44,35 @@ def test_create_records_the_plan_beside_earlier_ones(store, specs):
 
 def test_commit_is_a_rename_and_the_first_writer_wins(store):
     with store.claim("r") as folder:
-        write_json(folder / "result.json", {"who": "first"})
+        write_json(folder / "result.json", result("first"))
         store.commit(folder, "r")
     assert not folder.exists()
     with store.claim("r") as folder:
-        write_json(folder / "result.json", {"who": "second"})
+        write_json(folder / "result.json", result("second"))
         store.commit(folder, "r")
-    assert store.result("r") == {"who": "first"}
+    assert store.result("r") == result("first")
     assert not folder.exists()
 
 
 def test_rerun_replaces_only_when_the_new_one_is_there(store):
     for who in ("first", "second"):
         with store.claim("r") as folder:
-            write_json(folder / "result.json", {"who": who})
+            write_json(folder / "result.json", result(who))
             store.commit(folder, "r", replace=True)
-    assert store.result("r") == {"who": "second"}
+    assert store.result("r") == result("second")
 
 
 def test_a_kill_between_the_two_renames_of_a_replacement_loses_nothing(store):
     with store.claim("r") as folder:
-        write_json(folder / "result.json", {"who": "first"})
+        write_json(folder / "result.json", result("first"))
         store.commit(folder, "r")
     with store.claim("r") as folder:
         # What was to replace it is whole before the first rename.
-        write_json(folder / "result.json", {"who": "second"})
+        write_json(folder / "result.json", result("second"))
     (store.runs / "r").rename(store.work / "r.replaced")
     assert not store.is_done("r")
     with store.claim("r"):
-        assert store.result("r") == {"who": "first"}
+        assert store.result("r") == result("first")
 
 
 def test_a_claimed_run_is_not_given_twice_and_is_free_after_a_kill(store):
@@ -103,7 +108,7 @@ def test_a_damaged_result_is_named(store):
     with store.claim("r") as folder:
         (folder / "result.json").write_text('{"sta')
         store.commit(folder, "r")
-    with pytest.raises(BenchError, match=r"result.json' can't be read: .*; delete its folder and run the study again"):
+    with pytest.raises(BenchError, match=r"result.json can't be read: .*; or remove that run's folder"):
         store.result("r")
 
 
@@ -144,9 +149,9 @@ def test_a_finished_run_is_adopted_from_another_study(store, specs, tmp_path):
     other = Store(tmp_path / "results" / "other")
     other.create({}, specs)
     with other.claim("r") as folder:
-        write_json(folder / "result.json", {"who": "other"})
+        write_json(folder / "result.json", result("other"))
         other.commit(folder, "r")
     assert store.adopt(other, "r")
-    assert store.result("r") == {"who": "other"} == other.result("r")
+    assert store.result("r") == result("other") == other.result("r")
     assert not store.adopt(other, "r"), "it is there already"
     assert not store.adopt(other, "nothing")
