@@ -199,14 +199,14 @@ def _deciding_first(item: Verdict) -> list[Outcome]:
 
 def _count(item: Verdict, one: Outcome) -> str:
     """How many seeds a test rests on, why others have no part, and how many are needed where these are too few."""
-    words = [f"{one.n}"]
+    words = f"{one.n}"
     if one.n_unequal:
         equal = " and ".join(score_info(score).label.partition(" (")[0] for score in item.claim.equal)
-        words = [f"{one.n} of {one.n + one.n_unequal} pairs of seeds reached equal {equal}"]
-    left = {"diverged": one.n_diverged, "failed": one.n_failed, "don't have the measure": one.n_without}
-    words += [f"{count} {what}" for what, count in left.items() if count]
-    words += [f"{item.claim.least_seeds} are needed"] if one.n < item.claim.least_seeds else []
-    return "; ".join(words)
+        words = f"{one.n} of {one.n + one.n_unequal} pairs of seeds reached equal {equal}"
+    left = {"diverged": one.n_diverged, "failed": one.n_failed, "without": one.n_without}
+    out = ", ".join(f"{count} {word}" for word, count in left.items() if count)
+    words += f" ({out})" if out else ""
+    return words + (f"; {item.claim.least_seeds} are needed" if one.n < item.claim.least_seeds else "")
 
 
 def _test_row(verdict: Verdict, one: Outcome) -> list[str]:
