@@ -60,9 +60,9 @@ def markdown(verdicts: Sequence[Verdict], *, tests: bool = True) -> str:
                 for v in own]  # fmt: skip
         heads = ["id", "statement", "verdict", "effect [95 %]", "n", "preset", "next"]
         blocks.append(markdown_table(heads, rows, style="spaced"))
-        detail = [_test_row(verdict, item) for verdict in own for item in verdict.outcomes]
+        detail = [_test_row(verdict, item) for verdict in own for item in _deciding_first(verdict)]
         if tests and detail:
-            heads = ["id", "measure", "of", "effect [95 %]", "claimed", "n", "verdict", "seeds it takes"]
+            heads = ["id", "measure", "of", "effect [95 %]", "our margin", "n", "verdict", "seeds it takes"]
             blocks.append(markdown_table(heads, detail, style="spaced"))
         if tests:
             notes = {v.claim.id: f"- {_short(v)} ({_section(v)}): {_notes(v)}" for v in own}
@@ -162,7 +162,7 @@ def _effect(item: Verdict) -> str:
     if one is None:
         return "–"
     of = f" (of {len(item.outcomes)} tests)" if len(item.outcomes) > 1 else ""
-    return f"{_measured(one)}: {_interval(one)}, claimed {claimed(one.test)}{of}"
+    return f"{_measured(one)}: {_interval(one)}, our margin: {claimed(one.test)}{of}"
 
 
 def _measured(one: Outcome) -> str:
@@ -189,13 +189,24 @@ def _interval(one: Outcome) -> str:
 
 def _n(item: Verdict) -> str:
     one = item.decisive
-    return _count(one) if one else "–"
+    return _count(item, one) if one else "–"
 
 
-def _count(one: Outcome) -> str:
-    left = {"diverged": one.n_diverged, "failed": one.n_failed, "unequal": one.n_unequal, "without": one.n_without}
+def _deciding_first(item: Verdict) -> list[Outcome]:
+    """All tests of a claim, the one that its verdict hangs on before the others."""
+    return sorted(item.outcomes, key=lambda one: one is not item.decisive)
+
+
+def _count(item: Verdict, one: Outcome) -> str:
+    """How many seeds a test rests on, why others have no part, and how many are needed where these are too few."""
+    words = f"{one.n}"
+    if one.n_unequal:
+        equal = " and ".join(score_info(score).label.partition(" (")[0] for score in item.claim.equal)
+        words = f"{one.n} of {one.n + one.n_unequal} pairs of seeds reached equal {equal}"
+    left = {"diverged": one.n_diverged, "failed": one.n_failed, "without": one.n_without}
     out = ", ".join(f"{count} {word}" for word, count in left.items() if count)
-    return f"{one.n}" + (f" ({out})" if out else "")
+    words += f" ({out})" if out else ""
+    return words + (f"; {item.claim.least_seeds} are needed" if one.n < item.claim.least_seeds else "")
 
 
 def _test_row(verdict: Verdict, one: Outcome) -> list[str]:
@@ -203,7 +214,7 @@ def _test_row(verdict: Verdict, one: Outcome) -> list[str]:
     effect = _interval(one) if one.n else "–"
     takes = "" if one.status != "undecided" else f"{one.seeds_needed:,}" if one.seeds_needed else "> 1,000"
     where = f"{claimed(one.test)} {one.test.unit}"
-    return [_short(verdict), _label(one), of, effect, where, _count(one), one.status, takes]
+    return [_short(verdict), _label(one), of, effect, where, _count(verdict, one), one.status, takes]
 
 
 def _section(item: Verdict) -> str:

@@ -132,7 +132,7 @@ def _values(study: Study, dataset: str, score: str) -> dict[str, dict[int, float
 
 def _best(of: _Compared) -> str:
     """Which method's score lies above all others', or that none does."""
-    at = "at equal distortion" if of.at_equal_distortion else "as set, not at equal distortion"
+    at = "at equal distortion" if of.at_equal_distortion else "at the settings run, which aren't at equal distortion"
     if all(pair.n < MIN_SEEDS for pair in of.pairs):
         proves = "seed proves" if of.n_seeds == 1 else "seeds prove"
         return (
@@ -176,7 +176,8 @@ def _undecided(of: _Compared) -> str:
     more = "1 more pair shares" if few == 1 else f"{few} more pairs share"
     beside = f" ({more} too few seeds, or no distortion)" if few else ""
     if not open_:
-        return f"all {len(tested)} pairs of methods are told apart in {of.label}{beside}."
+        which = "the only pair of methods is" if len(tested) == 1 else f"all {len(tested)} pairs of methods are"
+        return f"{which} told apart in {of.label}{beside}."
     shown = [f"{pair.first} and {pair.second} ({_amount(pair)})" for pair in map(Pair.upwards, open_)]
     shown = shown if len(shown) <= NAMED else [*shown[:NAMED], f"{len(shown) - NAMED} more"]
     return (
@@ -299,4 +300,4 @@ def _upper(text: str) -> str:
 
 
 #: First words of sentences that aren't names.
-OPENINGS = ("no", "with", "all", "in")
+OPENINGS = ("no", "with", "all", "the")

@@ -30,8 +30,9 @@ DPI = 200
 GREYS = 64
 #: Colours, the commonest of a figure, that its palette has exactly.
 COMMON = 128
-#: Runs of a study below which other processes would take longer to start than to draw.
-SHARED_FROM = 20
+#: Runs of a study below which one process draws: on two cores two took 18 to 23 s for 60 runs, one 7 to 10, since every
+#: process imports anew what it draws with.
+SHARED_FROM = 1_000
 #: Processes that draw, at most: more take longer to start than they save.
 MOST = 4
 

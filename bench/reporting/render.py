@@ -252,6 +252,7 @@ def _page(
     has_page = (folder / "report.html").exists()
     blocks = [
         f"# {escape_name(study.name)}",
+        f"> **{escape_name(meta['notice'])}**" if meta.get("notice") else "",
         _answers(opening),
         *(_picture(folder, stem, caption) for stem, caption in leading),
         escape_name(meta.get("description", "")),

@@ -27,7 +27,7 @@ def test_all_three_formats_hold_the_same_numbers(study_builder: Build) -> None:
     assert float(rows[0]["effect"]) == record["tests"][0]["effect"] == pytest.approx(0.2)
     assert record["verdict"] == rows[0]["verdict"] == "reproduced"
     assert rows[1]["effect"] == ""
-    assert "MIG, β-VAE − VAE: 0.200 [0.128, 0.272], claimed > 0 (of 2 tests)" in text
+    assert "MIG, β-VAE − VAE: 0.200 [0.128, 0.272], our margin: > 0 (of 2 tests)" in text
     assert "Mind the gap. Any one of its tests is enough. Margins: mig: toy" in text
     assert len({line.count("|") for line in text.splitlines() if line.startswith("| C1")}) == 2
 

@@ -94,12 +94,13 @@ def test_a_page_that_raises_is_named(study, bench, no_figures, monkeypatch):
     monkeypatch.undo()
 
 
-def test_figures_that_raise_in_other_processes_are_named(study_builder, tmp_path):
+def test_figures_that_raise_in_other_processes_are_named(study_builder, tmp_path, monkeypatch):
     from bench.reporting import figure_files
     from bench.results.study import read_study
 
     builder = study_builder("many")
     builder.study()
+    monkeypatch.setattr(figure_files, "SHARED_FROM", 20)
     for seed in range(figure_files.SHARED_FROM):
         builder.run("vae", seed, {"mig": 0.1})
 

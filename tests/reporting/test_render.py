@@ -27,6 +27,17 @@ FIGURE_NAMES = [
 ]  # fmt: skip
 
 
+def assert_links_lead_somewhere(page: Path) -> None:
+    """Every link is to a file beside the report or to one of its headings, as GitHub names them."""
+    text = page.read_text(encoding="utf-8")
+    headings = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
+    anchors = {"#" + re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert targets
+    for target in targets:
+        assert target in anchors or (page.parent / target).is_file()
+
+
 @pytest.mark.slow
 def test_twice_gives_the_same_bytes_and_everything_is_there(study_builder: Build, tmp_path: Path) -> None:
     path = study_builder().fill(range(2), METHODS, pictures=True, rows=10)
@@ -39,10 +50,7 @@ def test_twice_gives_the_same_bytes_and_everything_is_there(study_builder: Build
     )
     assert digests(render(path, tmp_path / "reports" / "toy").parent) == first
     assert [item.name for item in (tmp_path / "reports").iterdir()] == ["toy"]
-    text = page.read_text(encoding="utf-8")
-    headings = {re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-") for line in text.splitlines()}
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        assert target[1:] in headings if target.startswith("#") else (page.parent / target).is_file()
+    assert_links_lead_somewhere(page)
     for name in FIGURE_NAMES:
         with Image.open(page.parent / f"fig_{name}.png") as image:
             assert 600 <= image.width <= 1500
@@ -66,9 +74,7 @@ def test_a_short_report_has_the_figures_that_are_named_and_says_how_to_get_the_r
     assert all(short[name] == before[name] for name in short.keys() - {"report.md"})
     text = page.read_text(encoding="utf-8")
     assert "`bench report reference/toy` draws all figures and writes report.html" in text
-    headings = {re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-") for line in text.splitlines()}
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        assert target[1:] in headings if target.startswith("#") else (page.parent / target).is_file()
+    assert_links_lead_somewhere(page)
     added = set(text.splitlines()) - set(before["report.md"].decode().splitlines())
     assert len(added) == 3  # two captions without a PDF, and that sentence
     # A short report takes the place of a whole one as a whole.
@@ -100,7 +106,7 @@ def test_the_page_says_what_ran(study_builder: Build, tmp_path: Path, no_figures
     builder.run("beta_vae", 7, {"kl": 1.0}, provenance={"dirty": True, "commit": "f" * 40, "wall_s": 3600})
     path = builder.fill([0, 1, 2], ["beta_vae", "untrained"])
     text = render(path, tmp_path / "out").read_text(encoding="utf-8")
-    assert "a small world: reduced data set: 5,120 images of 32×32; not comparable with published numbers" in text
+    assert "> **reduced data set: 5,120 images of 32×32; not comparable with published numbers**" in text
     assert "**Seeds:** 0-2, 7" in text
     assert "7 runs of 6 planned" in text
     assert "steps 3000, batch size 64, network conv32, latent dim 6, optimizer adam, lr 0.0005" in text
