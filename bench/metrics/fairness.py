@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metric import Ints, Score, check_codes, register_metric
+from bench.metric import Floats, Ints, Score, check_codes, register_metric
 from bench.metrics._predictors import Predictor, check_predictor, predict
 from bench.metrics._samples import count_active, cut_continuous, left_out, per_factor, per_pair, scorable_factors
 from bench.metrics._splits import split_rows
@@ -46,8 +46,8 @@ def fairness(
     of 32 values and 5,000 rows of 40 values. The score avoids this: which answers a value favours is decided on
     four fifths of its test rows and measured on the fifth, five times. It is 0 on average where predictions are fair
     and otherwise rather too small, while the plug-in estimate, ``unfairness_plug_in``, is too large; the error is what
-    lies between them. (disentanglement_lib sets the sensitive factor of 100 images to each of its values, which needs
-    new images.)
+    lies between them, or the standard error over the fifths where that is larger. (disentanglement_lib sets the
+    sensitive factor of 100 images to each of its values, which needs new images.)
 
     Parameters
     ----------
@@ -90,13 +90,15 @@ def fairness(
     used = classes[:, columns]
     guesses = np.stack([predict(predictor, table[train], column[train], table[test], rng) for column in used.T], axis=1)
     n = len(columns)
-    crossed, plugged = np.full((2, n, n), np.nan)
+    crossed, plugged, chance = np.full((3, n, n), np.nan)
     for s, sensitive in enumerate(used[test].T):
         fold = draw_folds(sensitive, rng)
         for y in range(n):
             if y != s:
                 plugged[y, s] = total_variation(guesses[:, y], sensitive)
-                crossed[y, s] = crossed_variation(guesses[:, y], sensitive, fold)
+                parts = crossed_parts(guesses[:, y], sensitive, fold)
+                crossed[y, s] = parts.sum() / len(test)
+                chance[y, s] = np.std(parts, ddof=1) * np.sqrt(len(parts)) / len(test) if len(parts) > 1 else np.nan
     n_factors = classes.shape[1]
     matrix: list[list[float | None]] = [[None] * n_factors for _ in range(n_factors)]
     for y, row in zip(columns, per_pair(crossed, columns, n_factors), strict=True):
@@ -105,7 +107,10 @@ def fairness(
     unfairness = min(max(float(np.nanmean(crossed)), 0.0), plug_in)
     return {
         "unfairness": unfairness,
-        "unfairness_error": max(plug_in - unfairness, 1 / len(test)),
+        # The pairs share their test rows, so that their chance errors don't average out.
+        "unfairness_error": max(
+            plug_in - unfairness, float(np.nan_to_num(chance[~np.eye(n, dtype=bool)]).mean()), 1 / len(test)
+        ),
         "unfairness_plug_in": plug_in,
         "unfairness_per_factor": per_factor(np.nanmean(crossed, axis=1), columns, n_factors),
         "total_variation": matrix,
@@ -143,16 +148,21 @@ def crossed_variation(guess: Ints, sensitive: Ints, fold: Ints) -> float:
     float
         -1 to 1. On average 0 where predictions are fair, and nowhere above the total variation.
     """
+    return float(crossed_parts(guess, sensitive, fold).sum()) / len(guess)
+
+
+def crossed_parts(guess: Ints, sensitive: Ints, fold: Ints) -> Floats:
+    """What each part of the rows adds to `crossed_variation`, in rows; float64, one value per part."""
     whole = _joint(guess, sensitive)
-    apart = 0.0
+    apart = []
     for number in np.unique(fold):
         part = _joint(guess, sensitive, fold == number)
         rest = whole - part
         # p(y | s) > p(y) in the rest, without a division.
         favoured = rest * rest.sum() > rest.sum(axis=1, keepdims=True) * rest.sum(axis=0)
         excess = part - part.sum(axis=1, keepdims=True) * (part.sum(axis=0) / part.sum())
-        apart += float(excess[favoured].sum())
-    return apart / len(guess)
+        apart.append(float(excess[favoured].sum()))
+    return np.asarray(apart, dtype=np.float64)
 
 
 def draw_folds(column: Ints, rng: np.random.Generator) -> Ints:

@@ -118,3 +118,15 @@ class TestMetric:
     def test_refuses_an_unknown_predictor(self):
         with pytest.raises(ValueError, match="'hist_gbt'"):
             fairness(np.ones((30, 2)), grid((5, 6)), predictor="svm", rng=rng())
+
+
+class TestError:
+    def test_covers_what_another_split_of_few_rows_changes(self):
+        draw = rng(6)
+        factors = np.stack([draw.integers(0, 2, 60), draw.integers(0, 2, 60)], axis=1)
+        codes = factors + draw.normal(size=(60, 2)) * 0.5
+        results = [fairness(codes, factors, predictor="logistic", rng=rng(seed)) for seed in range(12)]
+        spread = np.std([result["unfairness"] for result in results])
+        assert spread > 0.1
+        # What lies between the two estimates says 0.05, one row of the test rows, for most splits.
+        assert np.median([result["unfairness_error"] for result in results]) > 0.75 * spread
