@@ -69,7 +69,7 @@ def test_settings_of_the_study_may_be_shares(study_builder: Build) -> None:
     text = (path / "study.toml").read_text()
     (path / "study.toml").write_text(text + tomli_w.dumps(asked))
     assert ledger([read_study(path)], papers=paper_of(claim))[0].status == "not run", "nobody says what 90 % are"
-    (path / "study.toml").write_text(text + tomli_w.dumps(asked | {"record": {"plain_kl": [kl]}}))
+    (path / "study.toml").write_text(text + tomli_w.dumps(asked | {"record": {"schema_version": 1, "plain_kl": [kl]}}))
     (outcome,) = ledger([read_study(path)], papers=paper_of(claim))[0].outcomes
     assert outcome.effect == pytest.approx(2.0)
 

@@ -117,7 +117,9 @@ def test_without_runs_of_it_what_the_study_recorded_and_then_the_table_tells(
     assert verdict.regime == "at set points of 0.80 to 0.89 of the plain VAE's KL"
     own = {**entry.model_dump(), "kl": 10.0, "n_seeds": 4}
     path = builder.study()
-    text = (path / "study.toml").read_text(encoding="utf-8") + tomli_w.dumps({"record": {"plain_kl": [own]}})
+    text = (path / "study.toml").read_text(encoding="utf-8") + tomli_w.dumps(
+        {"record": {"schema_version": 1, "plain_kl": [own]}}
+    )
     (path / "study.toml").write_text(text, encoding="utf-8")
     (verdict,) = ledger([read_study(path)], papers=paper_of(SHARED))
     assert verdict.plain_kl == "10.0 nats, the mean of 4 seeds, recorded by the study"
