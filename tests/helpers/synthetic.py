@@ -102,7 +102,7 @@ class StudyBuilder:
             "run": run,
             "status": status,
             "steps_done": steps if status == "ok" else steps // 3,
-            "last_good_step": None if status == "ok" else steps // 3 - 1,
+            "last_good_step": None if status == "ok" else max(0, steps // 3 - 1),
             "scores": dict(scores),
             "not_applicable": {},
             "details": {"kl": {"kl_per_latent": [0.0, 3.0, 1.0, 2.5, 0.01, 0.5]}},
