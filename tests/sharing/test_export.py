@@ -106,6 +106,7 @@ def test_only_records_go_out(study: Path, tmp_path: Path) -> None:
     runs = [folder.name for folder in (study / "runs").iterdir() if folder.is_dir()]
     for name in runs:
         (study / "runs" / name / "scores_by_step.csv").write_text("step,mig\n100,0.1\n")
+        (study / "runs" / name / "samples.png").write_bytes((study / "runs" / name / "traversals.png").read_bytes())
     export_archive(study, tmp_path / "a.zip")
     expected = {f"runs/{run}/{name}" for run in runs for name in archive.RECORDS}
     assert names(tmp_path / "a.zip") == expected | {"study.toml", "plan.json", "manifest.json"}
