@@ -98,11 +98,19 @@ def test_status_show_aggregate_and_list(finished, bench, monkeypatch):
     assert sorted(row["run"] for row in again) == sorted(run)
 
 
+def heed_signals():
+    """Undo what ``nohup`` or a shell's background has set for the tests themselves."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
 def started(folder):
     """A study that takes minutes, in a process of its own that trains by now."""
     command = [sys.executable, "-m", "bench", "run", "--preset", "smoke", "-m", "vae", "--seeds", "0-0"]
     command += ["--set", "train.steps=200000", "--set", "train.log_every=100", "-j", "1", "--study", "s"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals
+    )
     deadline = time.monotonic() + 60
     while not list(folder.glob("results/s/.tmp/*/progress")):
         assert time.monotonic() < deadline

@@ -24,7 +24,15 @@ from helpers import files
 from helpers.specs import specs_of
 from helpers.stores import store_of
 
-FILES = ("result.json", "spec.json", "curves.csv", "weights.safetensors", "traversals.png", "reconstructions.png")
+FILES = (
+    "result.json",
+    "spec.json",
+    "curves.csv",
+    "weights.safetensors",
+    "traversals.png",
+    "reconstructions.png",
+    "samples.png",
+)
 
 
 def smoke(seeds, methods=("vae", "factor_vae"), *, controls=()):
