@@ -148,7 +148,9 @@ class _Resuming:
         have = have if self.resumed else 0
         coming = response.headers.get("Content-Length", "")
         total = have + int(coming) if coming.isdigit() else 0
-        with self.part.open("ab" if self.resumed else "wb") as out:
+        if not self.resumed:
+            self.part.write_bytes(b"")
+        with self.part.open("ab") as out:
             try:
                 for chunk in response.iter_content(CHUNK // 16):
                     have += out.write(chunk)
