@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from matplotlib import cbook
@@ -92,6 +92,7 @@ def test_texts_are_one_line_of_balanced_tex(text):
 
 
 @given(TEXT)
+@example(" \r")
 def test_no_text_is_a_formula_to_a_spreadsheet(text):
     escaped = escape_csv(text)
     assert escaped in (text, f"'{text}")
