@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.metric import Floats, Ints, Score, check_codes, register_metric
 from bench.metrics._samples import count_active, cut_continuous, left_out, per_factor, scorable_factors, small_codes
-from bench.metrics._slices import CHUNK, Slices
+from bench.metrics._votes import CHUNK, Slices
 
 
 @register_metric(

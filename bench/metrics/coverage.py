@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.metric import Floats, NotApplicableError, Score, register_metric
+from bench.metrics.generation import squared_distances, truth_and_decoded
 from bench.seeds import stream
 
 #: The feature space, a part of the metric's version: filters, their width and stride, and cells each way.
@@ -85,15 +86,8 @@ def coverage(
     out the balls' surface. The ratio is this suite's own.
     """
     from scipy.spatial.distance import cdist
-    from scipy.special import expit
 
-    truth, logits = np.asarray(train_images, dtype=np.float64), np.asarray(generated, dtype=np.float64)
-    if truth.ndim != 4 or logits.ndim != 4 or truth.shape[1:] != logits.shape[1:] or 0 in truth.shape + logits.shape:
-        raise ValueError(f"train_images and generated must have shapes (n, C, H, W), got {truth.shape}, {logits.shape}")
-    if not np.isfinite(truth).all() or not np.isfinite(logits).all():
-        raise ValueError("train_images or generated hold NaN or infinite values")
-    if truth.min() < 0 or truth.max() > 1:
-        raise ValueError(f"train_images must lie in [0, 1], they reach from {truth.min():.3g} to {truth.max():.3g}")
+    truth, made = truth_and_decoded(train_images, generated, "train_images")
     if k < 1 or n_images <= k:
         raise ValueError(f"k must be at least 1 and n_images more than k, got {k} and {n_images}")
     places: dict[bytes, int] = {}
@@ -102,15 +96,14 @@ def coverage(
     real = truth[list(places.values())[:n_images]]
     if len(real) <= k:
         raise NotApplicableError(f"{len(real)} different training images are too few for {k} neighbours")
-    made = expit(logits)
     data, drawn = random_features(real), random_features(made)
     # The nearest of all is the image itself.
     radius = np.partition(cdist(data, data), k, axis=1)[:, k]
     inside = cdist(data, drawn) <= radius[:, None]
     flat, far = real.reshape(len(real), -1), made.reshape(len(made), -1)
-    apart = _squares(flat, flat)
+    apart = squared_distances(flat, flat)
     np.fill_diagonal(apart, np.inf)
-    distance = float(_squares(far, flat).min(axis=1).mean())
+    distance = float(squared_distances(far, flat).min(axis=1).mean())
     n, g = len(real), len(made)
     return {
         "coverage": float(inside.any(axis=1).mean()),
@@ -122,12 +115,6 @@ def coverage(
         "n_generated": g,
         "settings": {"k": k, "n_images": n_images},
     }
-
-
-def _squares(a: Floats, b: Floats) -> Floats:
-    """Squared distances of rows, not below 0, by one product: pixels are too many to go through pair by pair."""
-    found: Floats = np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0.0)
-    return found
 
 
 def random_features(images: Floats) -> Floats:

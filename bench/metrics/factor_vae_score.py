@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import Floats, Score, check_codes, register_metric
-from bench.metrics._samples import cut_continuous, left_out, per_factor, scorable_factors, share_of_scale
-from bench.metrics._slices import CHUNK, Slices
+from bench.metrics._samples import cut_continuous, left_out, scorable_factors, share_of_scale
+from bench.metrics._votes import CHUNK, Slices, check_votes, judge
 from bench.metrics.mig_sampled import check_posteriors
 
 
@@ -85,18 +85,22 @@ def factor_vae_score(
     else:
         table, sigma, classes = check_posteriors(codes, logvar, factors)
     classes, cut, notes = cut_continuous(classes, len(table))
-    if min(n_votes_train, n_votes_test) < 1 or batch_size < 2:
-        raise ValueError(
-            f"votes must be at least 1 and batch_size at least 2, got n_votes_train={n_votes_train}, "
-            f"n_votes_test={n_votes_test}, batch_size={batch_size}"
-        )
+    check_votes(n_votes_train, n_votes_test, batch_size)
     columns = scorable_factors(classes, least=2, metric="FactorVAE score")
     spread = np.where((table != table[0]).any(axis=0), table.std(axis=0, ddof=1), 0.0)
     takes_part = (share_of_scale(table, sigma) > prune_threshold**2) & (spread > 0)
     active = np.flatnonzero(takes_part)
-    n_latents, n_factors = table.shape[1], classes.shape[1]
+    n_factors = classes.shape[1]
     slices = [Slices(classes[:, k]) for k in columns]
-    result = {
+    scaled = table[:, active] / spread[active]
+    score, on_train, details = judge(
+        lambda n: _votes(scaled, slices, n, batch_size, rng),
+        (n_votes_train, n_votes_test), active, columns, (table.shape[1], n_factors),
+    )  # fmt: skip
+    return {
+        "factor_vae_score": score,
+        "factor_vae_score_train": on_train,
+        **details,
         "standard_deviation": spread.tolist(),
         "n_active": len(active),
         "inactive": np.flatnonzero(~takes_part).tolist(),
@@ -111,37 +115,6 @@ def factor_vae_score(
             "prune_threshold": prune_threshold,
         },
         "marks": {"factor_vae_score": notes},
-    }
-    if len(active) == 0:
-        return {
-            "factor_vae_score": 0.0,
-            "factor_vae_score_train": 0.0,
-            "accuracy_per_factor": [None] * n_factors,
-            "votes": [[0] * n_factors for _ in range(n_latents)],
-            "factor_of_latent": [None] * n_latents,
-            **result,
-        }
-    scaled = table[:, active] / spread[active]
-    train = _votes(scaled, slices, n_votes_train, batch_size, rng)
-    test = _votes(scaled, slices, n_votes_test, batch_size, rng)
-    majority = train.argmax(axis=1)
-    right = test[np.arange(len(active)), majority]
-    asked = test.sum(axis=0)
-    hits = np.bincount(majority, right, len(columns))
-    accuracy = per_factor(hits / np.maximum(asked, 1), columns, n_factors)
-    for k, count in zip(columns, asked, strict=True):
-        if count == 0:
-            accuracy[k] = None
-    votes = np.zeros((n_latents, n_factors), dtype=np.int64)
-    votes[active[:, None], columns] = train
-    chosen = dict(zip(active.tolist(), majority.tolist(), strict=True))
-    return {
-        "factor_vae_score": float(right.sum() / n_votes_test),
-        "factor_vae_score_train": float(train.max(axis=1).sum() / n_votes_train),
-        "accuracy_per_factor": accuracy,
-        "votes": votes.tolist(),
-        "factor_of_latent": [columns[chosen[j]] if votes[j].any() else None for j in range(n_latents)],
-        **result,
     }
 
 

@@ -133,8 +133,8 @@ def total_variation(guess: Ints, sensitive: Ints) -> float:
     return float(np.abs(joint - weight * joint.sum(axis=0)).sum() / 2)
 
 
-def crossed_variation(guess: Ints, sensitive: Ints, fold: Ints) -> float:
-    """Mean total variation, with favoured answers decided on other rows than those it is measured on.
+def crossed_parts(guess: Ints, sensitive: Ints, fold: Ints) -> Floats:
+    """What each part of the rows adds to the total variation, favoured answers decided on the other parts.
 
     Parameters
     ----------
@@ -145,14 +145,10 @@ def crossed_variation(guess: Ints, sensitive: Ints, fold: Ints) -> float:
 
     Returns
     -------
-    float
-        -1 to 1. On average 0 where predictions are fair, and nowhere above the total variation.
+    ndarray of float64
+        One value per part, in rows: their sum over n lies from -1 to 1, is on average 0 where predictions are fair,
+        and nowhere above the total variation.
     """
-    return float(crossed_parts(guess, sensitive, fold).sum()) / len(guess)
-
-
-def crossed_parts(guess: Ints, sensitive: Ints, fold: Ints) -> Floats:
-    """What each part of the rows adds to `crossed_variation`, in rows; float64, one value per part."""
     whole = _joint(guess, sensitive)
     apart = []
     for number in np.unique(fold):

@@ -57,20 +57,13 @@ def generation(images: Any, generated: Any, *, rng: np.random.Generator | None =
     ----------
     Both measures are this suite's own, after the question that Li et al. 2022 (arXiv 2209.14783) raise.
     """
-    from scipy.special import expit
-
-    truth, logits = np.asarray(images, dtype=np.float64), np.asarray(generated, dtype=np.float64)
-    if truth.ndim != 4 or logits.ndim != 4 or truth.shape[1:] != logits.shape[1:] or 0 in truth.shape + logits.shape:
-        raise ValueError(f"images and generated must have shapes (n, C, H, W), got {truth.shape} and {logits.shape}")
-    if not np.isfinite(truth).all() or not np.isfinite(logits).all():
-        raise ValueError("images or generated hold NaN or infinite values")
-    if truth.min() < 0 or truth.max() > 1:
-        raise ValueError(f"images must lie in [0, 1], they reach from {truth.min():.3g} to {truth.max():.3g}")
-    data, made = truth.reshape(len(truth), -1), expit(logits.reshape(len(logits), -1))
+    truth, decoded = truth_and_decoded(images, generated, "images")
+    data, made = truth.reshape(len(truth), -1), decoded.reshape(len(decoded), -1)
     variance = float(data.var(axis=0).sum())
     if not variance > 0:
         raise NotApplicableError("the data's images are all the same, and have no variance to be a share of")
-    nearest = np.concatenate([_nearest(made[start : start + CHUNK], data) for start in range(0, len(made), CHUNK)])
+    chunks = (made[start : start + CHUNK] for start in range(0, len(made), CHUNK))
+    nearest = np.concatenate([squared_distances(chunk, data).min(axis=1) for chunk in chunks])
     return {
         "generated_variance": float(made.var(axis=0).sum()) / variance,
         "generated_distance": float(nearest.mean()),
@@ -80,8 +73,34 @@ def generation(images: Any, generated: Any, *, rng: np.random.Generator | None =
     }
 
 
-def _nearest(made: Floats, data: Floats) -> Floats:
-    """Squared distance of each row to the nearest row of the data."""
-    squares = (made**2).sum(axis=1)[:, None] + (data**2).sum(axis=1) - 2 * made @ data.T
-    nearest: Floats = np.maximum(squares.min(axis=1), 0.0)
-    return nearest
+def truth_and_decoded(truth: Any, logits: Any, name: str) -> tuple[Floats, Floats]:
+    """Images of the data and those that a decoder's outputs stand for, as float64 of shapes (n, C, H, W) and in [0, 1].
+
+    Parameters
+    ----------
+    truth, logits : array-like
+    name : str
+        What messages call the data's images.
+
+    Raises
+    ------
+    ValueError
+        Other numbers of dimensions, different sizes, images outside [0, 1], values that aren't finite.
+    """
+    from scipy.special import expit
+
+    images, outputs = np.asarray(truth, dtype=np.float64), np.asarray(logits, dtype=np.float64)
+    shapes = images.shape, outputs.shape
+    if images.ndim != 4 or outputs.ndim != 4 or shapes[0][1:] != shapes[1][1:] or 0 in shapes[0] + shapes[1]:
+        raise ValueError(f"{name} and generated must have shapes (n, C, H, W), got {shapes[0]} and {shapes[1]}")
+    if not np.isfinite(images).all() or not np.isfinite(outputs).all():
+        raise ValueError(f"{name} or generated hold NaN or infinite values")
+    if images.min() < 0 or images.max() > 1:
+        raise ValueError(f"{name} must lie in [0, 1], they reach from {images.min():.3g} to {images.max():.3g}")
+    return images, expit(outputs)
+
+
+def squared_distances(a: Floats, b: Floats) -> Floats:
+    """Squared distances of rows, not below 0, by one product: pixels are too many to go through pair by pair."""
+    found: Floats = np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0.0)
+    return found

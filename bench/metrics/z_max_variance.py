@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import Floats, Ints, NotApplicableError, Score, check_codes, register_metric
-from bench.metrics._samples import cut_continuous, error_of_share, left_out, per_factor, share_of_scale
-from bench.metrics._slices import CHUNK, Slices
+from bench.metrics._samples import cut_continuous, error_of_share, left_out, share_of_scale
+from bench.metrics._votes import CHUNK, Slices, check_votes, judge
 from bench.metrics.mig_sampled import check_posteriors
 
 
@@ -89,12 +89,8 @@ def z_max_variance(
     else:
         table, sigma, classes = check_posteriors(codes, logvar, factors)
     classes, cut, notes = cut_continuous(classes, len(table))
-    if min(n_votes_train, n_votes_test) < 1 or batch_size < 2:
-        raise ValueError(
-            f"votes must be at least 1 and batch_size at least 2, got n_votes_train={n_votes_train}, "
-            f"n_votes_test={n_votes_test}, batch_size={batch_size}"
-        )
-    n_latents, n_factors = table.shape[1], classes.shape[1]
+    check_votes(n_votes_train, n_votes_test, batch_size)
+    n_factors = classes.shape[1]
     partners = [rows_that_differ_in(classes, k) for k in range(n_factors)]
     columns = [k for k, (rows, _) in enumerate(partners) if len(rows)]
     if len(columns) < 2:
@@ -105,7 +101,18 @@ def z_max_variance(
     share = share_of_scale(table, sigma)
     takes_part = (share > prune_threshold**2) & (table != table[0]).any(axis=0)
     active = np.flatnonzero(takes_part)
-    result = {
+    spread = table[:, active].std(axis=0, ddof=1)
+    scaled = (table[:, active] - table[0, active]) / spread
+    groups = [(rows, Slices(label)) for rows, label in (partners[k] for k in columns)]
+    score, on_train, details = judge(
+        lambda n: _votes(scaled, groups, n, batch_size, rng),
+        (n_votes_train, n_votes_test), active, columns, (table.shape[1], n_factors),
+    )  # fmt: skip
+    return {
+        "z_max_variance": score,
+        "z_max_variance_error": error_of_share(score * n_votes_test, n_votes_test) if len(active) else 0.0,
+        "z_max_variance_train": on_train,
+        **details,
         "n_active": len(active),
         "inactive": np.flatnonzero(~takes_part).tolist(),
         "rows_voted_on_per_factor": [len(rows) for rows, _ in partners],
@@ -119,39 +126,6 @@ def z_max_variance(
             "prune_threshold": prune_threshold,
         },
         "marks": {"z_max_variance": notes},
-    }
-    if len(active) == 0:
-        return {
-            "z_max_variance": 0.0,
-            "z_max_variance_error": 0.0,
-            "z_max_variance_train": 0.0,
-            "accuracy_per_factor": [None] * n_factors,
-            "votes": [[0] * n_factors for _ in range(n_latents)],
-            "factor_of_latent": [None] * n_latents,
-            **result,
-        }
-    scaled = (table[:, active] - table[0, active]) / table[:, active].std(axis=0, ddof=1)
-    groups = [(rows, Slices(label)) for rows, label in (partners[k] for k in columns)]
-    train = _votes(scaled, groups, n_votes_train, batch_size, rng)
-    test = _votes(scaled, groups, n_votes_test, batch_size, rng)
-    majority = train.argmax(axis=1)
-    right = test[np.arange(len(active)), majority]
-    asked = test.sum(axis=0)
-    score = float(right.sum() / n_votes_test)
-    accuracy = per_factor(np.bincount(majority, right, len(columns)) / np.maximum(asked, 1), columns, n_factors)
-    votes = np.zeros((n_latents, n_factors), dtype=np.int64)
-    votes[active[:, None], columns] = train
-    chosen = dict(zip(active.tolist(), majority.tolist(), strict=True))
-    return {
-        "z_max_variance": score,
-        "z_max_variance_error": error_of_share(float(right.sum()), n_votes_test),
-        "z_max_variance_train": float(train.max(axis=1).sum() / n_votes_train),
-        "accuracy_per_factor": [
-            value if k in columns and asked[columns.index(k)] else None for k, value in enumerate(accuracy)
-        ],
-        "votes": votes.tolist(),
-        "factor_of_latent": [columns[chosen[j]] if votes[j].any() else None for j in range(n_latents)],
-        **result,
     }
 
 

@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from bench.metrics import beta_vae_score
-from bench.metrics._slices import Slices
+from bench.metrics._votes import Slices
 from bench.metrics.beta_vae_score import _points, fit_logistic
 from helpers.factors import grid, standardised
 from helpers.rng import rng

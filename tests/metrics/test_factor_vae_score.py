@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.metrics import factor_vae_score
-from bench.metrics._slices import Slices
+from bench.metrics._votes import Slices
 from bench.registry import METRICS
 from helpers.factors import grid
 from helpers.rng import rng

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bench.metrics import fairness
-from bench.metrics.fairness import crossed_variation, total_variation
+from bench.metrics.fairness import crossed_parts, total_variation
 from helpers.factors import grid
 from helpers.rng import rng
 
@@ -12,6 +12,10 @@ LARGE = {"n_train": 1000, "n_test": 4000}
 def fifths(column: np.ndarray) -> np.ndarray:
     """Equal shares of every value, where they follow each other."""
     return np.arange(len(column)) % 5
+
+
+def crossed_variation(guess: np.ndarray, sensitive: np.ndarray, fold: np.ndarray) -> float:
+    return float(crossed_parts(guess, sensitive, fold).sum()) / len(guess)
 
 
 class TestTotalVariation:
