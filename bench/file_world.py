@@ -84,16 +84,15 @@ class FileWorld(World):
         BenchError
             If one isn't there; it says what should be where.
         """
-        root = data_folder() / self.folder
-        for file in self.wanted():
-            if not (root / file.name).is_file():
+        for file, path in self.places():
+            if not path.is_file():
                 urls = (
                     f"; it is published at {file.urls[0]}: bench data fetch {self.folder}"
                     if file.urls
                     else f"; see {self.citation.rsplit(', ')[-1]}"
                 )
-                raise BenchError(f"{root / file.name}: no such file{urls}")
-        return [root / file.name for file in self.wanted()]
+                raise BenchError(f"{path}: no such file{urls}")
+        return [path for _, path in self.places()]
 
     @functools.cached_property
     def checksums(self) -> list[str]:
@@ -134,7 +133,7 @@ class FileWorld(World):
                     about = {"sources": self.checksums, "stamps": stamps}
                     blocks = self.parse(paths)
                     first = next(blocks)
-                    lay_out(self.laid_out, (self._total, *first.shape[1:]), first, blocks, about)
+                    lay_out(self.laid_out, (self.count(), *first.shape[1:]), first, blocks, about)
         except OSError as error:
             raise BenchError(f"{self.laid_out}: can't be written: {reason(error)}") from None
         return self.laid_out
@@ -147,8 +146,7 @@ class FileWorld(World):
         BenchError
             What isn't what it should be, with both checksums.
         """
-        for file in self.wanted():
-            path = data_folder() / self.folder / file.name
+        for file, path in self.places():
             if path.is_file():
                 checked(path, file)
         record = self._recorded()
@@ -159,10 +157,6 @@ class FileWorld(World):
                     f"{self.laid_out}: has sha256 {found}; it was laid out with {record['sha256']}; delete it and "
                     f"{self.laid_out.with_suffix('.json').name}, they are made again"
                 )
-
-    @property
-    def _total(self) -> int:
-        return self.count() if not self.options.full else math.prod(self.options.full.values())
 
     def _recorded(self) -> dict[str, Any] | None:
         """What is known of the laid out images; None if there are none, or a file has changed since."""
@@ -190,13 +184,13 @@ class FileWorld(World):
             _ = self.checksums
             blocks = self.parse(self.paths_of_files)
             first = next(blocks)
-            shape = (self._total, *first.shape[1:])
+            shape = (self.count(), *first.shape[1:])
             if math.prod(shape) <= IN_MEMORY:
                 images = np.concatenate([first, *blocks])
                 _check(images, shape, self.folder)
-                if len(images) != self._total:
+                if len(images) != self.count():
                     raise BenchError(
-                        f"dataset '{self.folder}': its files hold {len(images)} images; needs {self._total}"
+                        f"dataset '{self.folder}': its files hold {len(images)} images; needs {self.count()}"
                     )
                 return images
             self.prepare()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -126,14 +127,16 @@ class World(Dataset):
         """
 
     def count(self) -> int:
-        """Number of images where factors aren't known.
+        """Number of native images: of the whole grid, or, where factors aren't known, what a subclass says.
 
         Raises
         ------
         NotImplementedError
-            If the data set doesn't say.
+            If there are no factors and no subclass says it.
         """
-        raise NotImplementedError(f"{type(self).__name__} has neither factors nor a count")
+        if not self.options.full:
+            raise NotImplementedError(f"{type(self).__name__} has neither factors nor a count")
+        return math.prod(self.options.full.values())
 
     def __len__(self) -> int:
         return super().__len__() if self.factor_sizes else self.count()
@@ -160,7 +163,7 @@ class World(Dataset):
 
         Data sets that are read from files give the checksum of those instead.
         """
-        total = int(np.prod(list(self.options.full.values()), dtype=np.int64)) if self.factor_sizes else self.count()
+        total = self.count()
         rows = np.unique(np.linspace(0, total - 1, min(PROBE, total)).astype(np.int64))
         return hashlib.sha256(self.native(rows).tobytes()).hexdigest()
 

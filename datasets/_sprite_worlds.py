@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.dataset import Index
 from bench.datasets._dsprites_render import FACTORS, render
-from bench.datasets.dsprites import GOLDEN, QUERY, DSprites
+from bench.datasets.dsprites import GOLDEN, DSprites, query_rows
 from bench.levels import Levels
 from bench.neutral import neutral
 from bench.world import World, WorldOptions
@@ -70,9 +70,7 @@ class SpriteWorld(World):
 
     def query_indices(self) -> Index:
         """Row of each chosen shape at the place that published traversals start from, or nearest to it."""
-        pairs = zip(self.levels[1:], QUERY, strict=True)
-        nearest = [np.abs(np.array(level) - place).argmin() for level, place in pairs]
-        return self.index(np.array([[shape, *nearest] for shape in range(self.factor_sizes[0])]))
+        return query_rows(self, self.levels)
 
 
 class Sprites:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -179,6 +179,18 @@ class DSprites(Dataset):
 
     def query_indices(self) -> Index:
         """Row of each chosen shape at the place that published traversals start from, or nearest to it."""
-        pairs = zip(self.levels[1:], QUERY, strict=True)
-        nearest = [np.abs(np.array(level) - place).argmin() for level, place in pairs]
-        return self.index(np.array([[shape, *nearest] for shape in range(self.factor_sizes[0])]))
+        return query_rows(self, self.levels)
+
+
+def query_rows(sprites: Dataset, levels: Sequence[Sequence[int]]) -> Index:
+    """Row of each chosen shape at the place that published traversals start from, or nearest to it.
+
+    Parameters
+    ----------
+    sprites : Dataset
+        With dSprites' factors.
+    levels : five sequences of int
+        Chosen classes of each.
+    """
+    nearest = [np.abs(np.array(level) - place).argmin() for level, place in zip(levels[1:], QUERY, strict=True)]
+    return sprites.index(np.array([[shape, *nearest] for shape in range(len(levels[0]))]))

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from bench.dataset import Index, register_dataset
 from bench.datasets._composed import Composed
 from bench.datasets._solids import Bools, Floats, Solid, mean_of_rays, rotation, screen, shadowed, solid, visible
-from bench.levels import Levels
-from bench.neutral import neutral
-from bench.world import WorldOptions
+from bench.datasets.shapes3d import Shapes3DOptions
 
 #: Rays along each side of a pixel.
 RAYS = 3
@@ -36,7 +34,7 @@ OBJECT, FLOOR_LAYER, WALL_LAYER, SKY_LAYER = range(4)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shapes3DLikeOptions(WorldOptions):
+class Shapes3DLikeOptions(Shapes3DOptions):
     """Options of `Shapes3DLike`: `size` and `grey` of `bench.world.WorldOptions`, and the levels of each factor.
 
     Attributes
@@ -51,19 +49,8 @@ class Shapes3DLikeOptions(WorldOptions):
         Of 15, from -30 to 30 degrees.
     """
 
-    full: ClassVar[Mapping[str, int]] = {
-        "floor_hue": 10, "wall_hue": 10, "object_hue": 10, "scale": 8, "shape": 4, "orientation": 15,
-    }  # fmt: skip
 
-    floor_hue: Levels = neutral("all")
-    wall_hue: Levels = neutral("all")
-    object_hue: Levels = neutral("all")
-    scale: Levels = neutral("all")
-    shape: Levels = neutral("all")
-    orientation: Levels = neutral("all")
-
-
-@register_dataset("shapes3d_like", label="Shapes3D stand-in")
+@register_dataset("shapes3d_like", label="Shapes3D stand-in", groups=("like",))
 class Shapes3DLike(Composed):
     """Stand-in for Shapes3D: 480,000 rendered colour images of a solid in a room, its factors in its order.
 

@@ -62,7 +62,7 @@ class SmallNORBLikeOptions(LikelihoodOptions):
     lighting: Levels = neutral("all")
 
 
-@register_dataset("smallnorb_like", label="SmallNORB stand-in")
+@register_dataset("smallnorb_like", label="SmallNORB stand-in", groups=("like",))
 class SmallNORBLike(Composed):
     """Stand-in for one split of SmallNORB: 24,300 rendered grey images of toys over viewpoint and lighting.
 

@@ -92,6 +92,14 @@ def test_fingerprints_tell_options_and_pictures_apart() -> None:
     assert prints[0] == Tiny(TinyOptions(hue=[0, 1, 2, 3])).fingerprint()
 
 
+def test_a_world_of_neither_factors_nor_a_count_has_no_length() -> None:
+    class Nameless(Tiny):
+        Options = WorldOptions
+
+    with pytest.raises(NotImplementedError, match="Nameless has neither factors nor a count"):
+        len(Nameless(WorldOptions()))
+
+
 def test_a_world_without_factors_says_how_many_images_it_has() -> None:
     class Photos(World):
         channels = 1

@@ -22,6 +22,7 @@ from bench.config.tuned import Winners
 from bench.config.tuning import TuningSettings
 from bench.dataset import load_dataset, resolve_options
 from bench.errors import BenchError, did_you_mean
+from bench.file_world import FileWorld
 from bench.files import read_toml
 from bench.registry import DATASETS, METHODS
 from bench.schema import StrictModel
@@ -189,7 +190,6 @@ def resolve(
     file.pop("record", None)
     at = file.pop("at", {})
     if_present = file.pop("datasets_if_present", [])
-    where = f"study file '{study_file}'"
     file = current_spelling(file, where)
     chosen = preset or file.get("preset") or "quick"
     if chosen not in presets():
@@ -244,13 +244,20 @@ def _present(chosen: list[str], more: list[str], study: Table) -> tuple[list[str
         values = {key: values[0] for key, values in selection.values.items()}
         options = study.get("dataset", {}).get(selection.name, {}) | values
         resolve_options(selection.name, options)  # which raises: a mistake isn't a missing file
-        try:
-            load_dataset(selection.name, options).fingerprint()
-        except BenchError:
-            absent.append(selection.name)
-        else:
+        if _has_files(selection.name, options):
             found.append(item)
+        else:
+            absent.append(selection.name)
     return found, absent
+
+
+def _has_files(name: str, options: Table) -> bool:
+    """Whether the files of a data set are there; that they are whole is seen when they are read, and said."""
+    own = (options.get(key) for key in DATASETS.get(name).value.paths)
+    if not all(Path(path).expanduser().exists() for path in own if path):
+        return False
+    dataset = load_dataset(name, options)
+    return not isinstance(dataset, FileWorld) or all(path.is_file() for _, path in dataset.places())
 
 
 def _about_tuning(spec: StudySpec) -> Table:

@@ -258,7 +258,7 @@ def _method(labels: Mapping[str, str], label: str) -> str:
 
 
 def _world(study: Study) -> str:
-    """Data, preset and seeds, and the preset's own warning of how small its world is."""
+    """Data, preset and seeds, and what the study warns of, such as how small a preset's world is."""
     meta = study.meta
     preset = f" at preset {meta['preset']}" if meta.get("preset") else ""
     seeds = study.runs["seed"].unique().tolist()
@@ -269,7 +269,7 @@ def _world(study: Study) -> str:
     missing = max((study.planned or 0) - study.finished, 0)
     text += f"; partial, {missing} of {study.planned} runs are missing" if missing else ""
     notice = str(meta.get("notice", "")).strip().rstrip(".")
-    return _upper(f"{text}; a small world: {notice}." if notice else f"{text}.")
+    return _upper(f"{text}; {notice}." if notice else f"{text}.")
 
 
 def _images(study: Study) -> str:

@@ -26,6 +26,8 @@ SHOWN = (
     ("dci", "chance_per_factor", ""),
     ("mig", "mig_per_factor", "mig"),
 )
+#: Metrics of whose details notes under a table speak.
+NOTED = ("reconstruction", "linear_probe")
 
 # What doesn't fit is refused by the columns of a table.
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -72,6 +74,14 @@ class MarksRecord(Record):
     marks: dict[str, list[str]]
 
 
+class NotedRecord(Record):
+    """What notes under a table take from a metric's details."""
+
+    bce_floor: float | None = None
+    chance: float | None = None
+    classes: list[int] = []
+
+
 class ResultRecord(Record):
     """``result.json``."""
 
@@ -85,6 +95,8 @@ class ResultRecord(Record):
     not_applicable: dict[str, str] = {}
     details: dict[str, dict[str, Any]] = {}
     factor_names: list[str] = []
+    label_names: list[str] = []
+    remarks: list[str] = []
     files: dict[str, str] = {}
     sizes: dict[str, int] = {}
 
@@ -101,6 +113,8 @@ class ResultRecord(Record):
         for metric, found in self.details.items():
             if "marks" in found:
                 _part(f"details.{metric}", MarksRecord, {"marks": found["marks"]})
+        for metric in NOTED:
+            _part(f"details.{metric}", NotedRecord, self.details.get(metric, {}))
         for metric, key, _ in SHOWN:
             values = self.details.get(metric, {}).get(key)
             if values is not None:

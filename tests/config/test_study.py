@@ -251,6 +251,21 @@ size = 3
     assert resolve("smoke", study_file=file, datasets=["dsprites"]).datasets == ["dsprites"]
 
 
+def test_a_damaged_file_of_a_data_set_that_may_be_missing_is_no_absence(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = tmp_path / "s.toml"
+    file.write_text('datasets_if_present = ["mnist[part=test]"]\n')
+    assert resolve("smoke", study_file=file).notice.endswith("left out, since they aren't on this machine: mnist")
+    (tmp_path / "mnist").mkdir()
+    for name in ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
+        (tmp_path / "mnist" / name).write_bytes(b"cut off")
+    study = resolve("smoke", study_file=file)
+    assert study.datasets[-1] == "mnist[part=test]"
+    with pytest.raises(BenchError, match="the published file has"):
+        expand(study)
+
+
 def test_a_mistake_in_a_data_set_that_may_be_missing_is_no_absence(tmp_path):
     file = tmp_path / "s.toml"
     file.write_text('datasets_if_present = ["dsprites[sise=32]"]\n')

@@ -26,7 +26,7 @@ def test_the_planted_front_is_the_best_at_equal_distortion(study_builder: Build)
     assert found["Best"].section == "Fronts (dsprites)"
     assert found["Can't be told apart"].text == "The only pair of methods is told apart in MIG."
     assert "ControlVAE +10." in found["Price"].text or "ControlVAE +9." in found["Price"].text
-    assert "a small world: reduced data set" in found["World"].text
+    assert "; reduced data set" in found["World"].text
 
 
 def test_few_seeds_prove_nothing(study_builder: Build) -> None:
