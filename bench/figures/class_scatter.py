@@ -39,13 +39,13 @@ WIDTH = 12
 
 @FIGURES.register("class_scatter", version=1, order=9.5)
 def class_scatter(study: Study) -> Figure | dict[str, Figure]:
-    """Codes of held-out images by their class, in the two latents that tell classes apart best, lowest seed.
+    """Codes of images by their class, in the two latents that tell classes apart best, lowest seed.
 
-    Posterior means of up to 500 images that the linear probe wasn't fitted to. The two latents are those of which the
-    class explains most of the variance, that share in per cent beside their number; all others are left out, so that
-    classes which lie on top of each other here may be apart in them. Names stand at the means of their classes where
-    these are apart. Above
-    each panel, the accuracy of the linear probe on all latents. Untrained networks come last.
+    Posterior means of up to 500 images that the linear probe wasn't fitted to; the model may have been trained on
+    them. The two latents are those of which the class explains most of the variance, that share in per cent beside
+    their number; all others are left out, so that classes which lie on top of each other here may be apart in them.
+    Names stand at the means of their classes where these are apart. Above each panel, the accuracy of the linear
+    probe on all latents. Untrained networks come last.
 
     Parameters
     ----------

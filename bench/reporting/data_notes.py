@@ -51,8 +51,8 @@ def data_notes(study: Study, dataset: str, scores: Collection[str]) -> list[str]
     if chance is not None and "linear_probe" in scores:
         classes = max(len(found.get("linear_probe", {}).get("classes", ())) for found in details)
         notes.append(
-            f"Chance of the linear probe is {number(chance, 3)}: the share of held-out images right if the commonest "
-            f"of {classes} classes is always named."
+            f"Chance of the linear probe is {number(chance, 3)}: the share right if the commonest of {classes} classes "
+            "is always named, among the images that the probe wasn't fitted to, as in its accuracy."
         )
     return notes
 
